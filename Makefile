@@ -1,0 +1,70 @@
+# Every target sets up what it needs in .venv of this clone: nothing is typed before `make demo` or `make test`.
+#
+#   make demo [QUICK=1] [OUT=DIR]   the whole method on MovieLens-100K with the embedded model
+#   make test                       fast and slow tests
+#   make lint                       ruff and mypy --strict
+#   make check                      lint and the fast tests: before every commit
+#   make lock                       write constraints.txt anew from a clean environment
+#
+# PYTHON=/path/to/python3.12 picks the interpreter that .venv is made with.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python on the PATH that is new enough; if there is none, python3, so that the message can name it.
+PYTHON ?= $(shell for python in python3 python python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$python"; exit; }; \
+	done; echo python3)
+QUICK ?=
+OUT ?=
+
+BIN := .venv/bin
+# Wheels alone: no compiler runs during the install. Byte code is left to the first import of what is really used,
+# which more than halves the time.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: \
+	-c constraints.txt
+
+.PHONY: help demo test lint check lock python-check
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+python-check:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+		echo "TrackRec needs Python 3.11 or newer; '$(PYTHON)' says: $$("$(PYTHON)" --version 2>&1 | tail -1)" >&2; \
+		echo "Name one that is: make PYTHON=/path/to/python3.11 <target>" >&2; exit 1; }
+
+# A stamp is written only when everything before it went well, so that an install that broke off starts again.
+.venv/.installed: pyproject.toml constraints.txt | python-check
+	@echo "Setting up .venv with $(PYTHON) (once, a few minutes) ..."
+	@"$(PYTHON)" -m venv .venv
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	@echo "Adding the tools for tests and checks to .venv ..."
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/trackrec demo $(if $(filter-out 0 no false,$(QUICK)),--quick) $(if $(OUT),--out "$(OUT)")
+
+test: .venv/.installed-dev
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: .venv/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+check: lint
+	@$(BIN)/python -m pytest
+
+# torch is written without its build tag (+cpu), which exists on one index only.
+lock: python-check
+	@rm -rf .venv-lock && "$(PYTHON)" -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --disable-pip-version-check --only-binary :all: 'torch==2.13.0' --editable '.[dev]'
+	@{ echo "# Exact versions that TrackRec is tested with. Written by \`make lock\`; change pyproject.toml instead."; \
+		.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	@mv constraints.new constraints.txt && rm -rf .venv-lock

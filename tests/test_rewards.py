@@ -1,0 +1,80 @@
+"""Rewards: numbers worked out by hand, and properties that must hold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from trackrec.errors import RunError
+from trackrec.reccot.rewards import RewardKind, RewardSettings, gain, reward, reward_table
+
+KINDS: list[RewardKind] = ["log_likelihood", "probability"]
+LABELS = np.array([1, 0, 1])
+PROBABILITIES = arrays(np.float64, (4, 3), elements=st.floats(0, 1))
+
+
+def test_reward_by_hand() -> None:
+    probabilities = [[0.9, 0.2], [0.5, 0.5]]
+    np.testing.assert_allclose(reward(probabilities, [1, 0], "probability"), [0.85, 0.5])
+    expected = [(math.log(0.9) + math.log(0.8)) / 2, math.log(0.5)]
+    np.testing.assert_allclose(reward(probabilities, [1, 0], "log_likelihood"), expected)
+
+
+def test_gain_by_hand() -> None:
+    np.testing.assert_allclose(gain([[0.9, 0.2], [0.5, 0.5]], [0.6, 0.4], [1, 0], "probability"), [0.25, -0.1])
+
+
+def test_one_sure_mistake_has_a_floor() -> None:
+    assert reward([[0.0]], [1], "log_likelihood")[0] == pytest.approx(math.log(1e-6))
+
+
+@given(PROBABILITIES, st.permutations(range(4)), st.permutations(range(3)), st.sampled_from(KINDS))
+def test_order_of_samples_and_targets(p, samples, targets, kind: RewardKind) -> None:
+    permuted = reward(p[samples][:, targets], LABELS[targets], kind)
+    np.testing.assert_allclose(permuted, reward(p, LABELS, kind)[samples])
+
+
+@given(PROBABILITIES, st.floats(0, 1), st.sampled_from(KINDS))
+def test_more_probability_for_the_truth_never_pays_less(p, share: float, kind: RewardKind) -> None:
+    nearer = p + share * (LABELS - p)
+    assert (reward(nearer, LABELS, kind) >= reward(p, LABELS, kind) - 1e-9).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_probability_or_label_is_refused(kind: RewardKind) -> None:
+    with pytest.raises(RunError, match=r"found P\(Yes\) = nan, expected \[0, 1\]"):
+        reward([[0.5, math.nan]], [1, 0], kind)
+    with pytest.raises(RunError, match="found label 4, expected 0 or 1"):
+        reward([[0.5, 0.5]], [1, 4], kind)
+
+
+def test_table_by_hand() -> None:
+    scores = pl.DataFrame(
+        {
+            "user_id": ["a", "a", "a", "a", "b"],
+            "sample": [0, -1, 0, -1, 0],
+            "event_id": [1, 1, 2, 2, 3],
+            "label": [1, 1, 0, 0, 1],
+            "yes_probability": [0.9, 0.6, 0.2, 0.4, 0.7],
+        }
+    )
+    table = reward_table(scores, "probability")
+    assert table["user_id"].to_list() == ["a", "a", "b"]
+    assert table["sample"].to_list() == [-1, 0, 0]
+    assert table["targets"].to_list() == [2, 2, 1]
+    np.testing.assert_allclose(table["reward"], [0.6, 0.85, 0.7])
+    np.testing.assert_allclose(table["gain"][:2], [0, 0.25])
+    assert table["gain"][2] is None
+    with pytest.raises(RunError, match="found P"):
+        reward_table(scores.with_columns(yes_probability=pl.lit(None, dtype=pl.Float64)), "probability")
+
+
+def test_the_default_is_ours_and_the_papers_is_a_setting() -> None:
+    assert RewardSettings().kind == "log_likelihood"
+    assert RewardSettings.model_validate({"kind": "probability"}).kind == "probability"

@@ -1,0 +1,247 @@
+"""The profile teacher: every claim is counted again, by other code, from the history."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trackrec.prompts.catalogue import Catalogue
+from trackrec.prompts.movies import MOVIES
+from trackrec.reccot.profile import ProfileSettings, Tally, profile_history
+from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
+
+GENRES = ["Drama", "Children's", "Film-Noir", "Sci-Fi"]
+YEARS = [1951, 1974, 1988, 1994, 1996]
+# Item i has genre i % 4 (every third one a second genre, too) and year i % 5; its title is one made-up word.
+ITEMS = pl.DataFrame(
+    {
+        "item_id": list(range(40)),
+        "title": [f"Title{'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}" for i in range(40)],
+        "year": [YEARS[i % 5] for i in range(40)],
+        "genres": [sorted({GENRES[i % 4], GENRES[(i + 1) % 4]} if i % 3 == 0 else {GENRES[i % 4]}) for i in range(40)],
+    }
+)
+TITLES, GENRES_OF, YEAR_OF = (dict(zip(ITEMS["item_id"], ITEMS[c], strict=True)) for c in ("title", "genres", "year"))
+HISTORIES = st.lists(st.tuples(st.integers(0, 39), st.integers(1, 5)), max_size=30, unique_by=lambda pair: pair[0])
+
+
+def rows(pairs: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    return [{"item_id": item, "rating": float(rating), "label": int(rating >= 4)} for item, rating in pairs]
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def teacher(max_tokens: int = 200, items: pl.DataFrame = ITEMS) -> ProfileTeacher:
+    return ProfileTeacher(items, MOVIES, words, TeacherSettings(max_tokens=max_tokens))
+
+
+def check_habit(text: str, labels: list[int]) -> None:
+    found = re.match(r"(?:This|The) viewer likes (.+?) (?:films )?rated\.", text)
+    assert found, text
+    share = sum(labels) / len(labels)
+    claim = found.group(1).removesuffix(" films").removesuffix(" of the films")
+    if claim == "all":
+        assert share == 1
+    elif claim == "none" or claim == "none of the":
+        assert share == 0
+    elif claim == "nearly all":
+        assert 0.95 <= share < 1
+    elif claim == "hardly any":
+        assert 0 < share < 0.05
+    else:
+        tenths = re.fullmatch(r"about (\d) in 10", claim)
+        assert tenths, claim
+        assert abs(share - int(tenths.group(1)) / 10) <= 0.05 + 1e-9
+
+
+def check_claims(text: str, history: list[dict[str, Any]]) -> dict[str, int]:
+    """Counts every claim of the text again; returns how many of each kind it held."""
+    labels = [row["label"] for row in history]
+    check_habit(text, labels)
+    share = sum(labels) / len(labels)
+    seen = {"genres": 0, "eras": 0, "titles": 0}
+    sides = {"prefer|lean towards|are fonder of": 1, "care less for|are harder to please with|are cooler on": -1}
+    for verbs, side in sides.items():
+        for names, counts in re.findall(rf"(?:{verbs}) ([^(.]+?) films \(([^)]*)\)", text):
+            tallies = re.findall(r"(\d+) of (\d+)", counts)
+            assert len(names.split(" and ")) == len(tallies)
+            for name, (liked, rated) in zip(names.split(" and "), tallies, strict=True):
+                own = [row["label"] for row in history if name in GENRES_OF[row["item_id"]]]
+                assert (sum(own), len(own)) == (int(liked), int(rated))
+                assert len(own) >= 2
+                assert side * (sum(own) / len(own) - share) > 0
+                seen["genres"] += 1
+    era_claim = r"films from (before )?(\d{4})( on)? [a-z ]+ (newer|older) ones \((\d+) of (\d+) liked\)"
+    for before, year, on, other, liked, rated in re.findall(era_claim, text, flags=re.IGNORECASE):
+        assert bool(before) != bool(on)
+        assert other == ("newer" if before else "older")
+        older = [row["label"] for row in history if YEAR_OF[row["item_id"]] < int(year)]
+        newer = [row["label"] for row in history if YEAR_OF[row["item_id"]] >= int(year)]
+        liking, rest = (older, newer) if before else (newer, older)
+        assert (sum(liking), len(liking)) == (int(liked), int(rated))
+        assert sum(liking) / len(liking) > sum(rest) / len(rest)
+        seen["eras"] += 1
+    label_of = {TITLES[row["item_id"]]: row["label"] for row in history}
+    for sentence in re.split(r"(?<=\.) ", text):
+        for clause in re.split(r" but |They ", sentence):
+            negative = re.match(r"did not like|were less keen on|thought less of", clause)
+            for title in re.findall(r"Title\w+", clause):
+                assert label_of[title] == (0 if negative else 1)
+                seen["titles"] += 1
+    return seen
+
+
+@settings(deadline=None, max_examples=200)
+@given(HISTORIES.filter(bool), st.integers(0, 2**32), st.integers(16, 60))
+def test_every_claim_is_borne_out(pairs: list[tuple[int, int]], seed: int, max_tokens: int) -> None:
+    history = rows(pairs)
+    text = teacher(max_tokens).write(1, history, seed)
+    check_claims(text, history)
+    assert text.endswith(".")
+    assert words(text) <= max_tokens
+
+
+def test_the_check_itself_can_fail() -> None:
+    history = rows([(0, 5), (4, 5), (1, 1), (5, 1)])
+    good = "This viewer likes about 5 in 10 films rated. They prefer Drama films (2 of 2 liked). They liked Titleaa."
+    assert check_claims(good, history) == {"genres": 1, "eras": 0, "titles": 1}
+    for wrong in (
+        good.replace("5 in", "7 in"),
+        good.replace("(2 of 2", "(3 of 3"),
+        good.replace("prefer", "care less for"),
+        good.replace("Titleaa", "Titleab"),
+        good.replace(
+            "films (2 of 2 liked)",
+            "films (2 of 2 liked). They favour films from 1994 on over older ones (2 of 2 liked)",
+        ),
+    ):
+        with pytest.raises((AssertionError, KeyError)):
+            check_claims(wrong, history)
+
+
+# Four older Drama films that are all liked, and four newer Film-Noir films of which one is.
+PLANTED = pl.DataFrame(
+    {
+        "item_id": ["a", "b", "c", "d", "e", "f", "g", "h"],
+        "title": ["Ann", "Bob", "Cid", "Dot", "Eve", "Flo", "Gus", "Hal!"],
+        "year": [1951, 1951, 1963, 1964, 1991, 1992, 1993, 1994],
+        "genres": [["Drama"]] * 4 + [["Film-Noir"]] * 4,
+    }
+)
+PLANTED_HISTORY = [
+    {"item_id": item, "rating": rating, "label": int(rating >= 4)}
+    for item, rating in zip("abcdefgh", [4.0, 5.0, 4.0, 4.0, 3.0, 1.0, 3.0, 4.0], strict=True)
+]
+
+
+def test_planted_taste_is_counted_by_hand() -> None:
+    profile = profile_history(PLANTED_HISTORY, Catalogue(PLANTED), ProfileSettings())
+    assert (profile.liked, profile.rated) == (5, 8)
+    # Own share 5/8. Drama: (4 - 4 x 5/8) / (4 + 2) = 0.25; Film-Noir: (1 - 4 x 5/8) / 6 = -0.25.
+    assert profile.above == (Tally("Drama", 4, 4),)
+    assert profile.below == (Tally("Film-Noir", 1, 4),)
+    # Cuts at 1955 and 1960 leave 2 films before; 1965 to 1990 give 4/4 against 1/4: 0.75 / 0.342 = 2.19 deviations.
+    assert profile.era is not None
+    assert (profile.era.before, profile.era.liked, profile.era.rated) == (True, 4, 4)
+    assert 1965 <= profile.era.year <= 1990
+    assert profile.favourites == ("Bob",)
+    assert profile.letdowns == ("Flo",)
+
+
+def test_planted_taste_is_told() -> None:
+    text = teacher(items=PLANTED).write("u", PLANTED_HISTORY, 0)
+    assert re.match(r"Th\w+ viewer likes about 6 in 10 films rated\. They ", text)
+    for part in ("Drama films (4 of 4", "Film-Noir films (1 of 4", "before 19", "Bob", "Flo"):
+        assert part in text
+
+
+def test_too_little_evidence_is_no_claim() -> None:
+    alone = [{"item_id": "a", "rating": 5.0, "label": 1}, {"item_id": "e", "rating": 1.0, "label": 0}]
+    profile = profile_history(alone, Catalogue(PLANTED), ProfileSettings())
+    assert (profile.above, profile.below, profile.era, profile.comparable_genres) == ((), (), None, 0)
+    even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
+    assert "likes all films rated. No genre stands out. They" in teacher(items=PLANTED).write("u", even, 3)
+
+
+@pytest.mark.parametrize(
+    ("likes", "total", "expected"),
+    [
+        (7, 10, "about 7 in 10 films"),
+        (13, 20, "about 7 in 10 films"),
+        (0, 5, "none of the films"),
+        (5, 5, "all films"),
+        (29, 30, "nearly all films"),
+        (1, 30, "hardly any films"),
+    ],
+)
+def test_rating_habit_comes_first(likes: int, total: int, expected: str) -> None:
+    text = teacher().write(1, rows([(i, 5 if i < likes else 1) for i in range(total)]), 0)
+    assert re.match(rf"(This|The) viewer likes {expected} rated\.", text)
+
+
+def test_empty_history() -> None:
+    assert teacher().write(1, [], 0).endswith("viewer has rated no films yet.")
+
+
+def test_wording_varies_with_the_seed_and_the_user_but_is_reproducible() -> None:
+    history = rows([(i, 1 + i % 5) for i in range(20)])
+    writer = teacher()
+    texts = [writer.write(1, history, seed) for seed in range(30)]
+    assert texts == [teacher().write(1, history, seed) for seed in range(30)]
+    assert len(set(texts)) > 20
+    assert {writer.write(user, history, 0) for user in range(5)} != {texts[0]}
+    # The order of the claims varies, too: above and below the average, liked and not liked.
+    planted = [teacher(items=PLANTED).write("u", PLANTED_HISTORY, seed) for seed in range(30)]
+    for one, other in (("Drama", "Film-Noir"), ("Bob", "Flo")):
+        assert {text.index(one) < text.index(other) for text in planted} == {True, False}
+
+
+def test_clauses_are_dropped_never_cut() -> None:
+    lengths = []
+    for budget in range(16, 60):
+        text = teacher(budget, PLANTED).write("u", PLANTED_HISTORY, 5)
+        assert words(text) <= budget
+        assert text.endswith((".", "!"))
+        lengths.append(words(text))
+    assert lengths[0] < lengths[-1]
+    assert "Drama" in teacher(20, PLANTED).write("u", PLANTED_HISTORY, 5), "what predicts best stays longest"
+
+
+def test_any_domain_and_vocabulary() -> None:
+    books = replace(MOVIES, items="books", person="reader", attribute="subject")
+    items = PLANTED.with_columns(pl.Series("genres", [["Cookery & Wine"]] * 4 + [["Poetry"]] * 4)).drop("year")
+    text = ProfileTeacher(items, books, words, TeacherSettings(max_tokens=200)).write("u", PLANTED_HISTORY, 1)
+    assert "reader likes about 6 in 10 books rated." in text
+    assert "Cookery & Wine books (4 of 4" in text
+    assert "film" not in text
+    assert "before" not in text
+
+
+def test_title_with_its_own_full_stop_gets_no_second_one() -> None:
+    history = [{"item_id": "h", "rating": 5.0, "label": 1}]
+    assert teacher(items=PLANTED).write("u", history, 0).endswith(" Hal!")
+
+
+@pytest.mark.slow
+def test_texts_keep_to_the_budget_of_the_embedded_model() -> None:
+    from transformers import AutoTokenizer
+
+    from trackrec.assets import embedded_language_model
+    from trackrec.prompts import PromptSettings, Renderer
+
+    renderer = Renderer(AutoTokenizer.from_pretrained(embedded_language_model()), ITEMS, PromptSettings())
+    writer = ProfileTeacher(ITEMS, MOVIES, renderer.count_tokens)
+    history = rows([(i, 1 + i * 7 % 5) for i in range(30)])
+    for seed in range(20):
+        text = writer.write(1, renderer.visible_history(history), seed)
+        assert renderer.count_tokens(text) <= 60
+        assert renderer.decode(renderer.reccot_ids(text)) == text
+        assert renderer.reccot_ids(text)[-1] == renderer.stop_ids[0]

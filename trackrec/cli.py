@@ -1,0 +1,112 @@
+"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``settings``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trackrec.errors import TrackRecError
+
+app = typer.Typer(
+    help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
+)
+console = Console()
+
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: key=value, such as loop.rounds=1.")]
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a run.")]
+
+
+@app.command()
+def demo(
+    out: Out = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The short form: minutes, and nothing is learnt well.")
+    ] = False,
+    changes: Changes = None,
+) -> None:
+    """Run the whole method on MovieLens-100K with the embedded model."""
+    _run("quick" if quick else "demo", out, changes)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    changes: Changes = None,
+) -> None:
+    """Run a recipe; start it again to go on where it stopped."""
+    _run(recipe, out, changes)
+
+
+@app.command()
+def explain(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    folder: RunFolder,
+    items: Annotated[int, typer.Option(help="How many of the user's later items to predict.")] = 6,
+) -> None:
+    """Show a user's history, the RecCoT, and what V predicts with and without it."""
+    from trackrec.explain import explain_user
+
+    explain_user(user, folder, items, console)
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write the HTML report of a run anew."""
+    from trackrec.report import write_report
+
+    console.print(f"Report: {write_report(folder)}")
+
+
+@app.command()
+def settings(recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")]) -> None:
+    """Print a recipe with every setting written out."""
+    from trackrec.recipe import dump_recipe, load_recipe
+
+    console.print(dump_recipe(load_recipe(recipe)), highlight=False, markup=False, end="")
+
+
+def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
+    from trackrec.pipeline.job import run_recipe
+    from trackrec.pipeline.summary import print_summary
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.report import write_report
+
+    recipe = load_recipe(name, changes or ())
+    folder = out or Path("runs") / recipe.name
+    console.print(
+        f"Recipe [bold]{recipe.name}[/bold], run folder {folder}. Stop it when you like; the same command goes on."
+    )
+    run_recipe(recipe, folder, Reporter(console))
+    print_summary(folder, console)
+    console.print(f"Report: {write_report(folder)}")
+
+
+def main() -> None:
+    """Entry point: errors made for users are one line, without a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait must not starve others on a shared machine
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("trackrec").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module=r"(transformers|peft|torch)\b.*")
+    try:
+        app()
+    except TrackRecError as error:
+        Console(stderr=True).print(f"[bold red]Error:[/bold red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. The same command goes on with what is finished.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From a log of interactions to histories, examples, roles, targets and item statistics."""

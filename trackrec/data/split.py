@@ -1,0 +1,164 @@
+"""The split within each user: a history to write from, and examples after it to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from trackrec.data.log import Log
+from trackrec.data.roles import NO_FOLD, Role, RoleSettings, assign_roles
+from trackrec.errors import LogError
+from trackrec.settings import Settings
+
+__all__ = ["NO_FOLD", "Role", "RoleSettings", "Split", "SplitSettings", "assign_roles", "split_log"]
+
+_RECENT = {"recent_event_ids": "event_id", "recent_item_ids": "item_id", "recent_ratings": "rating"}
+_EXAMPLE_COLUMNS = ("user_id", "event_id", "item_id", "rating", "timestamp", "label", *_RECENT)
+
+
+class SplitSettings(Settings):
+    """How a user's interactions are cut into history and examples."""
+
+    kind: Literal["kar", "temporal"] = "kar"
+    """kar: each user's first half is the history. temporal: what lies before one moment, the same for everybody."""
+    like_threshold: float = 4.0
+    """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books."""
+    max_history: int = Field(default=30, ge=1)
+    """The most interactions that a history holds."""
+    min_history: int = Field(default=5, ge=1)
+    """The fewest; users with fewer before their examples are left out and counted."""
+    recent: int = Field(default=10, ge=0)
+    """How many interactions before an example a recommender sees as the user's recent behaviour."""
+    temporal_quantile: float = Field(default=0.8, gt=0, lt=1)
+    """temporal alone: the share of all interactions that lies before the cut-off."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SplitSettings:
+        if self.min_history > self.max_history:
+            raise ValueError(f"min_history is {self.min_history}, expected at most max_history ({self.max_history})")
+        return self
+
+
+@dataclass(frozen=True)
+class Split:
+    """Histories and examples of the users that can have both."""
+
+    histories: pl.DataFrame
+    """``user_id, position`` Int32 (0 is the oldest) ``, event_id, item_id, rating, timestamp, label`` Int8."""
+    examples: pl.DataFrame
+    """``user_id, event_id, item_id, rating, timestamp, label`` Int8 ``, recent_event_ids, recent_item_ids,
+    recent_ratings``: lists of equal length, oldest first, of the user's last interactions before the example's time."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Users and rows kept, and users left out by reason (``dropped_...``)."""
+    cutoff: int | None = None
+    """temporal: the time (seconds) from which on all is future, for everybody's data. kar: None."""
+
+    @property
+    def users(self) -> pl.Series:
+        """The ids of the split's users, sorted."""
+        return self.histories["user_id"].unique().sort()
+
+
+def split_log(log: Log, settings: SplitSettings) -> Split:
+    """Cut each user's interactions, sorted by time (ties by event_id), into a history and examples.
+
+    kar: the boundary lies after the first half, or after ``max_history`` interactions if that is earlier. "Before" is
+    strict: if the boundary falls among interactions of one time, it moves back to the last change of time, or, if that
+    leaves fewer than ``min_history``, on to the next one. The history is the last ``max_history`` interactions before
+    the boundary; all after it are examples. Users without such a boundary are left out and counted.
+
+    temporal: the same with one boundary in time for all users, the ``temporal_quantile`` of all timestamps.
+
+    Raises:
+        LogError: no user is left.
+
+    Source:
+        Xi et al., "Towards Open-World Recommendation with Knowledge Augmentation from Large Language Models" (KAR),
+        section on datasets; there without the strictness in time.
+    """
+    events = (
+        log.interactions.sort("user_id", "timestamp", "event_id")
+        .with_columns((pl.col("rating") >= settings.like_threshold).cast(pl.Int8).alias("label"))
+        .with_columns(
+            pl.int_range(pl.len(), dtype=pl.Int64).over("user_id").alias("place"),
+            pl.len().over("user_id").cast(pl.Int64).alias("length"),
+        )
+        .with_columns(pl.col("place").min().over("user_id", "timestamp").alias("first_of_time"))
+    )
+    cutoff: int | None = None
+    counts = {"users_in_log": events["user_id"].n_unique()}
+    if settings.kind == "kar":
+        events = events.with_columns(_kar_boundary(settings).alias("boundary"))
+        counts["dropped_without_boundary"] = events.filter(pl.col("boundary").is_null())["user_id"].n_unique()
+    else:
+        quantile = events["timestamp"].quantile(settings.temporal_quantile, interpolation="higher")
+        assert quantile is not None, "a checked log is never empty"
+        cutoff = int(quantile)
+        before = (pl.col("timestamp") < cutoff).sum().over("user_id").cast(pl.Int64)
+        events = events.with_columns(before.alias("boundary"))
+        counts |= _temporal_counts(events, settings.min_history)
+        usable = (before >= settings.min_history) & (before < pl.col("length"))
+        events = events.with_columns(pl.when(usable).then("boundary").alias("boundary"))
+    events = events.filter(pl.col("boundary").is_not_null())
+    if events.is_empty():
+        raise LogError(
+            f"the split leaves none of {counts['users_in_log']} users: expected users with at least "
+            f"{settings.min_history} interactions and a later one after them in time; lower min_history or change kind"
+        )
+    start = pl.max_horizontal(pl.lit(0, pl.Int64), pl.col("boundary") - settings.max_history)
+    histories = events.filter(pl.col("place").is_between(start, pl.col("boundary"), closed="left")).select(
+        "user_id",
+        (pl.col("place") - start).cast(pl.Int32).alias("position"),
+        "event_id",
+        "item_id",
+        "rating",
+        "timestamp",
+        "label",
+    )
+    examples = _with_recent(events, settings.recent).filter(pl.col("place") >= pl.col("boundary"))
+    examples = examples.select(*_EXAMPLE_COLUMNS)
+    counts |= {"users": histories["user_id"].n_unique(), "histories": histories.height, "examples": examples.height}
+    return Split(histories=histories, examples=examples, counts=counts, cutoff=cutoff)
+
+
+def _kar_boundary(settings: SplitSettings) -> pl.Expr:
+    """How many of the user's interactions lie before the boundary; null if there is no usable one.
+
+    A boundary before the interaction at place p is usable if that one is the first of its time.
+    """
+    usable = (pl.col("place") == pl.col("first_of_time")) & (pl.col("place") >= settings.min_history)
+    wanted = pl.min_horizontal(pl.col("length") // 2, pl.lit(settings.max_history, pl.Int64))
+    back = pl.when(usable & (pl.col("place") <= wanted)).then("place").max().over("user_id")
+    onward = pl.when(usable & (pl.col("place") > wanted)).then("place").min().over("user_id")
+    return pl.coalesce(back, onward)
+
+
+def _temporal_counts(events: pl.DataFrame, min_history: int) -> dict[str, int]:
+    users = events.unique("user_id")
+    short = pl.col("boundary") < min_history
+    return {
+        "dropped_short_history": users.filter(short).height,
+        "dropped_without_examples": users.filter(~short & (pl.col("boundary") == pl.col("length"))).height,
+    }
+
+
+def _with_recent(events: pl.DataFrame, recent: int) -> pl.DataFrame:
+    """Adds the lists of the user's last ``recent`` interactions strictly before each event's time.
+
+    In the sorted table these are neighbours, so one gather serves all rows: linear in time and memory.
+    """
+    row = np.arange(events.height, dtype=np.int64)
+    end = row - (events["place"] - events["first_of_time"]).to_numpy()
+    length = np.minimum(events["first_of_time"].to_numpy(), recent)
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    gather = np.arange(offsets[-1]) + np.repeat(end - length - offsets[:-1], length)
+    lists = []
+    for name, source in _RECENT.items():
+        values = events[source].gather(gather).to_arrow()
+        lists.append(pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offsets), values)))
+    return events.with_columns(lists)

@@ -1,0 +1,75 @@
+"""The targets of a user: the examples on which all of the user's RecCoTs are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from trackrec.data.log import stable_hash
+from trackrec.errors import LogError
+from trackrec.settings import Settings
+
+
+class TargetSettings(Settings):
+    """How many targets judge a RecCoT."""
+
+    per_user: int = Field(default=8, ge=1)
+    """Targets a user (the paper: 1). All RecCoTs of a user are judged on the same ones; more make less noise."""
+
+
+def like_quota(likes: int, dislikes: int, per_user: int) -> int:
+    """How many of ``per_user`` targets are likes: the user's own share, but one of each if there are both and room.
+
+    Example:
+        >>> like_quota(likes=30, dislikes=10, per_user=8), like_quota(likes=99, dislikes=1, per_user=8)
+        (6, 7)
+    """
+    total = min(per_user, likes + dislikes)
+    quota = int(total * likes / (likes + dislikes) + 0.5)
+    if likes and dislikes and total >= 2:
+        quota = min(max(quota, 1), total - 1)
+    return min(max(quota, total - dislikes), likes)
+
+
+def choose_targets(examples: pl.DataFrame, users: Iterable[int | str], per_user: int, seed: int) -> pl.DataFrame:
+    """Draw each user's targets without replacement, likes and dislikes in the user's own proportion, in random order.
+
+    Args:
+        examples: ``Split.examples``.
+        users: whose targets are drawn.
+        per_user: the most targets that a user gets; a user with fewer examples gets all of them.
+        seed: with the user's id it fixes the user's targets, whoever else is asked for.
+
+    Returns:
+        ``user_id, slot`` Int16 (0, 1, ... in the drawn order) ``, event_id, item_id, label``, by user as asked.
+
+    Raises:
+        LogError: a user has no example.
+    """
+    wanted = pl.DataFrame({"user_id": list(users)}, schema={"user_id": examples.schema["user_id"]})
+    mine = examples.join(wanted, on="user_id", how="semi").sort("user_id", "event_id")
+    by_user = {key[0]: table for key, table in mine.partition_by("user_id", as_dict=True).items()}
+    chosen = []
+    for user in wanted["user_id"]:
+        if user not in by_user:
+            raise LogError(f"no targets for user {user!r}: expected a user of the split with at least one example")
+        generator = np.random.default_rng([seed, stable_hash(user)])
+        label = by_user[user]["label"].to_numpy()
+        likes, dislikes = np.flatnonzero(label == 1), np.flatnonzero(label != 1)
+        quota = like_quota(len(likes), len(dislikes), per_user)
+        total = min(per_user, len(label))
+        drawn = np.concatenate(
+            [
+                generator.choice(likes, quota, replace=False),
+                generator.choice(dislikes, total - quota, replace=False),
+            ]
+        )
+        rows = by_user[user][generator.permutation(drawn)]
+        chosen.append(rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int16).alias("slot")))
+    columns = ("user_id", "slot", "event_id", "item_id", "label")
+    if not chosen:
+        return examples.clear().with_columns(pl.lit(0, pl.Int16).alias("slot")).select(columns)
+    return pl.concat(chosen).select(columns)

@@ -1,0 +1,1 @@
+"""The language model runtime: losses, answers, sampling, training."""

@@ -1,0 +1,240 @@
+"""Training on prefix trees with ``transformers.Trainer``: the answer (V), a RecCoT (G), preferences (G)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
+from trackrec.lm.model import LanguageModel
+from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.settings import Settings
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+class TrainingSettings(Settings):
+    """One training job of the language model."""
+
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW. LoRA wants about ten to a hundred times the rate of full fine-tuning."""
+    epochs: float = 1.0
+    """Passes over the examples."""
+    trees_per_step: int = 8
+    """Users (prefix trees) in one optimiser step."""
+    trees_per_pass: int = 1
+    """Users in one forward pass; the step accumulates gradients, exactly, over the passes."""
+    warmup: float = 0.1
+    """Share of the steps over which the rate rises; it then falls along a cosine to 0."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+
+@dataclass
+class TreeExample:
+    """A prefix tree and what is learnt on it.
+
+    ``segments`` are the branches that count: after each an answer comes (``answers`` holds its token id), or each is a
+    text to learn, or they are the samples of a preference group (the chosen one first).
+    """
+
+    tree: Tree
+    segments: list[int]
+    answers: list[int] = field(default_factory=list)
+    reference_logprobs: list[float] = field(default_factory=list)
+    """Preference groups: log-probability of each sample under the reference, summed over its tokens."""
+    weight: float = 1.0
+
+
+Loss = Callable[[LanguageModel, Tensor, Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
+"""Sum of the loss over the examples' units, given the hidden states (trees, tokens, width), and figures to record."""
+
+
+def answer_cross_entropy(
+    model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of the answer token alone, over the whole vocabulary (rec-tuning). One unit an answer."""
+    states, answers = [], []
+    for row, example in enumerate(examples):
+        states.append(hidden[row, [example.tree.last(segment) for segment in example.segments]])
+        answers.extend(example.answers)
+    logits = model.logits(torch.cat(states))
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answers, device=logits.device), reduction="sum")
+    return loss, {}
+
+
+def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
+    """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width)."""
+    predictors = [example.tree.predictors(segment) for segment in example.segments]
+    logits = model.logits(hidden[[index for indices in predictors for index in indices]])
+    targets = [token for segment in example.segments for token in example.tree.segments[segment]]
+    logprobs = -torch.nn.functional.cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    return list(logprobs.split([len(indices) for indices in predictors]))
+
+
+def text_cross_entropy(
+    model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of every token of the counted segments (distillation). One unit a token."""
+    parts = [-torch.cat(text_logprobs(model, hidden[row], example)).sum() for row, example in enumerate(examples)]
+    return torch.stack(parts).sum(), {}
+
+
+def preference_loss(beta: float) -> Loss:
+    """Softmax-DPO over each user's rejected samples (DPO where there is one) against recorded log-probabilities.
+
+    One unit a user; users are weighted, and the weights average 1 over the data.
+    """
+
+    def loss(model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
+        total = hidden.new_zeros((), dtype=torch.float32)
+        right = margin = pairs = 0.0
+        for row, example in enumerate(examples):
+            policy = torch.stack([part.sum() for part in text_logprobs(model, hidden[row], example)])[None]
+            reference = torch.tensor([example.reference_logprobs], device=policy.device)
+            group = policy[:, 0], reference[:, 0], policy[:, 1:], reference[:, 1:]
+            mask = torch.ones_like(group[2], dtype=torch.bool)
+            total = total + example.weight * softmax_dpo_loss(*group, mask, beta).sum()
+            accuracy, mean_margin, count = preference_accuracy(*group, mask)
+            right, margin, pairs = right + accuracy * count, margin + mean_margin * count, pairs + count
+        return total, {"preferences_right": right, "margin": margin, "pairs": pairs}
+
+    return loss
+
+
+class _TreeTrainer(Trainer):
+    """``transformers.Trainer`` with a loss on prefix trees; ``labels`` only count the units of the loss."""
+
+    def __init__(self, language_model: LanguageModel, loss: Loss, **kwargs: Any) -> None:
+        super().__init__(model=language_model.peft, **kwargs)  # type: ignore[arg-type]
+        self.language_model, self.loss = language_model, loss
+        self.model_accepts_loss_kwargs = True  # the loss divides by the units of the whole step itself
+        self.figures: list[dict[str, float]] = []
+
+    def compute_loss(  # type: ignore[override]
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
+        hidden = self.language_model.hidden(inputs["batch"])
+        total, figures = self.loss(self.language_model, hidden, inputs["examples"])
+        units = float(num_items_in_batch)
+        self.figures.append({"step": self.state.global_step, "loss": total.item() / units, **figures})
+        return total / units
+
+
+class _ProgressCallback(TrainerCallback):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.progress(state.global_step, state.max_steps)
+
+
+def train(
+    model: LanguageModel,
+    adapter: str,
+    examples: Sequence[TreeExample],
+    loss: Loss,
+    settings: TrainingSettings,
+    seed: int,
+    units: Callable[[TreeExample], int],
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Train an adapter in place.
+
+    Args:
+        model: the language model, which has the adapter.
+        adapter: the adapter's name.
+        examples: prefix trees with what is learnt on them.
+        loss: one of this module's losses.
+        settings: rate, epochs, batch.
+        seed: order of the examples.
+        units: how many units of the loss an example has (answers, tokens, or 1 a user): what a step averages over.
+        progress: called after each optimiser step.
+
+    Returns:
+        One row an optimiser step: ``step``, ``loss`` and the loss's own figures (sums over the step).
+
+    Raises:
+        ValueError: there is nothing to train on.
+    """
+    if not examples:
+        raise ValueError(f"nothing to train the adapter {adapter!r} on: got no examples")
+
+    def collate(batch: list[TreeExample]) -> dict[str, Any]:
+        labels = torch.zeros(sum(units(example) for example in batch), dtype=torch.long)
+        return {"batch": TreeBatch.of([example.tree for example in batch]), "examples": batch, "labels": labels}
+
+    with tempfile.TemporaryDirectory() as folder, model.use(adapter):
+        arguments = TrainingArguments(
+            output_dir=folder,
+            learning_rate=settings.learning_rate,
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.trees_per_pass,
+            gradient_accumulation_steps=max(1, settings.trees_per_step // settings.trees_per_pass),
+            lr_scheduler_type="cosine",
+            warmup_steps=settings.warmup,
+            max_grad_norm=settings.max_grad_norm,
+            weight_decay=settings.weight_decay,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            optim="adamw_torch",
+            seed=seed,
+            data_seed=seed,
+            use_cpu=model.device.type == "cpu",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
+        )
+        trainer = _TreeTrainer(
+            model,
+            loss,
+            args=arguments,
+            train_dataset=list(examples),
+            data_collator=collate,
+            callbacks=[_ProgressCallback(progress)] if progress else [],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        model.peft.eval()
+        figures = trainer.figures
+    return _by_step(figures)
+
+
+def _by_step(figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """Sum the figures of the passes of each optimiser step."""
+    steps: dict[float, dict[str, float]] = {}
+    for row in figures:
+        total = steps.setdefault(row["step"], {"step": row["step"]})
+        for key, value in row.items():
+            if key != "step":
+                total[key] = total.get(key, 0.0) + value
+    return list(steps.values())
+
+
+@torch.inference_mode()
+def sequence_logprobs(
+    model: LanguageModel, adapter: str | None, examples: Sequence[TreeExample], progress: Progress | None = None
+) -> list[list[list[float]]]:
+    """Log-probability of every token of the counted segments, per example and segment."""
+    results = []
+    with model.use(adapter):
+        for done, example in enumerate(examples):
+            hidden = model.hidden(TreeBatch.of([example.tree]))[0]
+            results.append([part.tolist() for part in text_logprobs(model, hidden, example)])
+            if progress:
+                progress(done + 1, len(examples))
+    return results

@@ -1,0 +1,320 @@
+"""Metrics of predicted probabilities, and their confidence intervals over users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trackrec.metric_rows import MetricRow as MetricRow
+from trackrec.metric_rows import read_metrics as read_metrics
+from trackrec.metric_rows import write_metrics as write_metrics
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
+Weighted = Callable[[FloatArray], float]
+"""A statistic of fixed examples as a function of their weights (how often each was drawn), shape (examples,)."""
+
+
+def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Chance that a liked example scores above a disliked one; a tie counts one half.
+
+    Args:
+        labels: 0 or 1, shape (examples,).
+        scores: any monotone score, shape (examples,).
+
+    Returns:
+        A value in [0, 1]; NaN if only one label occurs.
+
+    >>> auc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4])
+    0.875
+    """
+    y, s = _labels_and(scores, labels)
+    return float(_ranked_auc(np.zeros(len(y), dtype=np.intp), y, s)(np.ones(len(y)))[0])
+
+
+def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
+    """AUC within each user, averaged with the user's number of examples as weight (Zhu et al. 2017, section 5).
+
+    Users with one label alone are left out, as their AUC is undefined. NaN if nobody remains.
+
+    >>> gauc(["a", "a", "b", "b", "b", "c"], [1, 0, 1, 0, 0, 1], [0.2, 0.1, 0.5, 0.9, 0.1, 0.3])
+    0.7
+    """
+    y, s = _labels_and(scores, labels)
+    return _prepare(gauc, _index(users, len(y)), y, s)(np.ones(len(y)))
+
+
+def log_loss(labels: ArrayLike, probabilities: ArrayLike, epsilon: float = 1e-7) -> float:
+    """Mean negative log-likelihood, in nats; probabilities are clipped to [epsilon, 1 - epsilon]."""
+    y, p = _labels_and(probabilities, labels, probability=True)
+    return float(np.mean(_log_losses(y, p, epsilon)))
+
+
+def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Share of examples whose label is the more probable answer; exactly 0.5 counts as "Yes"."""
+    y, p = _labels_and(probabilities, labels, probability=True)
+    return float(np.mean((p >= 0.5) == (y == 1)))
+
+
+def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
+    """Gap between mean probability and share of likes in equal-width bins, averaged by the bins' examples.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+    """
+    y, p = _labels_and(probabilities, labels, probability=True)
+    which = np.minimum((p * bins).astype(np.intp), bins - 1)
+    return float(np.abs(np.bincount(which, p - y, minlength=bins)).sum() / len(y))
+
+
+def platt_calibration(labels: ArrayLike, logits: ArrayLike) -> tuple[float, float]:
+    """Slope a and intercept b of ``sigmoid(a * logit + b)``, fitted by maximum likelihood.
+
+    The labels are smoothed as Platt does, so that separable data have a finite answer.
+
+    Source:
+        Platt 1999; Newton's method with backtracking as in Lin, Lin and Weng 2007.
+    """
+    y, x = _labels_and(logits, labels)
+    likes, dislikes = float(y.sum()), float(len(y) - y.sum())
+    target = np.where(y == 1, (likes + 1) / (likes + 2), 1 / (dislikes + 2))
+    design = np.stack([x, np.ones_like(x)])
+
+    def loss(point: FloatArray) -> float:
+        z = point @ design
+        return float(np.sum(np.logaddexp(0, z) - target * z))
+
+    point = np.array([0.0, math.log((likes + 1) / (dislikes + 1))])
+    for _ in range(100):
+        p = _sigmoid(point @ design)
+        gradient = design @ (p - target)
+        if np.abs(gradient).max() < 1e-8 * len(y):
+            break
+        step = np.linalg.solve((design * (p * (1 - p))) @ design.T + 1e-10 * np.eye(2), gradient)
+        scale = 1.0
+        while scale > 1e-10 and loss(point - scale * step) > loss(point) - 1e-4 * scale * float(gradient @ step):
+            scale /= 2
+        point = point - scale * step
+    return float(point[0]), float(point[1])
+
+
+def calibrated_probability(logits: ArrayLike, slope: float, intercept: float) -> FloatArray:
+    """``sigmoid(slope * logits + intercept)``: what `platt_calibration` fitted, applied. Shape of ``logits``."""
+    return _sigmoid(slope * np.asarray(logits, dtype=np.float64) + intercept)
+
+
+class Interval(NamedTuple):
+    """A statistic and its confidence interval; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_users(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    *arrays: ArrayLike,
+    seed: int,
+    draws: int = 1000,
+    level: float = 0.95,
+    folds: ArrayLike | None = None,
+) -> Interval:
+    """Percentile interval of a statistic when users, not rows, are drawn with replacement.
+
+    Rows of one user are not independent, so an interval over rows would be too narrow. `auc`, `gauc`, `log_loss` and
+    `accuracy` are not recomputed from copied rows: they are sorted once and re-weighted in each draw.
+
+    Args:
+        statistic: called as ``statistic(*arrays)``; `gauc` gets its users by itself.
+        users: the user of each example, shape (examples,).
+        arrays: mostly labels and scores, each (examples,). The last may be (seeds, examples): the statistic is then
+            averaged over the seeds of training.
+        seed: of the draws. The order of the examples does not matter.
+        draws: number of resamples; those in which the statistic is undefined are left out.
+        level: coverage aimed at.
+        folds: the fold of each example, shape (examples,), each user in one fold. The statistic is then taken within
+            folds and averaged by their examples, since scores of models of different folds do not compare.
+
+    Returns:
+        The statistic and its bounds; the bounds are NaN if a fold has a single user.
+    """
+    value, drawn = _draw(statistic, users, [arrays], seed, draws, folds)
+    return _interval(float(value[0]), drawn[:, 0], level)
+
+
+def paired_bootstrap(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    baseline_scores: ArrayLike,
+    *,
+    seed: int,
+    draws: int = 1000,
+    level: float = 0.95,
+    folds: ArrayLike | None = None,
+) -> Interval:
+    """Interval of ``statistic(labels, scores) - statistic(labels, baseline_scores)`` on the same drawn users.
+
+    Both arms score the same examples; the other arguments are those of `bootstrap_users`.
+    """
+    value, drawn = _draw(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
+    return _interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
+
+
+def split_half_reliability(scores: Mapping[Any, ArrayLike], seed: int, halves: int = 100) -> float:
+    """How well the mean reward of RecCoTs on one half of their targets agrees with that on the other half.
+
+    Rewards are centred within the user before correlating: that some users are easier says nothing about RecCoTs. With
+    an odd number of targets one is left out by chance. The correlation is averaged over the random halves, then
+    stepped up to the full number of targets by Spearman-Brown, 2r / (1 + |r|).
+
+    Args:
+        scores: for each user the rewards of its RecCoTs, shape (samples, targets). Users with fewer than two of
+            either are left out.
+        seed: of the halves, which depend on the number of targets alone.
+
+    Returns:
+        A value in [-1, 1]: 0 is noise. NaN if no user can be used or no reward varies.
+    """
+    by_targets: dict[int, list[FloatArray]] = {}
+    for table in (np.asarray(table, dtype=np.float64) for table in scores.values()):
+        if min(table.shape) >= 2:
+            by_targets.setdefault(table.shape[1], []).append(table)
+    correlations = []
+    streams = {targets: np.random.default_rng([seed, targets]) for targets in by_targets}
+    # All RecCoTs with the same number of targets in one table: centring once, on the targets, centres every half.
+    centred = {
+        targets: np.concatenate([table - table.mean(axis=0) for table in tables])
+        for targets, tables in by_targets.items()
+    }
+    for _ in range(halves if by_targets else 0):
+        pairs = []
+        for targets, table in centred.items():
+            order, half = streams[targets].permutation(targets), targets // 2
+            pairs.append([table[:, order[:half]].mean(axis=1), table[:, order[half : 2 * half]].mean(axis=1)])
+        first, second = np.concatenate(pairs, axis=1)
+        spread = math.sqrt(float(first @ first) * float(second @ second))
+        if spread > 1e-20:
+            correlations.append(float(first @ second) / spread)
+    if not correlations:
+        return math.nan
+    mean = float(np.mean(correlations))
+    return 2 * mean / (1 + abs(mean))
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _log_losses(labels: FloatArray, probabilities: FloatArray, epsilon: float = 1e-7) -> FloatArray:
+    p = np.clip(probabilities, epsilon, 1 - epsilon)
+    return -np.where(labels == 1, np.log(p), np.log1p(-p))
+
+
+def _labels_and(scores: ArrayLike, labels: ArrayLike, probability: bool = False) -> tuple[FloatArray, FloatArray]:
+    y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if y.ndim != 1 or y.shape != s.shape or not len(y):
+        raise ValueError(f"labels {y.shape} and scores {s.shape}: expected the same, not empty shape (examples,)")
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(f"labels: expected 0 or 1, found {y[~np.isin(y, (0, 1))][0]}")
+    bad = ~((s >= 0) & (s <= 1)) if probability else ~np.isfinite(s)
+    if bad.any():
+        expected = "probabilities in [0, 1]" if probability else "finite scores"
+        raise ValueError(f"scores: expected {expected}, found {s[bad][0]} at row {int(np.argmax(bad))}")
+    return y, s
+
+
+def _index(ids: ArrayLike, examples: int) -> IndexArray:
+    index = np.unique(np.asarray(ids), return_inverse=True)[1]
+    if index.shape != (examples,):
+        raise ValueError(f"users or folds {index.shape}: expected one for each of {examples} examples")
+    return index.astype(np.intp)
+
+
+def _ranked_auc(groups: IndexArray, labels: FloatArray, scores: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Sort once; the returned function gives each group's AUC for any weights of the examples."""
+    values, rank = np.unique(scores, return_inverse=True)
+    cells, cell = np.unique(groups * len(values) + rank, return_inverse=True)
+    owner = cells // len(values)
+    start = np.searchsorted(owner, np.arange(owner[-1] + 1))
+
+    def weigh(weights: FloatArray) -> FloatArray:
+        likes = np.bincount(cell, weights * labels, minlength=len(cells))
+        dislikes = np.bincount(cell, weights * (1 - labels), minlength=len(cells))
+        below = np.cumsum(dislikes) - dislikes
+        wins = np.bincount(owner, likes * (below - below[start][owner] + dislikes / 2))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(wins / (np.bincount(owner, likes) * np.bincount(owner, dislikes)), dtype=np.float64)
+
+    return weigh
+
+
+def _prepare(statistic: Callable[..., float], users: IndexArray, *arrays: NDArray[Any]) -> Weighted:
+    """The statistic as a function of the examples' weights, with all that does not depend on them done once."""
+    if arrays[-1].ndim == 2:
+        seeds = [_prepare(statistic, users, *arrays[:-1], row) for row in arrays[-1]]
+        return lambda weights: float(np.mean([one(weights) for one in seeds]))
+    if statistic not in (auc, gauc, log_loss, accuracy):
+        return lambda weights: float(statistic(*(np.repeat(array, weights.astype(np.intp)) for array in arrays)))
+    y, s = _labels_and(arrays[1], arrays[0], probability=statistic in (log_loss, accuracy))
+    if statistic is auc:
+        whole = _ranked_auc(np.zeros(len(y), dtype=np.intp), y, s)
+        return lambda weights: float(whole(weights)[0])
+    if statistic is gauc:
+        values = _ranked_auc(users, y, s)(np.ones(len(y)))[users]
+    else:
+        values = _log_losses(y, s) if statistic is log_loss else ((s >= 0.5) == (y == 1)).astype(np.float64)
+    defined = ~np.isnan(values)
+    known = np.where(defined, values, 0.0)
+
+    def mean(weights: FloatArray) -> float:
+        total = float(weights @ defined)
+        return float(weights @ known) / total if total else math.nan
+
+    return mean
+
+
+def _draw(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    arms: list[tuple[ArrayLike, ...]],
+    seed: int,
+    draws: int,
+    folds: ArrayLike | None,
+) -> tuple[FloatArray, FloatArray]:
+    """The statistic of each arm, shape (arms,), and of each arm in each draw, shape (draws, arms)."""
+    tables = [[np.asarray(array) for array in arm] for arm in arms]
+    examples = len(np.asarray(users))
+    for array in (array for table in tables for array in table):
+        if array.shape[-1:] != (examples,):
+            raise ValueError(f"array {array.shape}: expected {examples} examples, as many as users")
+    user_index = _index(users, examples)
+    fold_index = np.zeros(examples, dtype=np.intp) if folds is None else _index(folds, examples)
+    value, drawn = np.zeros(len(arms)), np.zeros((draws, len(arms)))
+    for fold in range(int(fold_index.max()) + 1):
+        rows = fold_index == fold
+        index = _index(user_index[rows], int(rows.sum()))
+        count = int(index.max()) + 1
+        prepared = [_prepare(statistic, index, *(array[..., rows] for array in table)) for table in tables]
+        value += rows.mean() * np.array([one(np.ones(len(index))) for one in prepared])
+        random = np.random.default_rng([seed, fold])
+        for draw in range(draws):
+            if count < 2:  # one user drawn again and again would feign certainty
+                drawn[draw] = math.nan
+                continue
+            times = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
+            drawn[draw] += rows.mean() * np.array([one(times[index]) for one in prepared])
+    return value, drawn
+
+
+def _interval(value: float, drawn: FloatArray, level: float) -> Interval:
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined) or math.isnan(value):
+        return Interval(value, math.nan, math.nan)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))

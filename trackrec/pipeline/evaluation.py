@@ -1,0 +1,135 @@
+"""What the loop achieved: the G x V matrix and the promoted round, and G then V as a recommender on ranker users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from trackrec.data.roles import Role
+from trackrec.metrics import auc
+from trackrec.pipeline.parts import OUTSIDE, Parts
+from trackrec.reccot.validator import LMValidator, Validator
+from trackrec.run import Stage, text_hash
+
+
+class Evaluation:
+    """The tests of a finished loop.
+
+    Args:
+        parts: of a run whose loop has ended.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.run, self.world = parts, parts.run, parts.world
+        self.recipe = parts.recipe
+        self.rounds = parts.rounds
+
+    def matrix(self) -> None:
+        """Every generator's RecCoTs under every validator, on LM validation users; one table a validator.
+
+        Rewards of different rounds cannot be compared, since the validator changes: generators are compared under the
+        same validators.
+        """
+        users = self.world.users(Role.LM_VALIDATION)
+        for kind in self.parts.kinds:
+            for number in self.rounds:
+                name = f"matrix-{kind}-{number}"
+
+                def work(stage: Stage, kind: Any = kind, number: int = number, name: str = name) -> None:
+                    texts = pl.concat([self._texts(g, users, sample=g) for g in self.rounds])
+                    self._score(stage, name, self.parts.loaded_validator(kind, number), texts)
+
+                inputs = [self.run.table(f"write-{g}") for g in self.rounds]
+                folder = self.parts.validator_folder(kind, number, OUTSIDE)
+                self.parts.do(name, work, [*inputs, folder, self.run.table("targets")], {"kind": kind})
+
+    def promote(self) -> int:
+        """The round whose generator is used: a later one only if it is not worse under the same validators.
+
+        A generator is judged by its mean AUC under the aligned kind's validators of all rounds, on LM validation users.
+
+        Returns:
+            The promoted round.
+        """
+        kind = self.parts.kinds[0]
+
+        def work(stage: Stage) -> None:
+            scores = pl.concat([self.run.read(f"matrix-{kind}-{number}") for number in self.rounds])
+            means = {}
+            for generator in self.rounds:
+                mine = scores.filter(pl.col("sample") == generator)
+                parts = mine.partition_by("validator", maintain_order=True)
+                means[generator] = float(
+                    np.mean([auc(part["label"].to_numpy(), part["yes_probability"].to_numpy()) for part in parts])
+                )
+            best = 0
+            for generator in self.rounds:
+                if means[generator] >= means[best]:
+                    best = generator
+            stage.counts = {"promoted": best, "mean_auc": means}
+
+        inputs = [self.run.table(f"matrix-{kind}-{number}") for number in self.rounds]
+        self.parts.do("promote", work, inputs, {"kind": kind})
+        return int(self.run.manifest("promote")["counts"]["promoted"])
+
+    def recommend(self, promoted: int) -> None:
+        """G then V as a recommender on ranker users, whom nothing was tuned on; each arm's scores are one table."""
+        users = self.world.evaluated
+        kind = self.parts.kinds[0]
+        for number in self.rounds:
+            self._arm(f"test-own-{number}", kind, number, self._texts(number, users))
+        own = self._texts(promoted, users)
+        order = np.random.default_rng([self.recipe.seed, 2]).permutation(len(users))
+        giver = np.empty_like(order)
+        giver[order] = np.roll(order, 1)
+        self._arm("test-swapped", kind, promoted, own.with_columns(text=own["text"].gather(giver)))
+        nothing = own.with_columns(text=pl.lit(None, dtype=pl.String))
+        self._arm("test-placeholder", kind, promoted, nothing)
+        if kind == "lm":  # a ranker that never saw a RecCoT is the arm "din_no_text"
+            self._arm("test-without-reccot", kind, "none", nothing)
+            self._arm("test-zero-shot", kind, "zero-shot", own)
+
+    def _arm(self, name: str, kind: Any, version: int | Literal["none", "zero-shot"], texts: pl.DataFrame) -> None:
+        folder = self.run.folder / "adapters" / f"validator-{kind}-{version}-{OUTSIDE}"
+
+        def work(stage: Stage) -> None:
+            number = version if isinstance(version, int) else self.recipe.loop.rounds + 1
+            validator: Validator = self.parts.validator(kind, number, OUTSIDE)
+            if version != "zero-shot":
+                validator.load(folder)
+            score = validator.score_zero_shot if isinstance(validator, LMValidator) and version == "zero-shot" else None
+            self._score(stage, name, validator, texts, score)
+
+        inputs = [self.run.table("targets")] + ([folder] if version != "zero-shot" else [])
+        self.parts.do(name, work, inputs, {"texts": text_hash(texts), "version": version})
+
+    def _texts(self, number: int, users: Sequence[Any], sample: int = 0) -> pl.DataFrame:
+        """A round's kept RecCoTs of some users, in their order."""
+        order = pl.DataFrame({"user_id": users}, schema={"user_id": self.world.roles.schema["user_id"]})
+        kept = order.join(
+            self.parts.kept(number).select("user_id", "text"), on="user_id", how="left", maintain_order="left"
+        )
+        return kept.select("user_id", pl.lit(sample, dtype=pl.Int16).alias("sample"), "text")
+
+    def _score(
+        self,
+        stage: Stage,
+        name: str,
+        validator: Validator,
+        texts: pl.DataFrame,
+        score: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame] | None = None,
+    ) -> None:
+        score = score or validator.score
+
+        def shard(part: Sequence[int]) -> pl.DataFrame:
+            rows = texts[part[0] : part[-1] + 1]
+            return score(self.world.targets_of(rows["user_id"].to_list()), rows)
+
+        size = 4 * self.recipe.shard_users if validator.kind == "lm" else max(1, texts.height)
+        table = stage.shards(name, range(texts.height), size, shard, "RecCoTs")
+        if name.startswith("matrix"):
+            stage.write(name, table.with_columns(validator=pl.lit(name.removeprefix("matrix-"))))
+        stage.counts = {"scores": table.height, "users": texts["user_id"].n_unique()}

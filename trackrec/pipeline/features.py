@@ -1,0 +1,144 @@
+"""RecCoT as a feature: the promoted generator writes for everybody, and DIN is trained with the vectors and without."""
+
+from __future__ import annotations
+
+import shutil
+
+import polars as pl
+
+from trackrec.data.roles import Role
+from trackrec.lm.model import write_model_card
+from trackrec.pipeline.loop import Loop
+from trackrec.pipeline.parts import OUTSIDE, Parts
+from trackrec.ranking.compare import compare_arms
+from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
+from trackrec.reccot.rewards import reward_table
+from trackrec.run import Stage, write_table, written_whole
+
+ARMS = ("din_no_text", "din_swapped", "din_own")
+
+
+class Features:
+    """What leaves the run: RecCoTs, vectors, adapters; and what they do for an ordinary ranker.
+
+    Args:
+        parts: of a run whose loop has ended.
+        promoted: the round whose generator is used.
+    """
+
+    def __init__(self, parts: Parts, promoted: int) -> None:
+        self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
+        self.recipe = parts.recipe
+
+    def write_everybody(self) -> None:
+        """The promoted generator writes for the users that it has not written for yet."""
+        done = set(self.parts.everybody_judged)
+        roles = [Role.LM_EXTRA, Role.RANKER] if self.recipe.write_for == "all" else []
+        rest = [user for user in self.world.users(*roles) if user not in done]
+        if rest:
+            Loop(self.parts).write_for("write-rest", self.promoted, rest)
+
+    def written(self) -> pl.DataFrame:
+        """The promoted generator's RecCoT of every user it wrote for."""
+        tables = [self.parts.kept(self.promoted)]
+        if self.run.table("write-rest").is_file():
+            tables.append(self.run.read("write-rest"))
+        return pl.concat(tables)
+
+    def collect(self) -> None:
+        """``reccots.parquet``, ``vectors.parquet``, ``generator/`` and ``validator/`` at the top of the run folder."""
+        self._collect_reccots()
+        encoder = shared_encoder(self.recipe.ranking.encoder)
+        order = self.world.roles.select("user_id")
+        texts = order.join(self.written().select("user_id", "text"), on="user_id", how="left", maintain_order="left")
+        write_table(self.run.folder / "vectors.parquet", user_vectors(texts, encoder))
+        kind = self.parts.kinds[0]
+        sources = {
+            "generator": self.parts.generator_folder(self.promoted),
+            "validator": self.parts.validator_folder(kind, self.promoted, OUTSIDE),
+        }
+        for name, source in sources.items():
+            with written_whole(self.run.folder / name) as partial:
+                shutil.copytree(source, partial)
+                if (partial / "adapter_config.json").is_file():
+                    write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted)
+
+    def _collect_reccots(self) -> None:
+        """Every RecCoT of the run, traceable to the model, prompt and history that made it."""
+        roles = self.world.roles.select("user_id", "role")
+        kind = self.parts.kinds[0]
+        teacher = self.run.read("teacher").with_columns(
+            round=pl.lit(0, dtype=pl.Int16),
+            kind=pl.lit("teacher"),
+            reward=pl.lit(None, dtype=pl.Float64),
+            gain=pl.lit(None, dtype=pl.Float64),
+        )
+        parts = [teacher]
+        for number in range(self.recipe.loop.rounds + 1):
+            last = self.written() if number == self.promoted else self.parts.kept(number)
+            scores = self.run.read(f"matrix-{kind}-{self.recipe.loop.rounds}").filter(pl.col("sample") == number)
+            likelihood = reward_table(scores.drop("validator"), self.recipe.reward.kind).select("user_id", "reward")
+            parts.append(
+                last.join(likelihood, on="user_id", how="left", maintain_order="left").with_columns(
+                    round=pl.lit(number, dtype=pl.Int16), kind=pl.lit("kept"), gain=pl.lit(None, dtype=pl.Float64)
+                )
+            )
+        for number in range(1, self.recipe.loop.rounds + 1):
+            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.recipe.reward.kind)
+            samples = self.run.read(f"sample-{number}").join(
+                rewards.select("user_id", "sample", "reward", "gain"),
+                on=["user_id", "sample"],
+                how="left",
+                maintain_order="left",
+            )
+            parts.append(samples.with_columns(round=pl.lit(number, dtype=pl.Int16), kind=pl.lit("sample")))
+        table = pl.concat(parts, how="diagonal").join(roles, on="user_id", how="left", maintain_order="left")
+        columns = [
+            "user_id",
+            "role",
+            "round",
+            "kind",
+            "sample",
+            "text",
+            "token_ids",
+            "token_logprobs",
+            "finished",
+            "seed",
+        ]
+        columns += ["prompt_hash", "adapter_hash", "reward", "gain", "grounded"]
+        table = table.with_columns(grounded=pl.lit(None, dtype=pl.Float64)).select(columns)
+        write_table(self.run.folder / "reccots.parquet", table)
+
+    def compare(self) -> None:
+        """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
+
+        def work(stage: Stage) -> None:
+            vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+            ranker = self.world.roles.filter(pl.col("role") == Role.RANKER)
+            mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
+            if self.recipe.write_for == "evaluated":
+                ranker = ranker.filter("evaluated")
+            arms = {
+                "din_no_text": None,
+                "din_swapped": swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed),
+                "din_own": mine,
+            }
+            with self.run.reporter.steps("din") as progress:
+                predictions = compare_arms(
+                    self.world,
+                    ranker,
+                    self.world.items,
+                    arms,
+                    self.recipe.ranking,
+                    seed=self.recipe.seed,
+                    progress=progress,
+                )
+            stage.write("din", predictions)
+            users = predictions["user_id"].n_unique()
+            stage.counts = {
+                "users": users,
+                "coverage": {name: 0 if arm is None else arm["vector"].count() for name, arm in arms.items()},
+            }
+
+        inputs = [self.run.folder / "vectors.parquet", self.run.table("examples"), self.run.table("roles")]
+        self.parts.do("din", work, inputs, {"ranking": self.recipe.ranking})

@@ -1,0 +1,88 @@
+"""The main job: a recipe from the log to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trackrec.data.roles import Role
+from trackrec.errors import RunError
+from trackrec.pipeline.evaluation import Evaluation
+from trackrec.pipeline.features import Features
+from trackrec.pipeline.loop import Loop
+from trackrec.pipeline.parts import Parts
+from trackrec.pipeline.results import Results
+from trackrec.pipeline.world import prepare
+from trackrec.progress import Reporter
+from trackrec.recipe import Recipe, dump_recipe, load_recipe
+from trackrec.run import Run, written_whole
+
+
+def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -> Path:
+    """Run a recipe into a folder, or go on with it where it stopped.
+
+    Args:
+        recipe: all settings.
+        folder: the run folder; made if it is missing.
+        reporter: shows progress; None keeps silent.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: the folder holds a run of another recipe, or V0 is no better than counting (see ``Loop``).
+    """
+    run = open_run(recipe, folder, reporter or Reporter())
+    world = prepare(recipe, run)
+    sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
+    run.reporter.line(f"users by role: {sizes}; {len(world.evaluated)} ranker users test G then V")
+    parts = Parts(recipe, run, world)
+    loop = Loop(parts)
+    loop.all_rounds()
+    if parts.kinds[0] == "lm":
+        loop.tune("lm", 0, without_reccot=True)
+    evaluation = Evaluation(parts)
+    evaluation.matrix()
+    promoted = evaluation.promote()
+    run.reporter.line(f"promoted: the generator of round {promoted}")
+    evaluation.recommend(promoted)
+    features = Features(parts, promoted)
+    features.write_everybody()
+    features.collect()
+    features.compare()
+    Results(parts, promoted).write()
+    return folder
+
+
+def open_run(recipe: Recipe, folder: Path, reporter: Reporter) -> Run:
+    """Open a run folder, which keeps one recipe for good.
+
+    Raises:
+        RunError: it holds another recipe; the first settings that differ are named.
+    """
+    path = folder / "recipe.yaml"
+    if path.is_file():
+        before = load_recipe(path)
+        if before != recipe:
+            changed = list(_differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")))
+            raise RunError(
+                f"{folder} holds a run of another recipe: it differs in {', '.join(changed[:5])}. Choose another "
+                "folder with --out, or delete this one"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run (no recipe.yaml): choose another folder with --out")
+    run = Run(folder, reporter, recipe.seed)
+    if not path.is_file():
+        with written_whole(path) as partial:
+            partial.write_text(dump_recipe(recipe), encoding="utf-8")
+    return run
+
+
+def _differences(left: dict[str, object], right: dict[str, object], prefix: str = "") -> list[str]:
+    names = []
+    for key in left:
+        one, other = left[key], right[key]
+        if isinstance(one, dict) and isinstance(other, dict):
+            names += _differences(one, other, f"{prefix}{key}.")
+        elif one != other:
+            names.append(f"{prefix}{key} ({one!r} there, {other!r} now)")
+    return names

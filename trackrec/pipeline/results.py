@@ -1,0 +1,268 @@
+"""From the run's score tables to ``metrics.json``: every figure with its interval, none computed twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trackrec.data.roles import Role
+from trackrec.metrics import (
+    Interval,
+    MetricRow,
+    accuracy,
+    auc,
+    bootstrap_users,
+    calibrated_probability,
+    gauc,
+    log_loss,
+    paired_bootstrap,
+    platt_calibration,
+    split_half_reliability,
+    write_metrics,
+)
+from trackrec.pipeline.features import ARMS
+from trackrec.pipeline.parts import Parts
+from trackrec.reccot.rewards import PLACEHOLDER, with_target_reward
+
+Statistic = Callable[..., float]
+METRICS: dict[str, Statistic] = {"auc": auc, "gauc": gauc, "log_loss": log_loss, "accuracy": accuracy}
+CONDITIONAL = "conditional on the one G and V that were trained"
+
+
+class Results:
+    """Collects the metric rows of a finished run.
+
+    Args:
+        parts: of a run whose loop has ended.
+        promoted: the round whose generator is used.
+    """
+
+    def __init__(self, parts: Parts, promoted: int) -> None:
+        self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
+        self.recipe, self.kind = parts.recipe, parts.kinds[0]
+        self.rounds = parts.rounds
+        self.rows: list[MetricRow] = []
+
+    def write(self) -> list[MetricRow]:
+        """Compute all rows and write ``metrics.json``."""
+        self.recommender()
+        self.matrix()
+        self.feedback()
+        self.ranker()
+        self._add("promotion", "round", Interval(self.promoted, math.nan, math.nan), Role.LM_VALIDATION, 0, 0)
+        write_metrics(self.run.folder / "metrics.json", self.rows)
+        return self.rows
+
+    def recommender(self) -> None:
+        """G then V on ranker users, against V without RecCoT, another user's, zero-shot, and counting."""
+        arms: dict[str, tuple[str, int | None]] = {f"test-own-{r}": ("v_own", r) for r in self.rounds}
+        arms |= {"test-swapped": ("v_swapped", self.promoted), "test-placeholder": ("v_placeholder", self.promoted)}
+        if self.kind == "lm":
+            arms |= {"test-without-reccot": ("v_without_reccot", None), "test-zero-shot": ("v_zero_shot", None)}
+        scores = {arm: self.run.read(table) for table, arm in arms.items()}
+        first = next(iter(scores.values()))
+        base = first.select("user_id", "event_id", "label").join(
+            self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
+        )
+        for name in ("item_user_mean", "user_share"):
+            scores[name, None] = base.rename({name: "yes_probability"}).drop_nulls("yes_probability")
+        for (arm, number), table in scores.items():
+            self._score_rows(arm, number, table, Role.RANKER)
+        for number in self.rounds:
+            self._calibrated("v_own", number, scores["v_own", number])
+        final = scores["v_own", self.promoted]
+        against = [
+            ("v_own", 0),
+            ("v_swapped", self.promoted),
+            ("v_placeholder", self.promoted),
+            ("v_without_reccot", None),
+        ]
+        for other in against:
+            if other != ("v_own", self.promoted) and other in scores:
+                self._difference("v_own", self.promoted, final, other, scores[other])
+
+    def _score_rows(self, arm: str, number: int | None, table: pl.DataFrame, role: Role) -> None:
+        users, labels = table["user_id"].to_numpy(), table["label"].to_numpy()
+        scores = table["yes_probability"].to_numpy()
+        for name, statistic in METRICS.items():
+            interval = bootstrap_users(statistic, users, labels, scores, seed=self.recipe.seed, draws=self._draws)
+            self._add(arm, name, interval, role, table["user_id"].n_unique(), table.height, number, CONDITIONAL)
+
+    def _calibrated(self, arm: str, number: int, table: pl.DataFrame) -> None:
+        """LogLoss after Platt scaling that was fitted on LM validation users."""
+        fitted = self.run.read(f"matrix-{self.kind}-{number}").filter(pl.col("sample") == number)
+        if fitted["label"].n_unique() < 2:
+            return
+        slope, intercept = platt_calibration(fitted["label"].to_numpy(), _logits(fitted))
+        probabilities = calibrated_probability(_logits(table), slope, intercept)
+        users = table["user_id"].to_numpy()
+        interval = bootstrap_users(
+            log_loss, users, table["label"].to_numpy(), probabilities, seed=self.recipe.seed, draws=self._draws
+        )
+        note = "Platt scaling fitted on LM validation users"
+        self._add(
+            arm, "log_loss_calibrated", interval, Role.RANKER, table["user_id"].n_unique(), table.height, number, note
+        )
+
+    def _difference(
+        self, arm: str, number: int | None, table: pl.DataFrame, other: tuple[str, int | None], baseline: pl.DataFrame
+    ) -> None:
+        """Paired differences of AUC and GAUC on the same examples."""
+        both = table.join(
+            baseline.select("user_id", "event_id", other="yes_probability"),
+            on=["user_id", "event_id"],
+            how="inner",
+            maintain_order="left",
+        )
+        users, labels = both["user_id"].to_numpy(), both["label"].to_numpy()
+        scores, others = both["yes_probability"].to_numpy(), both["other"].to_numpy()
+        note = f"{arm}{'' if number is None else f' of round {number}'} less {other[0]}"
+        note += "" if other[1] is None else f" of round {other[1]}"
+        for name in ("auc", "gauc"):
+            interval = paired_bootstrap(
+                METRICS[name], users, labels, scores, others, seed=self.recipe.seed, draws=self._draws
+            )
+            count = both["user_id"].n_unique()
+            self._add(arm, f"{name}_difference", interval, Role.RANKER, count, both.height, number, note)
+
+    def matrix(self) -> None:
+        """AUC of every G(i) with every V(j) on LM validation users."""
+        for kind in self.parts.kinds:
+            for validator in self.rounds:
+                scores = self.run.read(f"matrix-{kind}-{validator}")
+                for generator in self.rounds:
+                    table = scores.filter(pl.col("sample") == generator)
+                    interval = bootstrap_users(
+                        auc,
+                        table["user_id"].to_numpy(),
+                        table["label"].to_numpy(),
+                        table["yes_probability"].to_numpy(),
+                        seed=self.recipe.seed,
+                        draws=self._draws,
+                    )
+                    users, note = table["user_id"].n_unique(), f"validator={kind}:{validator}"
+                    self._add("matrix", "auc", interval, Role.LM_VALIDATION, users, table.height, generator, note)
+
+    def feedback(self) -> None:
+        """How reliable the rewards are, and how far the generator learnt them and moved."""
+        for kind in self.parts.kinds:
+            for number in self.rounds[1:]:
+                scores = self.run.read(f"score-{kind}-{number}").filter(pl.col("sample") != PLACEHOLDER)
+                value = split_half_reliability(_reward_arrays(scores, self.recipe.reward.kind), seed=self.recipe.seed)
+                arm, users = f"validator_{kind}", scores["user_id"].n_unique()
+                self._add(arm, "split_half_reliability", _point(value), Role.LM, users, scores.height, number)
+                counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
+                held = counts["held_out"]
+                value = held["accuracy"] if held["pairs"] else math.nan
+                low, high = _wilson(value, held["pairs"])
+                self._add(
+                    arm,
+                    "held_out_preference_accuracy",
+                    Interval(value, low, high),
+                    Role.LM_VALIDATION,
+                    len(self.world.users(Role.LM_VALIDATION)),
+                    held["pairs"],
+                    number,
+                    "Wilson interval over pairs; pairs of one user are not independent, so it is too narrow",
+                )
+                if "kl" in counts:
+                    kl = counts["kl"]
+                    self._add(
+                        "generator",
+                        "kl",
+                        _point(kl["per_sequence"]),
+                        Role.LM_VALIDATION,
+                        kl["texts"],
+                        kl["texts"],
+                        number,
+                        "KL(G(r) || G(r-1)), nats a text",
+                    )
+
+    def ranker(self) -> None:
+        """DIN with and without RecCoT on ranker users: averaged over seeds, users drawn within folds."""
+        predictions = self.run.read("din")
+        seeds = predictions["seed"].n_unique()
+        arms = {}
+        for arm in ARMS:
+            table = predictions.filter(pl.col("arm") == arm).sort("seed", "fold", "user_id", "event_id")
+            one = table.filter(pl.col("seed") == table["seed"][0])
+            arms[arm] = (one, table["probability"].to_numpy().reshape(seeds, -1))
+        one = arms[ARMS[0]][0]
+        users, labels, folds = one["user_id"].to_numpy(), one["label"].to_numpy(), one["fold"].to_numpy()
+        count = one["user_id"].n_unique()
+        common: dict[str, Any] = {"seed": self.recipe.seed, "draws": self._draws, "folds": folds}
+        note = f"DIN, last {self.recipe.ranking.recent} events in view, {seeds} seeds, {len(np.unique(folds))} folds"
+        for arm, (_, scores) in arms.items():
+            for name in ("auc", "gauc", "log_loss"):
+                interval = bootstrap_users(METRICS[name], users, labels, scores, **common)
+                self._add(arm, name, interval, Role.RANKER, count, one.height, self.promoted, note)
+        for other in ("din_no_text", "din_swapped"):
+            for name in ("auc", "gauc"):
+                interval = paired_bootstrap(METRICS[name], users, labels, arms["din_own"][1], arms[other][1], **common)
+                text = f"din_own less {other}; {note}"
+                self._add(
+                    "din_own", f"{name}_difference", interval, Role.RANKER, count, one.height, self.promoted, text
+                )
+
+    @property
+    def _draws(self) -> int:
+        return self.recipe.evaluation.bootstrap
+
+    def _add(
+        self,
+        arm: str,
+        metric: str,
+        interval: Interval,
+        role: Role,
+        users: int,
+        examples: int,
+        number: int | None = None,
+        note: str = "",
+    ) -> None:
+        value, low, high = interval
+        self.rows.append(
+            MetricRow(
+                arm=arm,
+                round=number,
+                role=str(role),
+                metric=metric,
+                value=value,
+                low=low,
+                high=high,
+                users=users,
+                examples=examples,
+                seed=self.recipe.seed,
+                note=note,
+            )
+        )
+
+
+def _logits(table: pl.DataFrame) -> np.ndarray[Any, Any]:
+    probability = table["yes_probability"].clip(1e-6, 1 - 1e-6).to_numpy()
+    return np.log(probability / (1 - probability))
+
+
+def _point(value: float) -> Interval:
+    return Interval(value, math.nan, math.nan)
+
+
+def _reward_arrays(scores: pl.DataFrame, kind: Any) -> dict[Any, np.ndarray[Any, Any]]:
+    """Each user's rewards, shape (samples, targets)."""
+    rewards = with_target_reward(scores, kind).sort("user_id", "sample", "event_id")
+    arrays = {}
+    for (user,), part in rewards.group_by("user_id", maintain_order=True):
+        arrays[user] = part["target_reward"].to_numpy().reshape(part["sample"].n_unique(), -1)
+    return arrays
+
+
+def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95% interval of a share."""
+    if not count:
+        return math.nan, math.nan
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return centre - half, centre + half

@@ -1,0 +1,128 @@
+"""What a run works on: the log's split, every user's role, and the targets that they are judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trackrec.data.roles import Role, assign_roles
+from trackrec.data.sources import read_log
+from trackrec.data.split import split_log
+from trackrec.data.statistics import ItemStatistics
+from trackrec.data.targets import choose_targets
+from trackrec.reccot.validator import rows_by_user
+from trackrec.recipe import Recipe
+from trackrec.run import Run, Stage
+
+TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
+
+
+@dataclass(frozen=True)
+class World:
+    """The tables of the data stage.
+
+    ``roles`` has ``user_id, role, fold, evaluated`` (the last: a ranker user on whom generator and validator are
+    tested); ``targets`` has ``user_id, role, slot, event_id, item_id, label, raters, likes``; ``baselines`` has, for
+    each target, ``item_user_mean`` and ``user_share`` as probabilities.
+    """
+
+    items: pl.DataFrame
+    histories: pl.DataFrame
+    examples: pl.DataFrame
+    roles: pl.DataFrame
+    targets: pl.DataFrame
+    baselines: pl.DataFrame
+
+    @classmethod
+    def of(cls, run: Run) -> World:
+        """Read what the data stage wrote."""
+        return cls(**{name: run.read(name) for name in TABLES})
+
+    @cached_property
+    def history_rows(self) -> dict[Any, list[dict[str, Any]]]:
+        """Each user's history, oldest first."""
+        return rows_by_user(self.histories)
+
+    def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
+        """Users of some roles (of one fold), in the order of the roles table."""
+        rows = self.roles.filter(pl.col("role").is_in([str(role) for role in roles]))
+        return (rows if fold is None else rows.filter(pl.col("fold") == fold))["user_id"].to_list()
+
+    @cached_property
+    def evaluated(self) -> list[Any]:
+        """The ranker users on whom generator and validator are tested together."""
+        return self.roles.filter("evaluated")["user_id"].to_list()
+
+    def targets_of(self, users: Sequence[Any]) -> pl.DataFrame:
+        """The targets of some users."""
+        return self.targets.filter(pl.col("user_id").is_in(list(users)))
+
+    def every_target(self, users: Sequence[Any]) -> pl.DataFrame:
+        """All examples of some users as targets, with the counts of their items among LM users, their own left out."""
+        examples = self.examples.filter(pl.col("user_id").is_in(list(users)))
+        return examples.select("user_id", "event_id", "item_id", "label", "raters", "likes")
+
+
+def prepare(recipe: Recipe, run: Run) -> World:
+    """The data stage: log, split, roles, targets and item statistics, written as tables."""
+
+    def work(stage: Stage) -> None:
+        log = read_log(recipe.source)
+        split = split_log(log, recipe.split)
+        roles = assign_roles(split, recipe.roles, recipe.seed)
+        ranker = roles.filter(pl.col("role") == Role.RANKER)["user_id"].to_list()
+        count = len(ranker) if recipe.evaluation.users is None else min(recipe.evaluation.users, len(ranker))
+        tested = np.random.default_rng([recipe.seed, 1]).choice(len(ranker), count, replace=False)
+        evaluated = pl.Series([ranker[index] for index in sorted(tested)], dtype=roles.schema["user_id"])
+        roles = roles.with_columns(evaluated=pl.col("user_id").is_in(evaluated.implode()))
+        lm_users = roles.filter(pl.col("role").is_in([Role.LM, Role.LM_EXTRA]))["user_id"]
+        known = log.interactions.filter(pl.col("user_id").is_in(lm_users.implode()))
+        if split.cutoff is not None:
+            known = known.filter(pl.col("timestamp") < split.cutoff)
+        statistics = ItemStatistics.from_interactions(
+            known, recipe.split.like_threshold, recipe.statistics.prior_strength
+        )
+        per_user = {
+            Role.LM: recipe.loop.targets_per_user,
+            Role.LM_EXTRA: recipe.loop.targets_per_user,
+            Role.LM_VALIDATION: recipe.evaluation.validation_targets_per_user,
+            Role.RANKER: recipe.evaluation.targets_per_user,
+        }
+        parts = []
+        for role, number in per_user.items():
+            users = roles.filter((pl.col("role") == role) & ((pl.col("role") != Role.RANKER) | pl.col("evaluated")))
+            chosen = choose_targets(split.examples, users["user_id"].to_list(), number, recipe.seed)
+            parts.append(chosen.with_columns(role=pl.lit(str(role))))
+        targets = statistics.lookup(pl.concat(parts))
+        means = statistics.baseline(targets.select("user_id", "event_id", "item_id", "label"), split.histories)
+        shares = statistics.history_share(split.histories)
+        baselines = means.select("user_id", "event_id", item_user_mean="probability").join(
+            shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
+        )
+        stage.write("items", log.items)
+        stage.write("histories", split.histories)
+        stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))
+        stage.write("roles", roles)
+        stage.write(
+            "targets", targets.select("user_id", "role", "slot", "event_id", "item_id", "label", "raters", "likes")
+        )
+        stage.write("baselines", baselines)
+        stage.counts = {
+            "log": log.counts,
+            "split": split.counts,
+            "roles": dict(roles.group_by("role").len().sort("role").iter_rows()),
+            "evaluated": count,
+            "statistics_from_users": len(lm_users),
+        }
+
+    settings = {
+        name: getattr(recipe, name).model_dump(mode="json")
+        for name in ("source", "split", "roles", "statistics", "evaluation")
+    }
+    run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
+    return World.of(run)

@@ -1,0 +1,10 @@
+"""Prompts: one renderer for sampling, training and scoring, and one set of texts per domain."""
+
+from __future__ import annotations
+
+from trackrec.prompts.catalogue import Catalogue, Item
+from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import DOMAINS, find_domain
+from trackrec.prompts.renderer import PromptSettings, Renderer, Row
+
+__all__ = ["DOMAINS", "Catalogue", "Domain", "Item", "PromptSettings", "Renderer", "Row", "find_domain"]

@@ -1,0 +1,1 @@
+"""Recommenders that read a RecCoT as a vector: text vectors, feature tensors, adaptor, DIN, fit, comparison of arms."""

@@ -1,0 +1,156 @@
+"""Training of one ranker: AdamW, a warm-up and cosine schedule by step, early stopping on validation users."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from trackrec.ranking.din import DIN
+from trackrec.ranking.features import Examples, VectorTable
+from trackrec.settings import Settings
+
+
+class FitSettings(Settings):
+    """Training of a ranker."""
+
+    epochs: int = 5
+    """Most passes over the training examples."""
+    patience: int = 2
+    """Stop after this many epochs in a row without a better LogLoss on the validation users."""
+    batch: int = 512
+    """Examples a step."""
+    learning_rate: float = 3e-3
+    """Highest learning rate, reached after the warm-up."""
+    warmup: float = 0.1
+    """Share of all steps over which the learning rate rises; then it falls along a cosine to zero."""
+    weight_decay: float = 1e-2
+    """AdamW's decay of all weights but biases and vectors."""
+    vector_dropout: float = 0.0
+    """Share of training examples, drawn anew in each epoch, whose text vector is switched off by its mask bit, so that
+    the prediction without a RecCoT means something."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training did."""
+
+    best_epoch: int
+    """Epoch (from 1) whose weights were kept."""
+    training_loss: list[float]
+    """Mean LogLoss of each epoch's training batches, in nats."""
+    validation_loss: list[float]
+    """LogLoss on the validation examples after each epoch, in nats."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's random numbers follow from the seed inside, and go on as if nothing had happened afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread inside: floats do not depend on the number of cores, and these small models
+    lose more to a busy second core than they gain from a free one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
+    """Factor of the highest learning rate at a step (from 0): linear rise, then a cosine to 0 at ``steps``.
+
+    >>> [round(learning_rate_factor(step, 10, 0.2), 3) for step in (0, 1, 2, 6)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def fit_ranker(
+    model: DIN,
+    train: Examples,
+    validation: Examples,
+    settings: FitSettings,
+    seed: int,
+    vectors: VectorTable | None = None,
+) -> FitResult:
+    """Train in place; the model ends with the weights of its best epoch, in evaluation mode.
+
+    Args:
+        model: build it inside :func:`seeded` to have its first weights follow from a seed too.
+        train, validation: of different users.
+        settings: see :class:`FitSettings`.
+        seed: order of examples, dropout, examples without a vector.
+        vectors: text vectors, for a model that takes text.
+    """
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
+    steps = settings.epochs * math.ceil(len(train) / settings.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup)
+    )
+    best, best_epoch, best_weights = math.inf, 0, copy.deepcopy(model.state_dict())
+    training_loss: list[float] = []
+    validation_loss: list[float] = []
+    with seeded(seed):
+        for epoch in range(1, settings.epochs + 1):
+            model.train()
+            order = torch.randperm(len(train))
+            on = torch.rand(len(train)) >= settings.vector_dropout
+            shown = train.with_vectors(train.vector * on)
+            losses = []
+            for batch in shown.batches(settings.batch, order):
+                loss = binary_cross_entropy_with_logits(model(batch, vectors), batch.label)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                losses.append(float(loss.detach()))
+            training_loss.append(float(np.mean(losses)))
+            logits = predict_logits(model, validation, vectors)
+            validation_loss.append(float(binary_cross_entropy_with_logits(logits, validation.label)))
+            if validation_loss[-1] < best:
+                best, best_epoch, best_weights = validation_loss[-1], epoch, copy.deepcopy(model.state_dict())
+            elif epoch - best_epoch >= settings.patience:
+                break
+    model.load_state_dict(best_weights)
+    model.eval()
+    return FitResult(best_epoch, training_loss, validation_loss)
+
+
+@torch.no_grad()
+def predict_logits(model: DIN, examples: Examples, vectors: VectorTable | None = None, batch: int = 8192) -> Tensor:
+    """Logits, shape (examples,); an example's logit does not depend on the others."""
+    model.eval()
+    parts = [model(part, vectors) for part in examples.batches(batch)]
+    return torch.cat(parts) if parts else torch.zeros(0)
+
+
+def predict(model: DIN, examples: Examples, vectors: VectorTable | None = None) -> npt.NDArray[np.float64]:
+    """Probabilities that the users like the targets, float64, shape (examples,)."""
+    return np.asarray(torch.sigmoid(predict_logits(model, examples, vectors).double()).numpy(), dtype=np.float64)
+
+
+def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict[str, object]]:
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    rest = [weight for weight in model.parameters() if weight.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,193 @@
+"""Texts as vectors: the encoder, the table of user vectors, the placebo that swaps them, the projection for a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trackrec.errors import RunError
+
+Floats = npt.NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Whatever turns texts into vectors: one float32 row a text, shape (texts, dimensions)."""
+
+    def encode(self, texts: Sequence[str]) -> Floats: ...
+
+
+class TextEncoder:
+    """A sentence-transformers model that is loaded at its first use and encodes each text once.
+
+    A text longer than the model reads (256 word pieces for MiniLM) is cut into windows, and its vector is the mean
+    of theirs, brought back to unit length: nothing is silently cut off.
+
+    Args:
+        name: "all-minilm-l6-v2" (the embedded model), a local folder or a Hugging Face id.
+        batch: texts encoded at once.
+    """
+
+    def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 64) -> None:
+        self.name = name
+        self.batch = batch
+        self._model: Any = None
+        self._cache: dict[bytes, Floats] = {}
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of the texts, shape (texts, dimensions); equal texts are encoded once in this object's life."""
+        keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._cache}
+        if new:
+            for key, vector in zip(new, self._encode_new(list(new.values())), strict=True):
+                self._cache[key] = vector
+        if not keys:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        return np.stack([self._cache[key] for key in keys])
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._loaded().get_embedding_dimension())
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+
+            from trackrec.assets import resolve_encoder
+
+            self._model = SentenceTransformer(resolve_encoder(self.name), device="cpu")
+        return self._model
+
+    def _encode_new(self, texts: list[str]) -> Floats:
+        windows = [self._windows(text) for text in texts]
+        flat = [window for group in windows for window in group]
+        encoded = self._loaded().encode(
+            flat, batch_size=self.batch, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        )
+        vectors = np.asarray(encoded, dtype=np.float32)
+        ends = np.cumsum([len(group) for group in windows])
+        means = np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])])
+        norms = np.linalg.norm(means, axis=1, keepdims=True)
+        return np.asarray(means / np.maximum(norms, 1e-12), dtype=np.float32)
+
+    def _windows(self, text: str) -> list[str]:
+        model = self._loaded()
+        room = int(model.max_seq_length) - 2  # the two marks around a text
+        if len(text) <= room:  # a word piece has a character at least
+            return [text]
+        offsets = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+            "offset_mapping"
+        ]
+        if len(offsets) <= room:
+            return [text]
+        parts = [offsets[start : start + room] for start in range(0, len(offsets), room)]
+        return [text[part[0][0] : part[-1][1]] for part in parts]
+
+
+_ENCODERS: dict[str, TextEncoder] = {}
+
+
+def shared_encoder(name: str) -> TextEncoder:
+    """The process's one encoder of that name, so that its weights and its cache exist once."""
+    return _ENCODERS.setdefault(name, TextEncoder(name))
+
+
+def encode_texts(texts: Sequence[str], encoder_name: str = "all-minilm-l6-v2") -> Floats:
+    """Unit vectors of the texts, float32, shape (texts, dimensions); cached by text for the life of the process."""
+    return shared_encoder(encoder_name).encode(texts)
+
+
+def user_vectors(texts: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
+    """The table of user vectors.
+
+    Args:
+        texts: one row a user, columns ``user_id`` and ``text`` (null: this user has no RecCoT).
+        encoder: see :class:`Encoder`.
+
+    Returns:
+        ``user_id, vector (list of float32, null without a RecCoT), has_reccot``: what is missing stays visibly so.
+
+    Raises:
+        RunError: a user with more than one row.
+    """
+    twice = texts.filter(pl.col("user_id").is_duplicated())["user_id"].unique().to_list()
+    if twice:
+        raise RunError(
+            f"{len(twice)} users have more than one RecCoT (for example {twice[0]!r}), but a table of user vectors "
+            "holds one a user: choose one of them first, for example kind == 'kept' of the last round."
+        )
+    known = texts.filter(pl.col("text").is_not_null())
+    vectors = encoder.encode(known["text"].to_list()).tolist() if known.height else []
+    encoded = known.select("user_id", pl.Series("vector", vectors, dtype=pl.List(pl.Float32)))
+    joined = texts.select("user_id").join(encoded, on="user_id", how="left", maintain_order="left")
+    return joined.with_columns(has_reccot=pl.col("vector").is_not_null())
+
+
+def swap_vectors(vectors: pl.DataFrame, parts: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """The placebo that counts: every user gets the vector of another user of the same part.
+
+    The vectors stay what they were (same texts, same distribution); only whose they are is wrong. A random cycle
+    through the users of a part makes sure that nobody keeps his own.
+
+    Args:
+        vectors: as :func:`user_vectors` makes it. Users without a vector stay without one.
+        parts: ``user_id, fold``: no vector crosses from one fold to another. Users not named here are left out.
+        seed: draws the cycles; a part's cycle does not depend on other parts.
+
+    Raises:
+        RunError: a part in which only one user has a vector.
+    """
+    named = present_vectors(vectors).join(parts.select("user_id", "fold"), on="user_id", how="inner").sort("user_id")
+    swapped = []
+    for (fold,), part in sorted(named.group_by("fold"), key=lambda pair: str(pair[0])):
+        if part.height < 2:
+            raise RunError(
+                f"Fold {fold} has one user with a vector: there is no other user to swap with. Use fewer folds."
+            )
+        order = np.random.default_rng([seed, int(str(fold))]).permutation(part.height)
+        giver = np.empty_like(order)
+        giver[order] = np.roll(order, 1)  # each takes from his neighbour on the cycle
+        swapped.append(part.select("user_id", vector=part["vector"].gather(giver)))
+    donors = pl.concat(swapped) if swapped else named.select("user_id", "vector")
+    everyone = vectors.select("user_id").join(parts.select("user_id"), on="user_id", how="semi")
+    joined = everyone.join(donors, on="user_id", how="left", maintain_order="left")
+    return joined.with_columns(has_reccot=pl.col("vector").is_not_null())
+
+
+def present_vectors(vectors: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a vector table that hold a vector (``has_reccot`` is read where the table has it)."""
+    rows = vectors.filter(pl.col("vector").is_not_null())
+    return rows.filter(pl.col("has_reccot")) if "has_reccot" in rows.columns else rows
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Centre, main directions and scale of text vectors, learned from training users alone.
+
+    RecCoTs of one template lie close together: without centring nearly all of a vector says "this is a RecCoT", and
+    without fewer directions a model with a few hundred users learns them by heart.
+    """
+
+    mean: Floats
+    """Shape (dimensions,)."""
+    directions: Floats
+    """Shape (dimensions, components), scaled so that a projected coordinate has mean square 1 over all components."""
+
+    @classmethod
+    def fit(cls, vectors: Floats, components: int) -> Projection:
+        """From the training users' vectors, shape (users, dimensions); at most min(users, dimensions) components."""
+        mean = vectors.mean(axis=0)
+        _, singular, rows = np.linalg.svd(vectors - mean, full_matrices=False)
+        keep = max(1, min(components, len(singular)))
+        spread = np.sqrt((singular[:keep] ** 2).sum() / max(1, len(vectors)) / keep)
+        return cls(mean.astype(np.float32), (rows[:keep].T / max(float(spread), 1e-6)).astype(np.float32))
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Shape (users, dimensions) -> (users, components)."""
+        return np.asarray((vectors - self.mean) @ self.directions, dtype=np.float32)

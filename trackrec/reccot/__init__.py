@@ -1,0 +1,1 @@
+"""RecCoTs: who writes them, who judges them, and how both learn from each other."""

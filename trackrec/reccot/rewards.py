@@ -1,0 +1,126 @@
+"""The reward of a RecCoT: how well the validator that read it predicts what the user really did."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from trackrec.errors import RunError
+from trackrec.settings import Settings
+
+RewardKind = Literal["log_likelihood", "probability"]
+PLACEHOLDER = -1
+"""The sample number under which the validator's scores without any RecCoT stand."""
+SMALLEST_PROBABILITY = 1e-6
+"""Floor under log: one target about which the validator is surely wrong must not decide alone (log gives -13.8)."""
+
+
+class RewardSettings(Settings):
+    """What a RecCoT is paid for."""
+
+    kind: RewardKind = "log_likelihood"
+    """`log_likelihood`: mean log-likelihood of the true labels; `probability`: their mean probability (the paper)."""
+
+
+def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
+    """What a RecCoT earns on each single target.
+
+    Args:
+        probabilities: the validator's P(Yes), any shape.
+        labels: 0 or 1, of a shape that broadcasts to it.
+        kind: see `RewardSettings`.
+
+    Returns:
+        P(true label), or its logarithm in nats (floored at `SMALLEST_PROBABILITY`); shape of ``probabilities``.
+
+    Raises:
+        RunError: a probability outside [0, 1] or not a number, or a label other than 0 and 1.
+    """
+    yes, label = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    bad = ~((yes >= 0) & (yes <= 1))
+    if bad.any():
+        raise RunError(f"rewards: found P(Yes) = {yes[bad][0]}, expected [0, 1]; look at the validator that scored it")
+    if not np.isin(label, (0, 1)).all():
+        raise RunError(f"rewards: found label {label[~np.isin(label, (0, 1))][0]}, expected 0 or 1; check the targets")
+    true = np.where(label == 1, yes, 1 - yes)
+    return np.log(np.maximum(true, SMALLEST_PROBABILITY)) if kind == "log_likelihood" else true
+
+
+def reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
+    """Reward of each RecCoT of one user: the mean of `target_reward` over the targets.
+
+    Args:
+        probabilities: P(Yes) for each RecCoT and target, shape (samples, targets).
+        labels: of the targets, shape (targets,).
+        kind: see `RewardSettings`.
+
+    Returns:
+        Shape (samples,).
+
+    Source:
+        TrackRec, CoT preference alignment: r = p if y = 1, else 1 - p, there with one target.
+
+    >>> reward([[0.9, 0.2], [0.5, 0.5]], [1, 0], "probability").round(6).tolist()
+    [0.85, 0.5]
+    """
+    return np.asarray(target_reward(probabilities, labels, kind).mean(axis=-1), dtype=np.float64)
+
+
+def gain(probabilities: ArrayLike, placeholder: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
+    """Reward of each RecCoT less the reward of having none, which is what it added.
+
+    Args:
+        probabilities: shape (samples, targets).
+        placeholder: P(Yes) of the same targets with the placeholder in the RecCoT's slot, shape (targets,).
+        labels: shape (targets,).
+        kind: see `RewardSettings`.
+
+    Returns:
+        Shape (samples,). Above 0: the validator predicts better with this RecCoT than with none.
+    """
+    return reward(probabilities, labels, kind) - reward(placeholder, labels, kind)
+
+
+def reward_table(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
+    """Reward and gain of every scored RecCoT.
+
+    Args:
+        scores: user_id, sample (-1: placeholder), event_id, label, yes_probability; a row for each RecCoT and target.
+        kind: see `RewardSettings`.
+
+    Returns:
+        user_id, sample, targets, reward, gain, true_probability (mean P of the true labels); one row for each user
+        and sample, the placeholder's among them, ordered by both. ``gain`` is null for users without placeholder.
+    """
+    means = (
+        with_target_reward(scores, kind)
+        .sort("user_id", "sample", "event_id")
+        .group_by("user_id", "sample", maintain_order=True)
+        .agg(
+            pl.len().cast(pl.Int32).alias("targets"),
+            pl.col("target_reward").mean().alias("reward"),
+            pl.col("true_probability").mean(),
+        )
+    )
+    placeholder = means.filter(pl.col("sample") == PLACEHOLDER).select("user_id", pl.col("reward").alias("without"))
+    return means.join(placeholder, on="user_id", how="left", maintain_order="left").select(
+        "user_id",
+        "sample",
+        "targets",
+        "reward",
+        (pl.col("reward") - pl.col("without")).alias("gain"),
+        "true_probability",
+    )
+
+
+def with_target_reward(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
+    """``scores`` with two more columns: ``target_reward`` of the kind and ``true_probability``, P of the true label."""
+    # A null becomes NaN here, which `target_reward` refuses by name.
+    yes, label = scores["yes_probability"].cast(pl.Float64).to_numpy(), scores["label"].to_numpy()
+    return scores.with_columns(
+        pl.Series("target_reward", target_reward(yes, label, kind)),
+        pl.Series("true_probability", target_reward(yes, label, "probability")),
+    )

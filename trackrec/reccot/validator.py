@@ -1,0 +1,184 @@
+"""The validator: whatever predicts better with a good RecCoT. Its interface, and the language model behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from trackrec.data.log import stable_hash
+from trackrec.lm.losses import yes_probability
+from trackrec.lm.model import LanguageModel
+from trackrec.lm.scoring import answer_logits
+from trackrec.lm.training import Progress, TrainingSettings, TreeExample, answer_cross_entropy, train
+from trackrec.lm.tree import Tree
+from trackrec.prompts.renderer import Renderer, Row
+from trackrec.settings import Settings
+
+Kind = Literal["lm", "ranker"]
+
+
+class Validator(Protocol):
+    """What the loop knows of a validator.
+
+    ``targets`` have the columns ``user_id, event_id, item_id, label, raters, likes`` (the last two: how many other
+    users, of those whose ratings may be used, rated the item, and how many of them liked it). In ``reccots`` a null
+    ``text`` stands for the fixed placeholder.
+    """
+
+    kind: str
+
+    def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
+        """Start anew, learn every target with the RecCoT (``user_id, text``) of its user, write ``folder``.
+
+        Returns:
+            Counts and figures of the training; ``curve`` holds a row an optimiser step, if there is one.
+        """
+        ...
+
+    def score(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+        """P(Yes) of every RecCoT (``user_id, sample, text``) on every target of its user.
+
+        Returns:
+            ``user_id, sample, event_id, label, yes_probability``, one row for each RecCoT and target.
+        """
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Bring back what ``fit`` wrote."""
+        ...
+
+
+class LMValidatorSettings(Settings):
+    """The language model as validator (the paper's)."""
+
+    training: TrainingSettings = TrainingSettings(learning_rate=1e-3, epochs=2, trees_per_step=4)
+    """How it is tuned in every round, each time from the base model."""
+    extra_users: int = Field(default=0, ge=0)
+    """How many extra LM users, with the teacher's RecCoTs, it learns from beside the other half of the LM users."""
+    placeholder_share: float = Field(default=0.2, ge=0, lt=1)
+    """Share of training users whose RecCoT gives way to the placeholder, so that P without a RecCoT has a meaning."""
+    token_budget: int = 1536
+    """Most tokens in one forward pass while scoring."""
+
+
+class LMValidator:
+    """A causal language model that answers Yes or No, as an adapter on the shared base.
+
+    Args:
+        model: the language model.
+        adapter: name of its adapter; ``fit`` and ``load`` make it.
+        renderer: makes the prompts.
+        histories: each user's history rows, oldest first; all that it sees of them is the last few.
+        settings: see :class:`LMValidatorSettings`.
+        progress: called while training.
+    """
+
+    kind = "lm"
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        adapter: str,
+        renderer: Renderer,
+        histories: Mapping[Any, Sequence[Row]],
+        settings: LMValidatorSettings,
+        progress: Progress | None = None,
+    ) -> None:
+        self.model, self.adapter, self.renderer = model, adapter, renderer
+        self.histories, self.settings, self.progress = histories, settings, progress
+
+    def tree(self, user: Any, text: str | None, targets: Sequence[Row]) -> tuple[Tree, list[int]]:
+        """The prompt tree of one RecCoT: last events and RecCoT once, a branch for each target.
+
+        Returns:
+            The tree, and the segments (one a target) after which the answer comes.
+        """
+        tree = Tree()
+        prefix = tree.add(self.renderer.validator_prefix(self.histories[user]))
+        reccot = tree.add(self.renderer.reccot_segment(text), prefix)
+        ends = [
+            tree.add(self.renderer.target_segment(row["item_id"], row["raters"], row["likes"]), reccot)
+            for row in targets
+        ]
+        return tree, ends
+
+    def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
+        """See :class:`Validator`. The adapter starts from the base model; ``folder`` gets a PEFT adapter."""
+        yes, no = self.renderer.answer_ids
+        by_user = rows_by_user(targets)
+        examples, without = [], 0
+        for row in reccots.sort("user_id").iter_rows(named=True):
+            user = row["user_id"]
+            drawn = np.random.default_rng([seed, stable_hash(user)]).random() < self.settings.placeholder_share
+            text = None if drawn else row["text"]
+            without += text is None
+            tree, ends = self.tree(user, text, by_user[user])
+            answers = [yes if target["label"] else no for target in by_user[user]]
+            examples.append(TreeExample(tree, ends, answers))
+        self.model.add(self.adapter, seed)
+        curve = train(
+            self.model,
+            self.adapter,
+            examples,
+            answer_cross_entropy,
+            self.settings.training,
+            seed,
+            units=lambda example: len(example.answers),
+            progress=self.progress,
+        )
+        self.model.save(self.adapter, folder)
+        return {
+            "users": len(examples),
+            "users_with_placeholder": without,
+            "examples": sum(len(example.answers) for example in examples),
+            "tokens": sum(len(example.tree) for example in examples),
+            "curve": curve,
+        }
+
+    def score(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+        """See :class:`Validator`."""
+        return self._score(self.adapter, targets, reccots)
+
+    def score_zero_shot(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+        """What the untuned base model says: as :meth:`score`, without the adapter."""
+        return self._score(None, targets, reccots)
+
+    def _score(self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+        by_user = rows_by_user(targets)
+        rows = list(reccots.iter_rows(named=True))
+        trees = [self.tree(row["user_id"], row["text"], by_user[row["user_id"]]) for row in rows]
+        logits = answer_logits(self.model, adapter, trees, self.renderer.answer_ids, self.settings.token_budget)
+        parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
+        for row, pair in zip(rows, logits, strict=True):
+            probabilities = yes_probability(pair[:, 0].double(), pair[:, 1].double())
+            for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):
+                parts["user_id"].append(row["user_id"])
+                parts["sample"].append(row["sample"])
+                parts["event_id"].append(target["event_id"])
+                parts["label"].append(target["label"])
+                parts["yes_probability"].append(probability)
+        schema = {
+            "user_id": targets.schema["user_id"],
+            "sample": reccots.schema["sample"],
+            "event_id": targets.schema["event_id"],
+            "label": targets.schema["label"],
+            "yes_probability": pl.Float64,
+        }
+        return pl.DataFrame(parts, schema=schema)
+
+    def load(self, folder: Path) -> None:
+        """See :class:`Validator`."""
+        self.model.load(self.adapter, folder)
+
+
+def rows_by_user(table: pl.DataFrame) -> dict[Any, list[dict[str, Any]]]:
+    """Each user's rows, in the order of the table."""
+    parts: dict[Any, list[dict[str, Any]]] = {}
+    for row in table.iter_rows(named=True):
+        parts.setdefault(row["user_id"], []).append(row)
+    return parts

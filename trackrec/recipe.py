@@ -1,0 +1,203 @@
+"""The recipe: every setting of a run, typed, in one tree; read from YAML, changed by ``--set``, written back whole."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from trackrec.data.roles import RoleSettings
+from trackrec.data.sources import SourceSettings
+from trackrec.data.split import SplitSettings
+from trackrec.data.statistics import StatisticsSettings
+from trackrec.errors import RecipeError
+from trackrec.lm.model import AdapterSettings, LanguageModelSettings
+from trackrec.lm.sampling import DecodingSettings
+from trackrec.lm.training import TrainingSettings
+from trackrec.prompts.renderer import PromptSettings
+from trackrec.ranking.compare import RankingSettings
+from trackrec.reccot.generator import AlignmentSettings
+from trackrec.reccot.preferences import PreferenceSettings
+from trackrec.reccot.ranker_validator import RankerValidatorSettings
+from trackrec.reccot.rewards import RewardSettings
+from trackrec.reccot.teacher import TeacherSettings
+from trackrec.reccot.validator import Kind, LMValidatorSettings
+from trackrec.settings import Settings
+
+
+class DistillationSettings(Settings):
+    """How the generator starts off from the teacher's RecCoTs."""
+
+    texts_per_user: int = Field(default=2, ge=1)
+    """Differently worded texts a user; they share one reading of the prompt."""
+    extra_users: int = Field(default=0, ge=0)
+    """How many of the extra LM users are learnt from, beside the LM users."""
+    training: TrainingSettings = TrainingSettings(learning_rate=1e-3, epochs=1, trees_per_step=4)
+    """The fine-tuning."""
+
+
+class LoopSettings(Settings):
+    """The alternating feedback between generator and validator."""
+
+    rounds: int = Field(default=2, ge=0)
+    """Rounds after distillation."""
+    validator: Kind = "lm"
+    """Which kind of validator the generator is aligned to."""
+    observer: Kind | None = None
+    """A second kind that judges the same samples; a trial alignment shows how well the generator can learn from it."""
+    targets_per_user: int = Field(default=8, ge=1)
+    """m: on how many interactions after the history a RecCoT is judged."""
+    samples_per_user: int = Field(default=4, ge=2)
+    """n: RecCoTs drawn for each user in a round."""
+    sampling: DecodingSettings = DecodingSettings(temperature=1.0)
+    """How they are drawn. Preference training and the KL need temperature 1 and nothing cut off."""
+    writing: DecodingSettings = DecodingSettings(temperature=0.0)
+    """How the RecCoT that is kept is decoded; 0 is greedy."""
+    need_useful_validator: bool = True
+    """Stop before any alignment unless the validator beats the user's own share of likes on LM validation users."""
+
+
+class EvaluationSettings(Settings):
+    """How generator and validator are tested together, on ranker users."""
+
+    users: int | None = Field(default=None, ge=1)
+    """How many ranker users are tested in each round; null: all of them."""
+    targets_per_user: int = Field(default=8, ge=1)
+    """Interactions tested for each of them."""
+    validation_targets_per_user: int = Field(default=8, ge=1)
+    """The same for LM validation users."""
+    bootstrap: int = Field(default=1000, ge=100)
+    """Draws behind a 95% interval (users are resampled)."""
+
+
+class Recipe(Settings):
+    """Everything that decides what a run does."""
+
+    name: str = "movielens-100k"
+    """What the report calls this run."""
+    seed: int = 17
+    """All randomness follows from it."""
+    source: SourceSettings = SourceSettings()
+    """The interaction log and the catalogue."""
+    split: SplitSettings = SplitSettings()
+    """Histories and examples."""
+    roles: RoleSettings = RoleSettings()
+    """How many users do what."""
+    statistics: StatisticsSettings = StatisticsSettings()
+    """What is counted of each item, among LM users."""
+    prompts: PromptSettings = PromptSettings()
+    """What the prompts show."""
+    model: LanguageModelSettings = LanguageModelSettings()
+    """The language model."""
+    adapter: AdapterSettings = AdapterSettings()
+    """Shape of the adapters."""
+    teacher: TeacherSettings = TeacherSettings()
+    """The writer that distillation learns from."""
+    distillation: DistillationSettings = DistillationSettings()
+    """From the teacher to the first generator."""
+    loop: LoopSettings = LoopSettings()
+    """The rounds."""
+    reward: RewardSettings = RewardSettings()
+    """What a RecCoT is paid for."""
+    preferences: PreferenceSettings = PreferenceSettings()
+    """From rewards to chosen and rejected."""
+    alignment: AlignmentSettings = AlignmentSettings()
+    """The generator's preference step."""
+    lm_validator: LMValidatorSettings = LMValidatorSettings()
+    """The language model as validator."""
+    ranker_validator: RankerValidatorSettings = RankerValidatorSettings()
+    """The ranker as validator."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """How the recommender G then V is tested."""
+    write_for: Literal["all", "evaluated"] = "all"
+    """Whom the last generator writes for: every user with a role, or those that the evaluation needs."""
+    ranking: RankingSettings = RankingSettings()
+    """RecCoT as a feature: ordinary rankers with and without."""
+    shard_users: int = Field(default=8, ge=1)
+    """Users in a shard, the unit of redo after a crash."""
+
+
+def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: a YAML file, or the name of a shipped recipe ("demo", "movielens-100k", "paper", "quick").
+        changes: ``key=value`` each, the key with dots ("loop.rounds=1"), the value in YAML.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key (the nearest known one is named), or a value out of range.
+    """
+    file = Path(path)
+    if not file.is_file() and file.suffix == "" and (shipped() / f"{file.name}.yaml").is_file():
+        file = shipped() / f"{file.name}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(recipe.stem for recipe in shipped().glob("*.yaml")))
+        raise RecipeError(f"no recipe {str(path)!r}: expected a YAML file, or one of the shipped recipes {known}")
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{file} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
+    for change in changes:
+        _apply(tree, change)
+    return make_recipe(tree, str(file))
+
+
+def make_recipe(tree: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from a tree of settings; errors name the place and the nearest known key."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def shipped() -> Path:
+    """Folder of the recipes that come with the package."""
+    return Path(__file__).parent / "recipes"
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe with every setting written out, as YAML that ``load_recipe`` reads."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _apply(tree: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
+    try:
+        tree[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
+
+
+def _explain(problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    name = ".".join(path)
+    if problem["type"] != "extra_forbidden":
+        return f"{name}: {problem['msg']}, got {problem['input']!r}"
+    known = _fields(path[:-1])
+    near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.0)
+    return f"unknown setting {name!r}; the nearest known one is {'.'.join([*path[:-1], *near])!r}"
+
+
+def _fields(path: Sequence[str]) -> list[str]:
+    """Names of the settings of a group."""
+    group: type[BaseModel] = Recipe
+    for part in path:
+        annotation = group.model_fields[part].annotation if part in group.model_fields else None
+        options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not options:
+            return []
+        group = options[0]
+    return list(group.model_fields)
