@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_batches_keep_order_and_budget_and_are_full(sizes: list[int], budget: in
     assert [index for batch in batches for index in batch] == list(range(len(sizes)))
     for batch in batches:
         assert len(batch) == 1 or max(sizes[i] for i in batch) * len(batch) <= budget
-    for batch, after in zip(batches, batches[1:], strict=False):
+    for batch, after in pairwise(batches):
         joined = [*batch, after[0]]
         assert max(sizes[i] for i in joined) * len(joined) > budget
 

@@ -114,11 +114,15 @@ def softmax_dpo_loss(
     return -F.logsigmoid(-total)
 
 
+TIE = 1e-3
+"""Margins up to this many nats are no preference: so far two float32 passes over the same long text may differ."""
+
+
 class PreferenceAccuracy(NamedTuple):
     """How often, and by how much, a model prefers the chosen texts more than its reference does."""
 
     accuracy: float
-    """Share of pairs with a positive margin; no difference at all counts one half. NaN without pairs."""
+    """Share of pairs with a margin above `TIE`; those within it, on either side, count one half. NaN without pairs."""
     margin: float
     """Mean of ratio_chosen - ratio_rejected over the pairs, in nats. NaN without pairs."""
     pairs: int
@@ -137,7 +141,7 @@ def preference_accuracy(
     """
     margin = _margins(policy_chosen, reference_chosen, policy_rejected, reference_rejected, mask)
     margin = margin.detach()[mask.bool()].double()
-    accuracy = (margin > 0).double().mean() + (margin == 0).double().mean() / 2
+    accuracy = (margin > TIE).double().mean() + (margin.abs() <= TIE).double().mean() / 2
     return PreferenceAccuracy(float(accuracy), float(margin.mean()), margin.numel())
 
 

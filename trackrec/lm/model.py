@@ -85,7 +85,8 @@ class LanguageModel:
             use_safetensors=True,
             trust_remote_code=self.settings.trust_remote_code,
         )
-        return model.to(self.device).eval()  # type: ignore[arg-type]
+        model.to(self.device)  # type: ignore[arg-type]
+        return model.eval()  # type: ignore[no-any-return]
 
     def _lora(self, rank: int | None = None) -> LoraConfig:
         settings = self.adapter_settings
@@ -159,14 +160,19 @@ class LanguageModel:
             weights = dict(model.named_modules())
             for path, layer in self.base.named_modules():
                 if isinstance(layer, LoraLayer) and name in layer.lora_A:
-                    weights[path].weight.data += layer.get_delta_weight(name)  # type: ignore[operator, union-attr]
+                    weights[path].weight.data += layer.get_delta_weight(name)  # type: ignore[attr-defined]
         if attention is not None:
             model.set_attn_implementation(attention)
-        return model.requires_grad_(False)  # type: ignore[return-value]
+        return model.requires_grad_(False)
 
-    def hidden(self, batch: TreeBatch) -> Tensor:
-        """Last hidden states of a batch of prefix trees, shape (trees, tokens, width)."""
-        output: Any = self.base.get_decoder()(
+    def hidden(self, batch: TreeBatch, model: PreTrainedModel | None = None) -> Tensor:
+        """Last hidden states of a batch of prefix trees, shape (trees, tokens, width).
+
+        Args:
+            batch: the trees.
+            model: a merged copy that computes instead of the base with the adapter in use.
+        """
+        output: Any = (model or self.base).get_decoder()(
             input_ids=batch.input_ids.to(self.device),
             position_ids=batch.position_ids.to(self.device),
             attention_mask=batch.attention_mask.to(self.device),

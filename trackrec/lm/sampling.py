@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,9 +72,10 @@ def prefill(
         last = output.last_hidden_state[torch.arange(len(trees), device=model.device), ends]
         logits.append(model.get_output_embeddings()(last).float())
         for layer in range(layers):
+            full: Any = cache.layers[layer]
             room = (0, 0, 0, longest - batch.input_ids.shape[1])
-            keys[layer].append(torch.nn.functional.pad(cache.layers[layer].keys, room))
-            values[layer].append(torch.nn.functional.pad(cache.layers[layer].values, room))
+            keys[layer].append(torch.nn.functional.pad(full.keys, room))
+            values[layer].append(torch.nn.functional.pad(full.values, room))
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     shared = SharedPrefixCache([torch.cat(k) for k in keys], [torch.cat(v) for v in values], lengths, rows, new_tokens)
     return shared, torch.cat(logits)

@@ -118,12 +118,12 @@ class _TreeTrainer(Trainer):
     """``transformers.Trainer`` with a loss on prefix trees; ``labels`` only count the units of the loss."""
 
     def __init__(self, language_model: LanguageModel, loss: Loss, **kwargs: Any) -> None:
-        super().__init__(model=language_model.peft, **kwargs)  # type: ignore[arg-type]
+        super().__init__(model=language_model.peft, **kwargs)
         self.language_model, self.loss = language_model, loss
         self.model_accepts_loss_kwargs = True  # the loss divides by the units of the whole step itself
         self.figures: list[dict[str, float]] = []
 
-    def compute_loss(  # type: ignore[override]
+    def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
         hidden = self.language_model.hidden(inputs["batch"])
@@ -174,7 +174,9 @@ def train(
 
     def collate(batch: list[TreeExample]) -> dict[str, Any]:
         labels = torch.zeros(sum(units(example) for example in batch), dtype=torch.long)
-        return {"batch": TreeBatch.of([example.tree for example in batch]), "examples": batch, "labels": labels}
+        trees = TreeBatch.of([example.tree for example in batch])
+        # The trainer counts the units; `labels` alone it would take for a text whose first token nothing predicts.
+        return {"batch": trees, "examples": batch, "labels": labels, "shift_labels": labels}
 
     with tempfile.TemporaryDirectory() as folder, model.use(adapter):
         arguments = TrainingArguments(

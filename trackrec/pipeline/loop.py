@@ -19,7 +19,7 @@ from trackrec.metrics import auc
 from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
 from trackrec.reccot.preferences import build_groups
 from trackrec.reccot.rewards import PLACEHOLDER
-from trackrec.reccot.teacher import ProfileTeacher
+from trackrec.reccot.teacher import ProfileTeacher, write_texts
 from trackrec.reccot.validator import Kind, Validator
 from trackrec.run import Stage
 
@@ -58,21 +58,10 @@ class Loop:
         users = self.world.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
-            teacher = ProfileTeacher(
-                self.world.items, self.parts.renderer.domain, self.parts.renderer.count_tokens, recipe.teacher
-            )
-            rows = [
-                (
-                    user,
-                    number,
-                    teacher.write(user, self.parts.renderer.visible_history(self.world.history_rows[user]), seed),
-                )
-                for user in users
-                for number in range(recipe.distillation.texts_per_user)
-                for seed in [recipe.seed * 1000 + number]
-            ]
-            schema = {"user_id": self.world.roles.schema["user_id"], "sample": pl.Int16, "text": pl.String}
-            table = pl.DataFrame(rows, schema=schema, orient="row")
+            renderer = self.parts.renderer
+            teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, recipe.teacher)
+            per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
+            table = write_texts(teacher, users, self.world.history_rows, renderer, seed, per_user)
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 

@@ -41,7 +41,7 @@ class Parts:
         self.recipe, self.run, self.world = recipe, run, world
         self.kinds: list[Kind] = [recipe.loop.validator]
         if recipe.loop.observer not in (None, recipe.loop.validator):
-            self.kinds.append(recipe.loop.observer)  # type: ignore[arg-type]
+            self.kinds.append(recipe.loop.observer)
         self.rounds = range(recipe.loop.rounds + 1)
 
     @cached_property

@@ -243,7 +243,8 @@ class Results:
 
 def _logits(table: pl.DataFrame) -> np.ndarray[Any, Any]:
     probability = table["yes_probability"].clip(1e-6, 1 - 1e-6).to_numpy()
-    return np.log(probability / (1 - probability))
+    logits: np.ndarray[Any, Any] = np.log(probability / (1 - probability))
+    return logits
 
 
 def _point(value: float) -> Interval:

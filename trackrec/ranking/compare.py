@@ -16,7 +16,8 @@ from trackrec.errors import RecipeError, RunError
 from trackrec.ranking.din import DIN, DINSettings
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable, build_examples, coverage
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
-from trackrec.ranking.vectors import Floats, Projection, present_vectors
+from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
 
@@ -25,8 +26,8 @@ class RankingSettings(Settings):
 
     encoder: str = "all-minilm-l6-v2"
     """Text encoder: the embedded one by name, a local folder or a Hugging Face id."""
-    components: int = 16
-    """Main directions of the text vectors (of the training users) that the model reads."""
+    components: int = 6
+    """Directions of the text vectors that the model reads: those that tell most of the history behind."""
     recent: int = 10
     """Recent events in view of the ranker; 0: no sequence. It cannot exceed what the split keeps."""
     folds: int | None = None
@@ -39,15 +40,18 @@ class RankingSettings(Settings):
     fit: FitSettings = FitSettings()
 
 
-class HasExamples(Protocol):
+class SplitTables(Protocol):
     """What is read of a split."""
+
+    @property
+    def histories(self) -> pl.DataFrame: ...
 
     @property
     def examples(self) -> pl.DataFrame: ...
 
 
 def compare_arms(
-    split: HasExamples,
+    split: SplitTables,
     roles: pl.DataFrame,
     items: pl.DataFrame,
     arms: Mapping[str, pl.DataFrame | None],
@@ -64,7 +68,7 @@ def compare_arms(
     batches.
 
     Args:
-        split: examples are those of :class:`trackrec.data.split.Split`.
+        split: histories and examples of :class:`trackrec.data.split.Split`.
         roles: ``user_id, role, fold``; rows with another role than "ranker" are left out.
         items: the catalogue.
         arms: name -> ``user_id, vector`` (see :func:`trackrec.ranking.vectors.user_vectors`), or None for a model
@@ -95,6 +99,7 @@ def compare_arms(
     if statistics is not None:
         frame, like_share = statistics.lookup(frame), statistics.global_share
     catalogue = ItemTable.from_catalogue(items)
+    numbers = history_numbers(split.histories, items)
     tested = folds[: settings.folds]
     total = len(arms) * len(tested) * settings.seeds
     tables: list[pl.DataFrame] = []
@@ -103,12 +108,13 @@ def compare_arms(
         test = frame.filter(pl.col("fold") == fold)
         validation = thin(frame.filter(pl.col("fold") == stop), settings.examples_per_user, seed)
         train = thin(frame.filter(~pl.col("fold").is_in([fold, stop])), settings.examples_per_user, seed)
+        held_out = frame.filter(pl.col("fold").is_in([fold, stop]))["user_id"].unique().to_list()
         scale = RatingScale.fit(train["recent_ratings"].explode())
         plain = [
             build_examples(part, catalogue, scale, settings.recent, like_share) for part in (train, validation, test)
         ]
         for name, arm in arms.items():
-            table, rows = arm_vectors(arm, train, settings.components, name)
+            table, rows = arm_vectors(arm, train, held_out, numbers, settings.components, name)
             parts = [
                 examples.with_vectors(example_rows(rows, part))
                 for examples, part in zip(plain, (train, validation, test), strict=True)
@@ -131,7 +137,7 @@ def compare_arms(
     return pl.concat(tables)
 
 
-def coverage_report(split: HasExamples, roles: pl.DataFrame, arms: Mapping[str, pl.DataFrame | None]) -> pl.DataFrame:
+def coverage_report(split: SplitTables, roles: pl.DataFrame, arms: Mapping[str, pl.DataFrame | None]) -> pl.DataFrame:
     """``arm, users, examples, users_with_vector, examples_with_vector`` among ranker users."""
     users = roles.filter(pl.col("role") == "ranker").select("user_id")
     examples = split.examples.join(users, on="user_id", how="semi")
@@ -153,20 +159,36 @@ def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
 
 
 def arm_vectors(
-    arm: pl.DataFrame | None, train: pl.DataFrame, components: int, name: str
+    arm: pl.DataFrame | None,
+    train: pl.DataFrame,
+    held_out: list[object],
+    numbers: pl.DataFrame,
+    components: int,
+    name: str,
 ) -> tuple[VectorTable | None, pl.DataFrame]:
-    """The projected vectors of an arm and ``user_id, row`` into them; projected by the training users' directions."""
+    """The projected vectors of an arm and ``user_id, row`` into them.
+
+    The directions are learned from the vectors of all users but those held out (the arm's LM users count too: no
+    label of a target is used) and the histories behind them. For swapped vectors
+    that is the history of the user they were written for, so that a placebo's coordinates are those of the real
+    arm and only sit with the wrong users.
+    """
     if arm is None:
         return None, train.select("user_id").head(0).with_columns(row=pl.lit(0, dtype=pl.Int64))
     present = present_vectors(arm)
-    training = present["user_id"].is_in(train["user_id"].unique().to_list()).to_numpy()
-    if training.sum() < 2:
+    training = present["user_id"].is_in(train["user_id"].unique().to_list()).sum()
+    if training < 2:
         raise RunError(
-            f"Arm {name!r} has vectors for {int(training.sum())} training users: nothing can be learned from them. "
+            f"Arm {name!r} has vectors for {training} training users: nothing can be learned from them. "
             "Write RecCoTs for the ranker users, or leave the arm out."
         )
     vectors: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
-    table = VectorTable.from_vectors(vectors, Projection.fit(vectors[training], components))
+    source = "source_user_id" if "source_user_id" in present.columns else "user_id"
+    behind = present.select(user_id=source).join(numbers, on="user_id", how="left", maintain_order="left")
+    known = (~present["user_id"].is_in(held_out) & behind["numbers"].is_not_null()).to_numpy()
+    told = np.asarray(behind.filter(pl.Series(known))["numbers"].to_list(), dtype=np.float64) if known.any() else None
+    fitted = (~present["user_id"].is_in(held_out)).to_numpy() if told is None else known
+    table = VectorTable.from_vectors(vectors, Projection.fit(vectors[fitted], components, told))
     rows = present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
     return table, rows
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from trackrec.errors import RunError
-from trackrec.ranking.vectors import Floats, Projection, present_vectors
+from trackrec.ranking.projection import Projection
+from trackrec.ranking.vectors import Floats, present_vectors
 
 YEAR_BUCKETS = 8
 """Items are put into this many buckets of about equal size by their year; bucket 0 means that no year is known."""

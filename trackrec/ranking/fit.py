@@ -118,7 +118,7 @@ def fit_ranker(
             for batch in shown.batches(settings.batch, order):
                 loss = binary_cross_entropy_with_logits(model(batch, vectors), batch.label)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
                 losses.append(float(loss.detach()))

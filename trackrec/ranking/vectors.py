@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 
 Floats = npt.NDArray[np.float32]
@@ -137,24 +137,29 @@ def swap_vectors(vectors: pl.DataFrame, parts: pl.DataFrame, seed: int) -> pl.Da
 
     Args:
         vectors: as :func:`user_vectors` makes it. Users without a vector stay without one.
-        parts: ``user_id, fold``: no vector crosses from one fold to another. Users not named here are left out.
+        parts: ``user_id, fold`` and, if there is one, ``role`` (such as the table of roles): no vector crosses from
+            one of them to another. Users not named here are left out.
         seed: draws the cycles; a part's cycle does not depend on other parts.
 
     Raises:
         RunError: a part in which only one user has a vector.
+
+    Returns:
+        As :func:`user_vectors`, and ``source_user_id``: whose history the vector's text was written from.
     """
-    named = present_vectors(vectors).join(parts.select("user_id", "fold"), on="user_id", how="inner").sort("user_id")
+    keys = [name for name in ("role", "fold") if name in parts.columns]
+    named = present_vectors(vectors).join(parts.select("user_id", *keys), on="user_id", how="inner").sort("user_id")
     swapped = []
-    for (fold,), part in sorted(named.group_by("fold"), key=lambda pair: str(pair[0])):
+    for key, part in named.group_by(keys, maintain_order=True):
+        name = " ".join(f"{column} {value}" for column, value in zip(keys, key, strict=True))
         if part.height < 2:
-            raise RunError(
-                f"Fold {fold} has one user with a vector: there is no other user to swap with. Use fewer folds."
-            )
-        order = np.random.default_rng([seed, int(str(fold))]).permutation(part.height)
+            raise RunError(f"Only one user of {name} has a vector, so there is nobody to swap with: use fewer folds.")
+        order = np.random.default_rng([seed, stable_hash(name)]).permutation(part.height)
         giver = np.empty_like(order)
         giver[order] = np.roll(order, 1)  # each takes from his neighbour on the cycle
-        swapped.append(part.select("user_id", vector=part["vector"].gather(giver)))
-    donors = pl.concat(swapped) if swapped else named.select("user_id", "vector")
+        given = part.select(source_user_id="user_id", vector="vector")[giver]
+        swapped.append(part.select("user_id").hstack(given))
+    donors = pl.concat(swapped) if swapped else named.select("user_id", "vector", source_user_id="user_id")
     everyone = vectors.select("user_id").join(parts.select("user_id"), on="user_id", how="semi")
     joined = everyone.join(donors, on="user_id", how="left", maintain_order="left")
     return joined.with_columns(has_reccot=pl.col("vector").is_not_null())
@@ -164,30 +169,3 @@ def present_vectors(vectors: pl.DataFrame) -> pl.DataFrame:
     """The rows of a vector table that hold a vector (``has_reccot`` is read where the table has it)."""
     rows = vectors.filter(pl.col("vector").is_not_null())
     return rows.filter(pl.col("has_reccot")) if "has_reccot" in rows.columns else rows
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Centre, main directions and scale of text vectors, learned from training users alone.
-
-    RecCoTs of one template lie close together: without centring nearly all of a vector says "this is a RecCoT", and
-    without fewer directions a model with a few hundred users learns them by heart.
-    """
-
-    mean: Floats
-    """Shape (dimensions,)."""
-    directions: Floats
-    """Shape (dimensions, components), scaled so that a projected coordinate has mean square 1 over all components."""
-
-    @classmethod
-    def fit(cls, vectors: Floats, components: int) -> Projection:
-        """From the training users' vectors, shape (users, dimensions); at most min(users, dimensions) components."""
-        mean = vectors.mean(axis=0)
-        _, singular, rows = np.linalg.svd(vectors - mean, full_matrices=False)
-        keep = max(1, min(components, len(singular)))
-        spread = np.sqrt((singular[:keep] ** 2).sum() / max(1, len(vectors)) / keep)
-        return cls(mean.astype(np.float32), (rows[:keep].T / max(float(spread), 1e-6)).astype(np.float32))
-
-    def __call__(self, vectors: Floats) -> Floats:
-        """Shape (users, dimensions) -> (users, components)."""
-        return np.asarray((vectors - self.mean) @ self.directions, dtype=np.float32)

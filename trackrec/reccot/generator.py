@@ -208,16 +208,18 @@ class Writer:
             for user, prompt, user_seed, continuations in zip(users, prompts, seeds, texts, strict=True)
             for number, text in enumerate(continuations)
         ]
-        schema = {
-            "user_id": pl.Series(list(users)).dtype,
-            "sample": pl.Int16,
-            "text": pl.String,
-            "token_ids": pl.List(pl.Int32),
-            "token_logprobs": pl.List(pl.Float32),
-            "finished": pl.Boolean,
-            "seed": pl.UInt64,
-            "prompt_hash": pl.String,
-        }
+        schema = pl.Schema(
+            {
+                "user_id": pl.Series(list(users)).dtype,
+                "sample": pl.Int16(),
+                "text": pl.String(),
+                "token_ids": pl.List(pl.Int32),
+                "token_logprobs": pl.List(pl.Float32),
+                "finished": pl.Boolean(),
+                "seed": pl.UInt64(),
+                "prompt_hash": pl.String(),
+            }
+        )
         return pl.DataFrame(rows, schema=schema)
 
 

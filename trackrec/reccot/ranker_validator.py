@@ -17,11 +17,12 @@ from torch import Tensor
 
 from trackrec.errors import RunError
 from trackrec.metrics import auc, log_loss
-from trackrec.ranking.compare import HasExamples
+from trackrec.ranking.compare import SplitTables
 from trackrec.ranking.din import DIN, DINSettings
 from trackrec.ranking.features import DENSE_FEATURES, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict_logits, seeded
-from trackrec.ranking.vectors import Encoder, Projection
+from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.vectors import Encoder, Floats
 from trackrec.settings import Settings
 
 WEIGHTS = "ranker.safetensors"
@@ -36,8 +37,8 @@ class RankerValidatorSettings(Settings):
     members: int = 4
     """Models whose logits are averaged. Each leaves another part of the users out, on which its training is stopped
     and the validator's own figures are measured."""
-    components: int = 16
-    """Main directions of the RecCoT vectors that the model reads."""
+    components: int = 6
+    """Directions of the RecCoT vectors that the model reads: those that tell most about the histories behind them."""
     model: DINSettings = DINSettings()
     fit: FitSettings = FitSettings(vector_dropout=0.2)
 
@@ -56,7 +57,7 @@ class RankerValidator:
     """A validator in the sense of :class:`trackrec.reccot.validator.Validator`.
 
     Args:
-        split: examples of :class:`trackrec.data.split.Split`; gives each target its recent events.
+        split: histories and examples of :class:`trackrec.data.split.Split`; gives each target its recent events.
         items: the catalogue.
         settings: see :class:`RankerValidatorSettings`.
         encoder: turns RecCoTs into vectors.
@@ -65,10 +66,11 @@ class RankerValidator:
     kind = "ranker"
 
     def __init__(
-        self, split: HasExamples, items: pl.DataFrame, settings: RankerValidatorSettings, encoder: Encoder
+        self, split: SplitTables, items: pl.DataFrame, settings: RankerValidatorSettings, encoder: Encoder
     ) -> None:
         self.split = split
         self.items = ItemTable.from_catalogue(items)
+        self.numbers = history_numbers(split.histories, items)
         self.settings = settings
         self.encoder = encoder
         self._fitted: _Fitted | None = None
@@ -104,7 +106,7 @@ class RankerValidator:
         if texts.len() < 2:
             raise RunError(f"The ranker validator got {texts.len()} different RecCoTs: it cannot learn what they tell.")
         raw = self.encoder.encode(texts.to_list())
-        projection = Projection.fit(raw, settings.components)
+        projection = self._projection(reccots, texts, raw)
         vectors = VectorTable.from_vectors(raw, projection)
         scale = RatingScale.fit(frame["recent_ratings"].explode())
         like_share = _like_share(targets)
@@ -223,6 +225,13 @@ class RankerValidator:
             "settings": self.settings.model_dump(mode="json"),
         }
         (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+
+    def _projection(self, reccots: pl.DataFrame, texts: pl.Series, raw: Floats) -> Projection:
+        """Directions from the RecCoTs and the histories they were written from (a text of two users counts twice)."""
+        rows = reccots.join(self.numbers, on="user_id", how="inner", maintain_order="left")
+        rows = rows.filter(pl.col("text").is_in(texts.to_list())).unique(["user_id", "text"], maintain_order=True)
+        told = np.asarray(rows["numbers"].to_list(), dtype=np.float64)
+        return Projection.fit(raw[_text_rows(rows["text"], texts).numpy() - 1], self.settings.components, told)
 
     def _model(self, scale: RatingScale, components: int, dense: int) -> DIN:
         return DIN(self.items, scale.buckets, self.settings.recent, dense, components, self.settings.model)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from pydantic import Field
 from trackrec.data.log import stable_hash
 from trackrec.prompts.catalogue import Catalogue
 from trackrec.prompts.domain import Domain
-from trackrec.prompts.renderer import Row
+from trackrec.prompts.renderer import Renderer, Row
 from trackrec.reccot.profile import Era, Profile, ProfileSettings, Tally, profile_history
 from trackrec.settings import Settings
 
@@ -39,6 +39,28 @@ class Teacher(Protocol):
             seed: chooses among wordings; the same seed, user and history give the same text.
         """
         ...
+
+
+def write_texts(
+    teacher: Teacher,
+    users: Sequence[Any],
+    histories: Mapping[Any, Sequence[Row]],
+    renderer: Renderer,
+    seed: int,
+    per_user: int = 1,
+) -> pl.DataFrame:
+    """A teacher's RecCoTs, written from the events that the generator sees.
+
+    Returns:
+        ``user_id, sample, text``; a user's texts differ by their seed, ``seed`` + sample.
+    """
+    rows = [
+        (user, number, teacher.write(user, renderer.visible_history(histories[user]), seed + number))
+        for user in users
+        for number in range(per_user)
+    ]
+    schema = pl.Schema({"user_id": pl.Series(list(users)).dtype, "sample": pl.Int16(), "text": pl.String()})
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(frozen=True)

@@ -162,13 +162,15 @@ class LMValidator:
                 parts["event_id"].append(target["event_id"])
                 parts["label"].append(target["label"])
                 parts["yes_probability"].append(probability)
-        schema = {
-            "user_id": targets.schema["user_id"],
-            "sample": reccots.schema["sample"],
-            "event_id": targets.schema["event_id"],
-            "label": targets.schema["label"],
-            "yes_probability": pl.Float64,
-        }
+        schema = pl.Schema(
+            {
+                "user_id": targets.schema["user_id"],
+                "sample": reccots.schema["sample"],
+                "event_id": targets.schema["event_id"],
+                "label": targets.schema["label"],
+                "yes_probability": pl.Float64(),
+            }
+        )
         return pl.DataFrame(parts, schema=schema)
 
     def load(self, folder: Path) -> None:

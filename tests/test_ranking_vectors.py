@@ -1,0 +1,96 @@
+"""Text vectors, the placebo's swap, and the projection."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trackrec.errors import RunError
+from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.vectors import TextEncoder, present_vectors, swap_vectors, user_vectors
+
+
+class LengthEncoder:
+    """A text's vector is (its length, 1)."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return np.asarray([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+
+def test_a_user_without_a_text_stays_visibly_without_a_vector() -> None:
+    table = user_vectors(pl.DataFrame({"user_id": ["a", "b"], "text": ["four", None]}), LengthEncoder())
+    assert table.rows() == [("a", [4.0, 1.0], True), ("b", None, False)]
+    assert present_vectors(table)["user_id"].to_list() == ["a"]
+
+
+def test_two_texts_of_one_user_are_refused() -> None:
+    with pytest.raises(RunError, match="1 users have more than one RecCoT"):
+        user_vectors(pl.DataFrame({"user_id": [7, 7], "text": ["x", "y"]}), LengthEncoder())
+
+
+def test_swap_is_a_derangement_within_each_part_and_keeps_the_vectors() -> None:
+    users = list(range(20))
+    vectors = pl.DataFrame({"user_id": users, "vector": [[float(user)] for user in users]})
+    parts = pl.DataFrame({"user_id": users, "role": ["lm"] * 8 + ["ranker"] * 12, "fold": [0] * 14 + [1] * 6})
+    for seed in range(5):
+        swapped = swap_vectors(vectors, parts, seed).join(parts, on="user_id")
+        for row in swapped.iter_rows(named=True):
+            giver = int(row["vector"][0])
+            assert giver != row["user_id"]
+            assert row["source_user_id"] == giver
+            assert parts.row(giver, named=True)["fold"] == row["fold"]
+            assert parts.row(giver, named=True)["role"] == row["role"]
+        assert sorted(row[0] for row in swapped["vector"]) == [float(user) for user in users]
+    assert not swap_vectors(vectors, parts, 1).equals(swap_vectors(vectors, parts, 2))
+
+
+def test_swap_needs_two_users_in_a_part() -> None:
+    vectors = pl.DataFrame({"user_id": [1, 2, 3], "vector": [[1.0], [2.0], [3.0]]})
+    with pytest.raises(RunError, match="Only one user of fold 1 has a vector"):
+        swap_vectors(vectors, pl.DataFrame({"user_id": [1, 2, 3], "fold": [0, 0, 1]}), 0)
+
+
+def test_projection_finds_the_small_direction_that_tells_of_the_history() -> None:
+    """The planted number moves one coordinate by a tenth of what the noise moves the others."""
+    rng = np.random.default_rng(0)
+    number = rng.normal(size=300)
+    vectors = rng.normal(size=(300, 30)).astype(np.float32)
+    vectors[:, 5] = 0.1 * number
+    told = np.stack([number, rng.normal(size=300)], axis=1)
+    found = Projection.fit(vectors[:200], 1, told[:200])(vectors[200:])[:, 0]
+    blind = Projection.fit(vectors[:200], 1)(vectors[200:])[:, 0]
+    assert abs(np.corrcoef(found, number[200:])[0, 1]) > 0.9
+    assert abs(np.corrcoef(blind, number[200:])[0, 1]) < 0.5
+
+
+def test_projected_training_vectors_are_centred_with_mean_square_one() -> None:
+    vectors = np.random.default_rng(1).normal(3.0, 2.0, size=(50, 8)).astype(np.float32)
+    projected = Projection.fit(vectors, 3)(vectors)
+    assert projected.shape == (50, 3)
+    assert np.allclose(projected.mean(axis=0), 0, atol=1e-5)
+    assert np.isclose((projected**2).mean(), 1, atol=1e-4)
+
+
+def test_history_numbers_by_hand() -> None:
+    """User 1 likes 2 of 2, user 2 likes 0 of 2; overall 1/2, so two imagined items give 3/4 and 1/4.
+
+    User 1, genre A: one item, liked: (1 - 3/4) / (1 + 3) = 1/16, and half of the history. B: the same.
+    User 2, genre A: two items, not liked: (0 - 1/4) * 2 / (2 + 3) = -1/10, all of the history. B: nothing.
+    """
+    histories = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [10, 11, 10, 12], "label": [1, 1, 0, 0]})
+    items = pl.DataFrame({"item_id": [10, 11, 12], "genres": [["A"], ["B"], ["A"]]})
+    numbers = dict(history_numbers(histories, items).iter_rows())
+    assert np.allclose(numbers[1], [3 / 4, 1 / 16, 1 / 2, 1 / 16, 1 / 2])
+    assert np.allclose(numbers[2], [1 / 4, -1 / 10, 1, 0, 0])
+
+
+@pytest.mark.slow
+def test_the_real_encoder_pools_windows_and_encodes_a_text_once() -> None:
+    encoder = TextEncoder()
+    near, far, again = encoder.encode(["likes comedies", "a proof in algebra", "likes comedies"])
+    assert np.array_equal(near, again)
+    assert near @ encoder.encode(["enjoys funny films"])[0] > far @ encoder.encode(["enjoys funny films"])[0]
+    long = encoder.encode(["alpha " * 300 + "omega " * 300, "alpha " * 300])
+    assert not np.allclose(long[0], long[1], atol=1e-3)  # what lies behind the first window counts
+    assert np.allclose(np.linalg.norm(long, axis=1), 1, atol=1e-5)

@@ -1,0 +1,132 @@
+"""A whole run with the tiny model: what it leaves, what it may see, and that it can be killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from peft import PeftModel
+from polars.testing import assert_frame_equal
+from tiny_run import tiny_recipe, write_tiny_log
+from transformers import AutoModelForCausalLM
+
+from trackrec.errors import RunError
+from trackrec.metrics import read_metrics
+from trackrec.pipeline.job import run_recipe
+from trackrec.report import write_report
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parent / "tiny_run.py"
+KILLS = [("sampling", 5), ("scoring", 3), ("training", 9), ("table", 12)]
+
+
+def run_script(folder: Path, model: Path, log: Path, *kill: object) -> int:
+    command = [sys.executable, str(SCRIPT), str(folder), str(model), str(log), *map(str, kill)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_log(tmp_path_factory.mktemp("log"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path, log: Path) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "undisturbed"
+    assert run_script(folder, tiny_model_folder, log) == 0
+    return folder
+
+
+def tables(folder: Path) -> dict[str, pl.DataFrame]:
+    return {str(p.relative_to(folder)): pl.read_parquet(p) for p in sorted(folder.rglob("*.parquet"))}
+
+
+def manifests(folder: Path) -> dict[str, dict[str, object]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "manifests").glob("*.json"))}
+
+
+@pytest.mark.parametrize(("function", "call"), KILLS)
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    function: str, call: int, finished: Path, tmp_path: Path, tiny_model_folder: Path, log: Path
+) -> None:
+    folder = tmp_path / "killed"
+    assert run_script(folder, tiny_model_folder, log, function, call) == -signal.SIGKILL
+    assert not (folder / "metrics.json").exists()
+    done = {path: path.stat().st_mtime_ns for path in (folder / "tables").glob("*.parquet")}
+    assert run_script(folder, tiny_model_folder, log) == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items()), "a finished table was made again"
+    expected, got = tables(finished), tables(folder)
+    assert list(expected) == list(got)
+    for name, table in expected.items():
+        assert_frame_equal(got[name], table, check_exact=True)
+    assert (folder / "metrics.json").read_bytes() == (finished / "metrics.json").read_bytes()
+
+
+def test_no_validator_scores_a_user_whom_it_was_tuned_on(finished: Path) -> None:
+    stages = manifests(finished)
+    seen = 0
+    for name, manifest in stages.items():
+        if not name.startswith("score-"):
+            continue
+        for version, users in manifest["counts"]["scored_by"].items():  # type: ignore[index]
+            kind, number, fold = version.split("-")
+            tuned = stages[f"tune-{kind}-{number}"]["counts"][f"fold-{fold}"]  # type: ignore[index]
+            assert tuned["starts_from"] == "base model", "an ancestor's users would count too"
+            assert not set(tuned["tuned_on"]) & set(users)
+            seen += len(users)
+    assert seen == 2 * 2 * 12  # two rounds, two kinds, 8 LM and 4 validation users
+
+
+def test_nothing_was_tuned_on_validation_or_ranker_users(finished: Path) -> None:
+    roles = dict(pl.read_parquet(finished / "tables" / "roles.parquet").select("user_id", "role").iter_rows())
+
+    def tuned(value: object) -> list[object]:
+        if isinstance(value, dict):
+            mine = value.get("tuned_on", [])
+            return [*mine, *(user for inner in value.values() for user in tuned(inner))]
+        return []
+
+    users = [user for manifest in manifests(finished).values() for user in tuned(manifest["counts"])]
+    assert users
+    assert {roles[user] for user in users} == {"lm", "lm_extra"}
+
+
+def test_the_tables_have_their_columns(finished: Path) -> None:
+    reccots = pl.read_parquet(finished / "reccots.parquet")
+    expected = {"user_id", "role", "round", "kind", "sample", "text", "token_ids", "token_logprobs", "seed"}
+    assert expected | {"prompt_hash", "adapter_hash", "reward", "gain", "grounded"} <= set(reccots.columns)
+    assert set(reccots["role"].unique()) == {"lm", "lm_extra", "lm_validation", "ranker"}
+    vectors = pl.read_parquet(finished / "vectors.parquet")
+    assert vectors.columns == ["user_id", "vector", "has_reccot"]
+    assert vectors["has_reccot"].all()
+    assert vectors["vector"].list.len().unique().to_list() == [384]
+    arms = {row.arm for row in read_metrics(finished / "metrics.json")}
+    assert {"v_own", "v_swapped", "v_without_reccot", "v_zero_shot", "item_user_mean", "din_own", "matrix"} <= arms
+    assert not list((finished / "shards").glob("*")), "shards of finished stages are taken away"
+
+
+def test_adapters_load_with_plain_transformers_and_peft(finished: Path, tiny_model_folder: Path) -> None:
+    for name in ("generator", "validator"):
+        model = AutoModelForCausalLM.from_pretrained(tiny_model_folder)
+        model = PeftModel.from_pretrained(model, str(finished / name))
+        assert any(weight.abs().sum() > 0 for key, weight in model.state_dict().items() if "lora_B" in key)
+        assert "TrackRec" in (finished / name / "README.md").read_text()
+    assert not [p for p in finished.rglob("*") if p.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle"}]
+
+
+def test_the_report_opens_without_a_network(finished: Path) -> None:
+    page = write_report(finished).read_text(encoding="utf-8")
+    assert 'src="http' not in page
+    assert "tiny" in page
+
+
+def test_a_folder_keeps_its_recipe(finished: Path, tiny_model_folder: Path, log: Path) -> None:
+    other = tiny_recipe(tiny_model_folder, log, seed=3)
+    with pytest.raises(RunError, match=r"run of another recipe: it differs in seed \(17 there, 3 now\)"):
+        run_recipe(other, finished)

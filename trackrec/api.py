@@ -1,0 +1,60 @@
+"""The objects of the method in one place: ``from trackrec import api as tr``; see ``examples/api.py``."""
+
+from trackrec.data.log import Log
+from trackrec.data.sources import SourceSettings, read_log
+from trackrec.data.split import Split, SplitSettings, split_log
+from trackrec.data.statistics import ItemStatistics
+from trackrec.data.targets import choose_targets
+from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
+from trackrec.lm.sampling import DecodingSettings
+from trackrec.lm.training import TrainingSettings
+from trackrec.pipeline.job import run_recipe
+from trackrec.prompts.renderer import PromptSettings, Renderer
+from trackrec.ranking.compare import RankingSettings, compare_arms
+from trackrec.ranking.vectors import TextEncoder, swap_vectors, user_vectors
+from trackrec.reccot.generator import AlignmentSettings, Generator
+from trackrec.reccot.preferences import PreferenceSettings, build_groups
+from trackrec.reccot.ranker_validator import RankerValidator, RankerValidatorSettings
+from trackrec.reccot.teacher import ProfileTeacher, Teacher, TeacherSettings, write_texts
+from trackrec.reccot.validator import LMValidator, LMValidatorSettings, Validator, rows_by_user
+from trackrec.recipe import Recipe, load_recipe
+
+__all__ = [
+    "AdapterSettings",
+    "AlignmentSettings",
+    "DecodingSettings",
+    "Generator",
+    "ItemStatistics",
+    "LMValidator",
+    "LMValidatorSettings",
+    "LanguageModel",
+    "LanguageModelSettings",
+    "Log",
+    "PreferenceSettings",
+    "ProfileTeacher",
+    "PromptSettings",
+    "RankerValidator",
+    "RankerValidatorSettings",
+    "RankingSettings",
+    "Recipe",
+    "Renderer",
+    "SourceSettings",
+    "Split",
+    "SplitSettings",
+    "Teacher",
+    "TeacherSettings",
+    "TextEncoder",
+    "TrainingSettings",
+    "Validator",
+    "build_groups",
+    "choose_targets",
+    "compare_arms",
+    "load_recipe",
+    "read_log",
+    "rows_by_user",
+    "run_recipe",
+    "split_log",
+    "swap_vectors",
+    "user_vectors",
+    "write_texts",
+]

@@ -1,0 +1,87 @@
+"""The page: sections in order, put into one file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from trackrec.report.blocks import Section
+from trackrec.report.facts import Facts
+from trackrec.report.feedback import filters, rewards
+from trackrec.report.headline import headline
+from trackrec.report.journeys import journeys
+from trackrec.report.learning import losses, movement
+from trackrec.report.people import coverage, users
+from trackrec.report.scores import gains, matrix, ranker, recommender
+from trackrec.report.upkeep import cost, recipe
+from trackrec.run import written_whole
+
+SECTIONS: tuple[Callable[[Facts], Section], ...] = (
+    headline,
+    users,
+    recommender,
+    gains,
+    ranker,
+    matrix,
+    rewards,
+    movement,
+    losses,
+    filters,
+    journeys,
+    coverage,
+    cost,
+    recipe,
+)
+"""In the order of the page. Each makes do with what the run holds and says what is missing."""
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report/index.html``: one file that opens without a network and without scripts.
+
+    Args:
+        folder: a run folder, finished or not; it is read, and nothing but the report is written.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        RunError: there is no such folder, or its ``metrics.json`` holds something else.
+    """
+    facts = Facts(folder)
+    page = render(facts)
+    path = folder / "report" / "index.html"
+    with written_whole(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(facts: Facts) -> str:
+    """The page as HTML. Titles, RecCoTs and settings come from outside: all is escaped but our own drawings."""
+    environment = Environment(
+        loader=PackageLoader("trackrec.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = [section(facts) for section in SECTIONS]
+    return environment.get_template("page.html").render(
+        name=str(facts.setting("name", facts.folder.resolve().name)),
+        summary=summary(facts),
+        sections=sections,
+    )
+
+
+def summary(facts: Facts) -> str:
+    """What ran, in one line."""
+    rounds = facts.done_rounds
+    parts = [f"{rounds} round{'' if rounds == 1 else 's'} done of {facts.asked_rounds}"]
+    if facts.kinds:
+        parts.append(f"validator: {facts.kinds[0]}")
+        parts.append(f"observer: {facts.kinds[1]}" if len(facts.kinds) > 1 else "no observer")
+    model, seed = facts.setting("model.name"), facts.setting("seed")
+    parts += [f"model: {model}"] if model else []
+    parts += [f"seed: {seed}"] if seed is not None else []
+    return " · ".join(parts)
