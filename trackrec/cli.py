@@ -55,6 +55,7 @@ def explain(
     """Show a user's history, the RecCoT, and what V predicts with and without it."""
     from trackrec.explain import explain_user
 
+    _quiet_libraries()
     explain_user(user, folder, items, console)
 
 
@@ -81,6 +82,7 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     from trackrec.recipe import load_recipe
     from trackrec.report import write_report
 
+    _quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
     console.print(
@@ -89,6 +91,14 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
     console.print(f"Report: {write_report(folder)}")
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' own bars and advice out of ours; their errors still come through."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
 
 
 def main() -> None:

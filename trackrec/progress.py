@@ -29,11 +29,14 @@ class Reporter:
         """Print one line."""
         if self.console is not None:
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-            self.console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim]  {text}", highlight=False)
+            self.console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim]  {text}", highlight=False, soft_wrap=True)
 
     @contextmanager
-    def bar(self, title: str, total: int, unit: str) -> Iterator[Advance]:
-        """A progress bar; without a terminal, a line at every fifth of the way."""
+    def bar(self, title: str, total: int, unit: str, started: float | None = None) -> Iterator[Advance]:
+        """A progress bar; without a terminal, a line at every fifth of the way.
+
+        ``started`` is the monotonic time since when the work has been going on, if that is not now.
+        """
         if self.console is None or total == 0:
             yield lambda count, worked: None
         elif self.console.is_terminal:
@@ -50,25 +53,25 @@ class Reporter:
                 task = progress.add_task(title, total=total)
                 yield lambda count, worked: progress.advance(task, count)
         else:
-            yield self._lines(title, total, unit)
+            yield self._lines(title, total, unit, started or time.monotonic())
 
     @contextmanager
-    def steps(self, title: str) -> Iterator[Callable[[int, int], None]]:
+    def steps(self, title: str, unit: str = "steps") -> Iterator[Callable[[int, int], None]]:
         """A progress bar of a training, which learns its length when it is first told (steps done, steps in all)."""
+        started = time.monotonic()
         with ExitStack() as stack:
             state: dict[str, Any] = {"done": 0}
 
             def progress(done: int, total: int) -> None:
                 if "advance" not in state:
-                    state["advance"] = stack.enter_context(self.bar(title, total, "steps"))
+                    state["advance"] = stack.enter_context(self.bar(title, total, unit, started))
                 state["advance"](done - state["done"], True)
                 state["done"] = done
 
             yield progress
 
-    def _lines(self, title: str, total: int, unit: str) -> Advance:
+    def _lines(self, title: str, total: int, unit: str, started: float) -> Advance:
         state = {"done": 0, "worked": 0, "next": 1}
-        started = time.monotonic()
 
         def advance(count: int, worked: bool) -> None:
             state["done"] += count

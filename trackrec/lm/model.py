@@ -202,10 +202,10 @@ A LoRA adapter of the TrackRec method, from round {round} of the recipe `{recipe
 
 {role}
 
-Load it with plain `transformers` and `peft`: `PeftModel.from_pretrained(base_model, folder)`. The base model is named in
-`adapter_config.json`; the embedded one is made by `trackrec.assets.embedded_language_model()`. The prompts that it was
-tuned on are made by `trackrec.prompts.renderer.Renderer` with the settings in the run's `recipe.yaml`; others will not
-work well.
+Load it with plain `transformers` and `peft`: `PeftModel.from_pretrained(base_model, folder)`. The base model is named
+in `adapter_config.json`; the embedded one is made by `trackrec.assets.embedded_language_model()`. The prompts that it
+was tuned on are made by `trackrec.prompts.renderer.Renderer` with the settings in the run's `recipe.yaml`; others will
+not work well.
 
 What it writes or predicts about a person comes from that person's interactions alone and may be wrong.
 """

@@ -193,7 +193,13 @@ class Loop:
 
         def work(stage: Stage) -> None:
             texts = self.parts.kept(0).filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text")
-            scores = self.parts.loaded_validator(kind, 0).score(self.world.targets_of(users), texts)
+            validator = self.parts.loaded_validator(kind, 0)
+
+            def shard(part: Sequence[Any]) -> pl.DataFrame:
+                mine = texts.filter(pl.col("user_id").is_in(part))
+                return validator.score(self.world.targets_of(part), mine)
+
+            scores = stage.shards("check", users, 4 * self.recipe.shard_users, shard, "users")
             both = scores.join(self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
             labels = both["label"].to_numpy()
             stage.counts = {
@@ -203,7 +209,6 @@ class Loop:
                 "users": len(users),
                 "examples": both.height,
             }
-            stage.write("check", scores)
 
         inputs = [self.parts.validator_folder(kind, 0, OUTSIDE), self.run.table("write-0"), self.run.table("targets")]
         self.parts.do("check", work, inputs, {"kind": kind})
@@ -216,9 +221,9 @@ class Loop:
             self.run.reporter.line(f"{line}. Its feedback is worth having.")
         elif self.recipe.loop.need_useful_validator:
             raise RunError(
-                f"{line}. Feedback of a validator that does not beat it is noise, so no generator was aligned. Give the "
-                "validator more users or targets, take the other kind (loop.validator), or go on all the same with "
-                "loop.need_useful_validator=false"
+                f"{line}. Feedback of a validator that does not beat it is noise, so no generator was aligned. Give "
+                "the validator more users or targets, take the other kind (loop.validator), or go on all the same "
+                "with loop.need_useful_validator=false"
             )
         else:
             self.run.reporter.line(
@@ -315,7 +320,8 @@ class Loop:
                 )
             with stage.folder(folder) as partial:
                 self.parts.model.save(new, partial)
-            accuracy = self.parts.generator.preference_accuracy(new, held_out, samples)
+            with self.run.reporter.steps(f"{name}: held-out preferences", "users") as progress:
+                accuracy = self.parts.generator.preference_accuracy(new, held_out, samples, progress)
             stage.counts = {
                 "groups": groups.height,
                 "tuned_on": groups["user_id"].to_list(),
@@ -326,7 +332,9 @@ class Loop:
                 decoding = DecodingSettings(max_new_tokens=recipe.loop.sampling.max_new_tokens)
                 users = self.world.users(Role.LM_VALIDATION)
                 written = self.parts.generator.writer(new).write(users, 1, decoding, recipe.seed)
-                kl = self.parts.generator.divergence(self.parts.generator_adapter(number - 1), written)
+                old = self.parts.generator_adapter(number - 1)
+                with self.run.reporter.steps(f"{name}: KL", "users") as progress:
+                    kl = self.parts.generator.divergence(old, written, progress)
                 stage.counts["kl"] = kl._asdict() | {"texts": written.height}
             self.parts.model.drop(new)
 

@@ -136,13 +136,15 @@ class Generator:
             examples.append(TreeExample(tree, segments, reference_logprobs=reference, weight=weight))
         return examples
 
-    def preference_accuracy(self, adapter: str, groups: pl.DataFrame, samples: pl.DataFrame) -> PreferenceAccuracy:
+    def preference_accuracy(
+        self, adapter: str, groups: pl.DataFrame, samples: pl.DataFrame, progress: Progress | None = None
+    ) -> PreferenceAccuracy:
         """How often an adapter prefers, more than the version that drew the samples, what the validator preferred.
 
         Meaningful on users that the adapter was not aligned on; 0.5 means that nothing was learnt.
         """
         examples = self.preference_examples(groups, samples)
-        policies = sequence_logprobs(self.model, adapter, examples)
+        policies = sequence_logprobs(self.model, adapter, examples, progress)
         results = []
         for example, logprobs in zip(examples, policies, strict=True):
             policy = torch.tensor([[sum(part) for part in logprobs]])
@@ -155,7 +157,7 @@ class Generator:
         accuracy = sum(result.accuracy * result.pairs for result in results) / pairs
         return PreferenceAccuracy(accuracy, sum(result.margin * result.pairs for result in results) / pairs, pairs)
 
-    def divergence(self, reference: str, written: pl.DataFrame) -> SequenceKL:
+    def divergence(self, reference: str, written: pl.DataFrame, progress: Progress | None = None) -> SequenceKL:
         """KL(writer || reference) from texts that the writer drew at temperature 1 with nothing cut off.
 
         Args:
@@ -166,7 +168,7 @@ class Generator:
         for row in written.iter_rows(named=True):
             tree = Tree()
             examples.append(TreeExample(tree, [tree.add(row["token_ids"], tree.add(self.prompt(row["user_id"])))]))
-        other = [part[0] for part in sequence_logprobs(self.model, reference, examples)]
+        other = [part[0] for part in sequence_logprobs(self.model, reference, examples, progress)]
         longest = max(map(len, other))
         policy, old = torch.zeros(len(other), longest), torch.zeros(len(other), longest)
         mask = torch.zeros(len(other), longest, dtype=torch.bool)

@@ -1,0 +1,67 @@
+"""Recipes: typed, unknown keys refused by name, changed by key=value, written back whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trackrec.errors import RecipeError
+from trackrec.recipe import Recipe, dump_recipe, load_recipe, make_recipe
+
+
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
+    with pytest.raises(RecipeError, match=r"unknown setting 'loop\.round'; the nearest known one is 'loop\.rounds'"):
+        make_recipe({"loop": {"round": 2}})
+    with pytest.raises(RecipeError, match=r"unknown setting 'sed'; the nearest known one is 'seed'"):
+        make_recipe({"sed": 2})
+    message = r"'alignment\.training\.learning_rat'; the nearest known one is 'alignment\.training\.learning_rate'"
+    with pytest.raises(RecipeError, match=message):
+        make_recipe({"alignment": {"training": {"learning_rat": 2}}})
+
+
+def test_a_value_of_the_wrong_kind_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"loop\.rounds: .*integer.*got 'many'"):
+        make_recipe({"loop": {"rounds": "many"}})
+    with pytest.raises(RecipeError, match=r"loop\.samples_per_user: .*got 1"):
+        make_recipe({"loop": {"samples_per_user": 1}})
+
+
+def test_changes_on_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nloop: {rounds: 3}\n")
+    recipe = load_recipe(file, ["loop.rounds=1", "preferences.k=0.5", "write_for=evaluated"])
+    assert (recipe.name, recipe.loop.rounds, recipe.preferences.k, recipe.write_for) == ("mine", 1, 0.5, "evaluated")
+    with pytest.raises(RecipeError, match="expected key=value"):
+        load_recipe(file, ["loop.rounds"])
+    with pytest.raises(RecipeError, match="'name' is a value, not a group"):
+        load_recipe(file, ["name.first=x"])
+
+
+def test_a_missing_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe 'moviland'.*demo, movielens-100k, paper, quick"):
+        load_recipe("moviland")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n"])
+def test_a_file_that_is_no_recipe(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=r"bad\.yaml"):
+        load_recipe(file)
+
+
+def test_written_out_and_read_again_it_is_the_same(tmp_path: Path) -> None:
+    recipe = make_recipe({"seed": 5, "prompts": {"validator_recent": "all"}})
+    file = tmp_path / "whole.yaml"
+    file.write_text(dump_recipe(recipe))
+    assert load_recipe(file) == recipe
+    assert load_recipe(file) != Recipe()
+
+
+def test_the_paper_recipe_states_the_paper() -> None:
+    paper = load_recipe("paper")
+    assert (paper.loop.samples_per_user, paper.loop.rounds, paper.loop.targets_per_user) == (10, 3, 1)
+    assert paper.prompts.validator_recent == "all"
+    assert paper.reward.kind == "probability"
+    assert "7B" in paper.model.name
