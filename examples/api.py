@@ -7,9 +7,8 @@ from trackrec import api as tr
 log = tr.read_log(tr.SourceSettings())
 split = tr.split_log(log, tr.SplitSettings())
 histories, users = tr.rows_by_user(split.histories), split.users.to_list()[:8]
-targets = tr.ItemStatistics.from_interactions(split.histories, 4.0).lookup(
-    tr.choose_targets(split.examples, users, per_user=4, seed=1)
-)
+chosen = tr.choose_targets(split.examples, users, per_user=4, seed=1)
+targets = tr.ItemStatistics.from_interactions(split.histories, like_threshold=4.0).lookup(chosen)
 model = tr.LanguageModel(tr.LanguageModelSettings())
 renderer = tr.Renderer(model.tokenizer, log.items, tr.PromptSettings(history_tokens=96, reccot_tokens=40))
 
@@ -25,6 +24,6 @@ settings = tr.PreferenceSettings(k=0, require_gain=False, drop_all_wrong=False)
 groups, counts = tr.build_groups(scores, reccots, settings, kind="log_likelihood")
 generator.align("G", groups, reccots, tr.AlignmentSettings(), seed=1)
 
-better = generator.writer("G").write(users, n=1, decoding=tr.DecodingSettings(temperature=0, max_new_tokens=40), seed=1)
+better = generator.writer("G").write(users, n=1, decoding=tr.DecodingSettings(temperature=0), seed=1)
 vectors = tr.user_vectors(better.select("user_id", "text"), tr.TextEncoder())
 print(better["text"][0], counts, vectors.head(), sep="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -12,12 +13,15 @@ import polars as pl
 import pytest
 from peft import PeftModel
 from polars.testing import assert_frame_equal
+from rich.console import Console
 from tiny_run import tiny_recipe, write_tiny_log
 from transformers import AutoModelForCausalLM
 
 from trackrec.errors import RunError
+from trackrec.explain import explain_user
 from trackrec.metrics import read_metrics
 from trackrec.pipeline.job import run_recipe
+from trackrec.pipeline.summary import print_summary
 from trackrec.report import write_report
 
 pytestmark = pytest.mark.slow
@@ -130,3 +134,36 @@ def test_a_folder_keeps_its_recipe(finished: Path, tiny_model_folder: Path, log:
     other = tiny_recipe(tiny_model_folder, log, seed=3)
     with pytest.raises(RunError, match=r"run of another recipe: it differs in seed \(17 there, 3 now\)"):
         run_recipe(other, finished)
+
+
+def test_explain_shows_history_reccot_and_predictions(finished: Path) -> None:
+    user = pl.read_parquet(finished / "reccots.parquet").filter(pl.col("kind") == "kept")["user_id"][0]
+    console = Console(record=True, width=140, file=io.StringIO())
+    explain_user(str(user), finished, 3, console)
+    text = console.export_text()
+    assert "History that the generator reads" in text
+    assert f"RecCoT of user {user}" in text
+    assert "with the RecCoT" in text
+    assert text.count("Film ") >= 4
+    with pytest.raises(RunError, match="wrote no RecCoT for user 'nobody'; it did for"):
+        explain_user("nobody", finished, 3, console)
+    with pytest.raises(RunError, match="holds no finished run"):
+        explain_user(str(user), finished / "tables", 3, console)
+
+
+def test_the_summary_names_every_arm(finished: Path) -> None:
+    console = Console(record=True, width=160, file=io.StringIO())
+    print_summary(finished, console)
+    text = console.export_text()
+    assert "V tuned without any RecCoT" in text
+    assert "AUC, din_own less din_swapped" in text
+
+
+def test_every_metric_row_says_how_many(finished: Path) -> None:
+    rows = [row for row in read_metrics(finished / "metrics.json") if row.arm.startswith(("v_", "din_"))]
+    assert rows
+    for row in rows:
+        assert row.users > 0
+        assert row.examples >= row.users
+        if row.value is not None and row.low is not None and row.high is not None:
+            assert row.low <= row.value <= row.high

@@ -1,0 +1,49 @@
+"""The command line: errors made for users are one line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trackrec.cli import main
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["trackrec", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "moviland"], "no recipe 'moviland'"),
+        (["run", "quick", "--set", "loop.round=1"], "the nearest known one is 'loop.rounds'"),
+        (["explain", "1", "--run", "nowhere"], "holds no finished run"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error:")
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_settings_prints_a_recipe_that_yaml_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "settings", "paper") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["loop"]["samples_per_user"] == 10
