@@ -6,7 +6,7 @@ from trackrec import api as tr
 
 log = tr.read_log(tr.SourceSettings())
 split = tr.split_log(log, tr.SplitSettings())
-histories, users = tr.rows_by_user(split.histories), split.users.to_list()[:8]
+histories, users = tr.rows_by_user(split.histories), split.users.to_list()[:4]
 chosen = tr.choose_targets(split.examples, users, per_user=4, seed=1)
 targets = tr.ItemStatistics.from_interactions(split.histories, like_threshold=4.0).lookup(chosen)
 model = tr.LanguageModel(tr.LanguageModelSettings())

@@ -104,7 +104,6 @@ def _quiet_libraries() -> None:
 def main() -> None:
     """Entry point: errors made for users are one line, without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait must not starve others on a shared machine
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("trackrec").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module=r"(transformers|peft|torch)\b.*")

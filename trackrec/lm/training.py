@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -28,9 +29,9 @@ class TrainingSettings(Settings):
     """Peak rate of AdamW. LoRA wants about ten to a hundred times the rate of full fine-tuning."""
     epochs: float = 1.0
     """Passes over the examples."""
-    trees_per_step: int = 8
+    trees_per_step: int = Field(default=8, ge=1)
     """Users (prefix trees) in one optimiser step."""
-    trees_per_pass: int = 1
+    trees_per_pass: int = Field(default=1, ge=1)
     """Users in one forward pass; the step accumulates gradients, exactly, over the passes."""
     warmup: float = 0.1
     """Share of the steps over which the rate rises; it then falls along a cosine to 0."""
@@ -40,6 +41,14 @@ class TrainingSettings(Settings):
     """AdamW's weight decay."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+
+    @model_validator(mode="after")
+    def _passes_make_a_step(self) -> TrainingSettings:
+        if self.trees_per_step % self.trees_per_pass:
+            raise ValueError(
+                f"trees_per_step {self.trees_per_step} is not a multiple of trees_per_pass {self.trees_per_pass}"
+            )
+        return self
 
 
 @dataclass
@@ -184,7 +193,7 @@ def train(
             learning_rate=settings.learning_rate,
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.trees_per_pass,
-            gradient_accumulation_steps=max(1, settings.trees_per_step // settings.trees_per_pass),
+            gradient_accumulation_steps=settings.trees_per_step // settings.trees_per_pass,
             lr_scheduler_type="cosine",
             warmup_steps=settings.warmup,
             max_grad_norm=settings.max_grad_norm,
@@ -211,6 +220,8 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+        if settings.gradient_checkpointing:
+            model.base.gradient_checkpointing_disable()
         model.peft.eval()
         figures = trainer.figures
     return _by_step(figures)
