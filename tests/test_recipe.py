@@ -30,8 +30,8 @@ def test_a_value_of_the_wrong_kind_is_named() -> None:
 def test_changes_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\nloop: {rounds: 3}\n")
-    recipe = load_recipe(file, ["loop.rounds=1", "preferences.k=0.5", "write_for=evaluated"])
-    assert (recipe.name, recipe.loop.rounds, recipe.preferences.k, recipe.write_for) == ("mine", 1, 0.5, "evaluated")
+    recipe = load_recipe(file, ["loop.rounds=1", "preferences.k=0.5", "write_for=30"])
+    assert (recipe.name, recipe.loop.rounds, recipe.preferences.k, recipe.write_for) == ("mine", 1, 0.5, 30)
     with pytest.raises(RecipeError, match="expected key=value"):
         load_recipe(file, ["loop.rounds"])
     with pytest.raises(RecipeError, match="'name' is a value, not a group"):

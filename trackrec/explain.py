@@ -62,7 +62,8 @@ def _titles(world: World) -> dict[Any, str]:
 
 def _print_history(shown: list[Any], total: int, world: World, console: Console) -> None:
     titles = _titles(world)
-    table = Table(title=f"History that the generator reads ({len(shown)} of {total} events, oldest first)")
+    console.print(f"History that the generator reads ({len(shown)} of {total} events, oldest first)")
+    table = Table()
     table.add_column("rating", justify="right")
     table.add_column("title")
     for row in shown:
@@ -81,7 +82,8 @@ def _print_predictions(name: Any, text: str, items: int, parts: Parts, promoted:
     )
     scores = parts.loaded_validator(kind, promoted, fold).score(targets, texts)
     titles, item_of = _titles(world), dict(targets.select("event_id", "item_id").iter_rows())
-    table = Table(title="What V predicts, P(Yes)")
+    console.print("What V predicts, P(Yes)")
+    table = Table()
     for column in ("later item", "with the RecCoT", "without", "was it liked?"):
         table.add_column(column, justify="left" if column == "later item" else "right")
     for event, part in scores.group_by("event_id", maintain_order=True):

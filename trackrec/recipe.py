@@ -113,8 +113,9 @@ class Recipe(Settings):
     """The ranker as validator."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the recommender G then V is tested."""
-    write_for: Literal["all", "evaluated"] = "all"
-    """Whom the last generator writes for: every user with a role, or those that the evaluation needs."""
+    write_for: Literal["all"] | int = "all"
+    """Whom the last generator writes for: every user with a role, or so many ranker users (the tested ones first). A
+    ranker is trained with and without RecCoTs on those ranker users."""
     ranking: RankingSettings = RankingSettings()
     """RecCoT as a feature: ordinary rankers with and without."""
     shard_users: int = Field(default=8, ge=1)

@@ -33,8 +33,9 @@ class Features:
     def write_everybody(self) -> None:
         """The promoted generator writes for the users that it has not written for yet."""
         done = set(self.parts.everybody_judged)
-        roles = [Role.LM_EXTRA, Role.RANKER] if self.recipe.write_for == "all" else []
-        rest = [user for user in self.world.users(*roles) if user not in done]
+        users = self.world.ranker_users(self.recipe.write_for)["user_id"].to_list()
+        extra = self.world.users(Role.LM_EXTRA) if self.recipe.write_for == "all" else []
+        rest = [user for user in [*extra, *users] if user not in done]
         if rest:
             Loop(self.parts).write_for("write-rest", self.promoted, rest)
 
@@ -114,10 +115,8 @@ class Features:
 
         def work(stage: Stage) -> None:
             vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
-            ranker = self.world.roles.filter(pl.col("role") == Role.RANKER)
+            ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
-            if self.recipe.write_for == "evaluated":
-                ranker = ranker.filter("evaluated")
             arms = {
                 "din_no_text": None,
                 "din_swapped": swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.pipeline.evaluation import Evaluation
@@ -32,6 +34,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         RunError: the folder holds a run of another recipe, or V0 is no better than counting (see ``Loop``).
     """
     run = open_run(recipe, folder, reporter or Reporter())
+    torch.set_num_threads(recipe.model.threads)  # for every stage, also those that load no language model
     world = prepare(recipe, run)
     sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
     run.reporter.line(f"users by role: {sizes}; {len(world.evaluated)} ranker users test G then V")

@@ -173,7 +173,7 @@ class Loop:
                         )
                 stage.counts[f"fold-{fold}"] = info | {"tuned_on": users, "starts_from": "base model"}
 
-        inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "roles")]
+        inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
         self.parts.do(
             name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -26,9 +26,10 @@ TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 class World:
     """The tables of the data stage.
 
-    ``roles`` has ``user_id, role, fold, evaluated`` (the last: a ranker user on whom generator and validator are
-    tested); ``targets`` has ``user_id, role, slot, event_id, item_id, label, raters, likes``; ``baselines`` has, for
-    each target, ``item_user_mean`` and ``user_share`` as probabilities.
+    ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
+    needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
+    event_id, item_id, label, raters, likes``. ``baselines`` has, for each target, ``item_user_mean`` and
+    ``user_share`` as probabilities.
     """
 
     items: pl.DataFrame
@@ -58,6 +59,11 @@ class World:
         """The ranker users on whom generator and validator are tested together."""
         return self.roles.filter("evaluated")["user_id"].to_list()
 
+    def ranker_users(self, number: Literal["all"] | int) -> pl.DataFrame:
+        """The roles of so many ranker users, the tested ones first."""
+        ranker = self.roles.filter(pl.col("role") == Role.RANKER)
+        return ranker if number == "all" else ranker.filter((pl.col("turn") < number) | pl.col("evaluated"))
+
     def targets_of(self, users: Sequence[Any]) -> pl.DataFrame:
         """The targets of some users."""
         return self.targets.filter(pl.col("user_id").is_in(list(users)))
@@ -68,6 +74,24 @@ class World:
         return examples.select("user_id", "event_id", "item_id", "label", "raters", "likes")
 
 
+def with_turns(roles: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Give every ranker user a ``turn`` (0, 1, ...; null for others), drawn by a seed and going round the folds.
+
+    Whoever needs only so many ranker users takes those with the lowest turns: each fold then has its share of them.
+    """
+    ranker = roles.filter(pl.col("role") == Role.RANKER)
+    draw = pl.Series("draw", np.random.default_rng([seed, 1]).permutation(ranker.height))
+    turns = (
+        ranker.with_columns(draw)
+        .with_columns(round=pl.col("draw").rank("ordinal").over("fold"))
+        .sort("round", "fold")
+        .with_row_index("turn")
+    )
+    return roles.join(
+        turns.select("user_id", pl.col("turn").cast(pl.Int32)), on="user_id", how="left", maintain_order="left"
+    )
+
+
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
@@ -75,11 +99,10 @@ def prepare(recipe: Recipe, run: Run) -> World:
         log = read_log(recipe.source)
         split = split_log(log, recipe.split)
         roles = assign_roles(split, recipe.roles, recipe.seed)
-        ranker = roles.filter(pl.col("role") == Role.RANKER)["user_id"].to_list()
-        count = len(ranker) if recipe.evaluation.users is None else min(recipe.evaluation.users, len(ranker))
-        tested = np.random.default_rng([recipe.seed, 1]).choice(len(ranker), count, replace=False)
-        evaluated = pl.Series([ranker[index] for index in sorted(tested)], dtype=roles.schema["user_id"])
-        roles = roles.with_columns(evaluated=pl.col("user_id").is_in(evaluated.implode()))
+        roles = with_turns(roles, recipe.seed)
+        ranker = int((roles["role"] == Role.RANKER).sum())
+        count = ranker if recipe.evaluation.users is None else min(recipe.evaluation.users, ranker)
+        roles = roles.with_columns(evaluated=(pl.col("turn") < count).fill_null(False))
         lm_users = roles.filter(pl.col("role").is_in([Role.LM, Role.LM_EXTRA]))["user_id"]
         known = log.interactions.filter(pl.col("user_id").is_in(lm_users.implode()))
         if split.cutoff is not None:

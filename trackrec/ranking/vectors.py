@@ -30,10 +30,11 @@ class TextEncoder:
 
     Args:
         name: "all-minilm-l6-v2" (the embedded model), a local folder or a Hugging Face id.
-        batch: texts encoded at once.
+        batch: texts encoded at once. At 1, a text's vector is the same to the bit whatever else is encoded, which a run
+            that goes on after a crash needs; on a CPU it costs nothing.
     """
 
-    def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 64) -> None:
+    def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 1) -> None:
         self.name = name
         self.batch = batch
         self._model: Any = None
