@@ -111,6 +111,22 @@ def test_figures_of_a_fit(fitted: tuple[Path, dict[str, Any]]) -> None:
     assert (folder / "adapter_model.safetensors").is_file()
 
 
+def test_the_items_counts_are_added_to_the_models_log_odds(model: LanguageModel, tmp_path: Path) -> None:
+    """2 likes of 4 change nothing; 4 of 4, after one like and one dislike more, are odds of 5 to 1, added in log."""
+    targets, texts = world(USERS[:2])
+    targets = targets.with_columns(likes=pl.Series([2, 4, 2, 4], dtype=pl.Int64))
+    job = TrainingSettings(learning_rate=0.0)
+    by_arm = []
+    for prior in (None, 1.0):
+        validator = make(model, job=job, item_prior=prior)
+        validator.fit(targets, texts, tmp_path / str(prior), seed=0)
+        scores = validator.score(targets, texts.with_columns(sample=pl.lit(0, dtype=pl.Int16)))
+        by_arm.append(torch.logit(torch.tensor(scores["yes_probability"].to_list(), dtype=torch.float64)))
+    torch.testing.assert_close(
+        by_arm[1] - by_arm[0], torch.tensor([0, 5, 0, 5], dtype=torch.float64).clamp(min=1).log()
+    )
+
+
 def test_one_row_for_each_reccot_and_target(model: LanguageModel, fitted: tuple[Path, dict[str, Any]]) -> None:
     users = USERS[:3]
     targets, _ = world(users)
@@ -147,7 +163,7 @@ def test_permuting_rows_permutes_scores(model: LanguageModel, fitted: tuple[Path
         found = other.sort(key)
         assert found.drop("yes_probability").equals(expected.drop("yes_probability"))
         assert found["yes_probability"].to_list() == pytest.approx(expected["yes_probability"].to_list(), abs=1e-5)
-    assert expected["yes_probability"].round(4).n_unique() > 10, "scores differ, so a mix-up would show"
+    assert expected["yes_probability"].round(6).n_unique() > 10, "scores differ, so a mix-up would show"
 
 
 @torch.no_grad()

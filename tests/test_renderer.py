@@ -81,7 +81,7 @@ def test_validator_prompt_is_this_text_and_ends_where_the_answer_comes() -> None
     assert shown(ids) == (
         "<|im_start|>system\nPredict whether a viewer will like a film. Answer Yes or No.<|im_end|>\n"
         "<|im_start|>user\n2: Seven (Se7en) (1995), Thriller\n1: Bare\nAbout the viewer: Likes drama.\n"
-        "Fargo (1996), Crime Drama. Liked by 83% of 52. Like it?<|im_end|>\n"
+        "Fargo (1996), Crime Drama. Liked by 8 in 10 viewers. Like it?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
     assert [shown([i]) for i in made.answer_ids] == ["Yes", "No"]
@@ -94,14 +94,15 @@ def test_placeholder_takes_the_place_of_a_missing_reccot() -> None:
 @pytest.mark.parametrize(
     ("raters", "likes", "expected"),
     [
-        (52, 43, "Liked by 83% of 52."),
-        (200, 1, "Liked by 1% of 200."),
-        (3, 0, "Liked by 0% of 3."),
+        (52, 43, "Liked by 8 in 10 viewers."),
+        (200, 1, "Liked by 0 in 10 viewers."),
+        (3, 0, "Liked by 2 in 10 viewers."),  # 1 of 5 after one like and one dislike more
+        (18, 4, "Liked by 3 in 10 viewers."),
         (0, 0, ". Not rated. Like"),
     ],
 )
 def test_target_statistics(raters: int, likes: int, expected: str) -> None:
-    # 43 / 52 = 82.7%, 1 / 200 = 0.5% and halves go up.
+    # In tenths: 44 of 54 is 8.1, 2 of 202 is 0.1, 5 of 20 is 2.5, and halves go up.
     assert expected in shown(renderer().target_segment(2, raters, likes))
 
 

@@ -81,8 +81,14 @@ def test_no_validator_scores_a_user_whom_it_was_tuned_on(finished: Path) -> None
         for version, users in manifest["counts"]["scored_by"].items():  # type: ignore[index]
             kind, number, fold = version.split("-")
             tuned = stages[f"tune-{kind}-{number}"]["counts"][f"fold-{fold}"]  # type: ignore[index]
-            assert tuned["starts_from"] == "base model", "an ancestor's users would count too"
-            assert not set(tuned["tuned_on"]) & set(users)
+            ancestors = [tuned]
+            while ancestors[-1]["starts_from"] != "base model":
+                start = ancestors[-1]["starts_from"].removeprefix("validator-")
+                ancestors.append(stages[f"tune-{start}"]["counts"])
+            assert len(ancestors) == (2 if kind == "lm" else 1)
+            for ancestor in ancestors:
+                assert ancestor["tuned_on"]
+                assert not set(ancestor["tuned_on"]) & set(users)
             seen += len(users)
     assert seen == 2 * 2 * 12  # two rounds, two kinds, 8 LM and 4 validation users
 

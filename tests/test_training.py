@@ -20,6 +20,7 @@ from trackrec.lm.training import (
     TrainingSettings,
     TreeExample,
     answer_cross_entropy,
+    answer_cross_entropy_given,
     preference_loss,
     sequence_logprobs,
     text_cross_entropy,
@@ -68,6 +69,23 @@ def preference_examples(model: LanguageModel, adapter: str, branches: Sequence[i
     return [
         TreeExample(e.tree, e.segments, [], e.reference_logprobs, w) for e, w in zip(examples, weights, strict=True)
     ]
+
+
+class LogitsAsGiven:
+    """Stands where the losses expect a model: hidden states are the logits, so that losses are known."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+def test_what_is_known_beforehand_counts_in_the_answers_loss() -> None:
+    """Even logits over three tokens, odds of 4 for the second over the third: they weigh 1, 2 and 1/2."""
+    tree = Tree()
+    root = tree.add([0])
+    ends = [tree.add([0], root), tree.add([0], root)]
+    example = TreeExample(tree, ends, [1, 2], log_odds=[math.log(4), math.log(4)])
+    loss, _ = answer_cross_entropy_given(1, 2)(LogitsAsGiven(), torch.zeros(1, 3, 3), [example])  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(-math.log(2 / 3.5) - math.log(0.5 / 3.5))
 
 
 def settings(**changes: Any) -> TrainingSettings:

@@ -63,7 +63,7 @@ def tiny_recipe(model: Path, log: Path, **changes: Any) -> Recipe:
         },
         "preferences": {"k": 0, "require_gain": False, "drop_all_wrong": False},
         "alignment": {"training": training},
-        "lm_validator": {"training": training},
+        "lm_validator": {"training": training, "warm_up_users": 3, "warm_up": training},
         "ranker_validator": {"members": 2, "fit": {"epochs": 1}},
         "evaluation": {"users": 6, "targets_per_user": 3, "validation_targets_per_user": 3, "bootstrap": 100},
         "ranking": {"folds": 1, "seeds": 1, "components": 4, "fit": {"epochs": 1}},

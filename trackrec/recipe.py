@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from trackrec.data.roles import RoleSettings
 from trackrec.data.sources import SourceSettings
@@ -120,6 +120,19 @@ class Recipe(Settings):
     """RecCoT as a feature: ordinary rankers with and without."""
     shard_users: int = Field(default=8, ge=1)
     """Users in a shard, the unit of redo after a crash."""
+
+    @model_validator(mode="after")
+    def _enough_extra_users(self) -> Recipe:
+        extra = self.roles.lm_extra_users
+        wanted = {
+            "distillation.extra_users": self.distillation.extra_users,
+            "lm_validator.extra_users": self.lm_validator.extra_users,
+            "lm_validator.warm_up_users": self.lm_validator.warm_up_users,
+        }
+        for name, number in wanted.items():
+            if number > extra:
+                raise ValueError(f"{name} asks for {number} of the {extra} extra LM users (roles.lm_extra_users)")
+        return self
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:

@@ -65,6 +65,8 @@ class TreeExample:
     reference_logprobs: list[float] = field(default_factory=list)
     """Preference groups: log-probability of each sample under the reference, summed over its tokens."""
     weight: float = 1.0
+    log_odds: list[float] = field(default_factory=list)
+    """What is known of each answer beforehand, added to the model's log-odds of Yes; empty: nothing."""
 
 
 Loss = Callable[[LanguageModel, Tensor, Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
@@ -82,6 +84,29 @@ def answer_cross_entropy(
     logits = model.logits(torch.cat(states))
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answers, device=logits.device), reduction="sum")
     return loss, {}
+
+
+def answer_cross_entropy_given(yes: int, no: int) -> Loss:
+    """As ``answer_cross_entropy``, on top of the examples' ``log_odds``: the model learns what these leave open.
+
+    Args:
+        yes: token id of the answer whose log-odds they are.
+        no: token id of the other answer.
+    """
+
+    def loss(model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
+        states = [
+            hidden[row, [example.tree.last(segment) for segment in example.segments]]
+            for row, example in enumerate(examples)
+        ]
+        logits = model.logits(torch.cat(states))
+        half = torch.tensor([odds / 2 for example in examples for odds in example.log_odds], device=logits.device)
+        both = torch.tensor([yes, no], device=logits.device)
+        logits = logits.index_add(1, both, torch.stack([half, -half], dim=1))
+        answers = torch.tensor([answer for example in examples for answer in example.answers], device=logits.device)
+        return torch.nn.functional.cross_entropy(logits, answers, reduction="sum"), {}
+
+    return loss
 
 
 def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:

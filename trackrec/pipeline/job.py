@@ -42,6 +42,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     loop = Loop(parts)
     loop.all_rounds()
     if parts.kinds[0] == "lm":
+        loop.warm_up(without_reccot=True)
         loop.tune("lm", 0, without_reccot=True)
     evaluation = Evaluation(parts)
     evaluation.matrix()

@@ -20,7 +20,7 @@ from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
 from trackrec.reccot.preferences import build_groups
 from trackrec.reccot.rewards import PLACEHOLDER
 from trackrec.reccot.teacher import ProfileTeacher, write_texts
-from trackrec.reccot.validator import Kind, Validator
+from trackrec.reccot.validator import Kind, LMValidator, Validator
 from trackrec.run import Stage
 
 
@@ -39,6 +39,7 @@ class Loop:
         self.teach()
         self.distil()
         self.write(0)
+        self.warm_up()
         for kind in self.parts.kinds:
             self.tune(kind, 0)
         self.check_validator()
@@ -144,8 +145,44 @@ class Loop:
         written = self.parts.kept(number).filter(pl.col("user_id").is_in(others))
         return pl.concat([written.select("user_id", "text"), teacher.select("user_id", "text")])
 
+    def warm_up(self, without_reccot: bool = False) -> None:
+        """Tune the language model as validator once, on extra LM users with the teacher's RecCoTs: all rounds' start.
+
+        No validator ever scores an extra LM user, so that cross-fitting holds for whatever starts from here.
+        """
+        folder = self.parts.start_folder("lm", without_reccot)
+        if "lm" not in self.parts.kinds or folder is None:
+            return
+        name = "tune-lm-start" + ("-none" if without_reccot else "")
+        settings = self.recipe.lm_validator
+        users = self.world.users(Role.LM_EXTRA)[: settings.warm_up_users]
+
+        def work(stage: Stage) -> None:
+            texts = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
+            if without_reccot:
+                texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
+            with self.run.reporter.steps(name) as progress, stage.folder(folder) as partial:
+                validator = LMValidator(
+                    self.parts.model,
+                    "validator-start",
+                    self.parts.renderer,
+                    self.world.history_rows,
+                    settings,
+                    progress,
+                    training=settings.warm_up,
+                )
+                info = validator.fit(self.world.targets_of(users), texts, partial, self.recipe.seed)
+            stage.counts = info | {"tuned_on": users, "starts_from": "base model"}
+
+        inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
+        self.parts.do(
+            name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
+        )
+
     def tune(self, kind: Kind, number: int, without_reccot: bool = False) -> None:
-        """Tune a round's validators from the base model, one a fold, on the RecCoTs of this round's generator.
+        """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
+
+        Every round starts anew, from the base model or from where ``warm_up`` left it.
 
         Args:
             kind: of the validator.
@@ -155,6 +192,7 @@ class Loop:
         name = f"tune-{kind}-{'none' if without_reccot else number}"
         folds = (OUTSIDE,) if without_reccot else FOLDS
         settings = self.recipe.lm_validator if kind == "lm" else self.recipe.ranker_validator
+        start = self.parts.start_folder(kind, without_reccot)
 
         def work(stage: Stage) -> None:
             for fold in folds:
@@ -163,7 +201,7 @@ class Loop:
                     texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
                 users = texts["user_id"].to_list()
                 with self.run.reporter.steps(f"{name} fold {fold}") as progress:
-                    validator = self.parts.validator(kind, number, fold, progress)
+                    validator = self.parts.validator(kind, number, fold, progress, start)
                     folder = self.parts.validator_folder(kind, number, fold)
                     if without_reccot:
                         folder = folder.with_name(f"validator-{kind}-none-{fold}")
@@ -171,9 +209,13 @@ class Loop:
                         info = validator.fit(
                             self._training_targets(kind, users), texts, partial, self.recipe.seed + fold
                         )
-                stage.counts[f"fold-{fold}"] = info | {"tuned_on": users, "starts_from": "base model"}
+                stage.counts[f"fold-{fold}"] = info | {
+                    "tuned_on": users,
+                    "starts_from": start.name if start else "base model",
+                }
 
         inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
+        inputs += [start] if start else []
         self.parts.do(
             name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
         )

@@ -59,8 +59,10 @@ class Parts:
         """The generator; which version writes is said by its adapter."""
         return Generator(self.model, self.renderer, self.world.history_rows)
 
-    def validator(self, kind: Kind, number: int, fold: int, progress: Progress | None = None) -> Validator:
-        """The validator of a kind, round and fold, not yet loaded."""
+    def validator(
+        self, kind: Kind, number: int, fold: int, progress: Progress | None = None, start: Path | None = None
+    ) -> Validator:
+        """The validator of a kind, round and fold, not yet loaded; ``start``: the adapter that tuning starts from."""
         if kind == "ranker":
             encoder = shared_encoder(self.recipe.ranking.encoder)
             return RankerValidator(self.world, self.world.items, self.recipe.ranker_validator, encoder)
@@ -71,6 +73,7 @@ class Parts:
             self.world.history_rows,
             self.recipe.lm_validator,
             progress,
+            start,
         )
 
     def loaded_validator(self, kind: Kind, number: int, fold: int = OUTSIDE) -> Validator:
@@ -89,6 +92,12 @@ class Parts:
     def generator_folder(self, number: int, trial: Kind | None = None) -> Path:
         """Where a round's generator is kept; ``trial``: the one aligned to an observer, for comparison alone."""
         return self.run.folder / "adapters" / (f"generator-{number}" + (f"-{trial}" if trial else ""))
+
+    def start_folder(self, kind: Kind, without_reccot: bool = False) -> Path | None:
+        """Where the adapter is kept that every round's tuning starts from; None: from the base model."""
+        if kind != "lm" or not self.recipe.lm_validator.warm_up_users:
+            return None
+        return self.run.folder / "adapters" / ("validator-lm-start" + ("-none" if without_reccot else ""))
 
     def validator_folder(self, kind: Kind, number: int, fold: int) -> Path:
         """Where a round's validator is kept."""

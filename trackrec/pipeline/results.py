@@ -68,7 +68,7 @@ class Results:
         base = first.select("user_id", "event_id", "label").join(
             self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
         )
-        for name in ("item_user_mean", "user_share"):
+        for name in ("item_user_mean", "item_mean", "user_share"):
             scores[name, None] = base.rename({name: "yes_probability"}).drop_nulls("yes_probability")
         for (arm, number), table in scores.items():
             self._score_rows(arm, number, table, Role.RANKER)

@@ -11,6 +11,7 @@ from trackrec.metrics import MetricRow, read_metrics
 
 ARMS = {
     "user_share": "the user's own share of likes",
+    "item_mean": "item mean",
     "item_user_mean": "item mean + user mean",
     "v_zero_shot": "V untuned",
     "v_without_reccot": "V tuned without any RecCoT",

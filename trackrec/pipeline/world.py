@@ -28,8 +28,8 @@ class World:
 
     ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
     needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
-    event_id, item_id, label, raters, likes``. ``baselines`` has, for each target, ``item_user_mean`` and
-    ``user_share`` as probabilities.
+    event_id, item_id, label, raters, likes``. ``baselines`` has, for each target, ``item_user_mean``, ``item_mean``
+    and ``user_share`` as probabilities.
     """
 
     items: pl.DataFrame
@@ -124,7 +124,8 @@ def prepare(recipe: Recipe, run: Run) -> World:
         targets = statistics.lookup(pl.concat(parts))
         means = statistics.baseline(targets.select("user_id", "event_id", "item_id", "label"), split.histories)
         shares = statistics.history_share(split.histories)
-        baselines = means.select("user_id", "event_id", item_user_mean="probability").join(
+        baselines = means.select("user_id", "event_id", targets["like_share_smoothed"], item_user_mean="probability")
+        baselines = baselines.rename({"like_share_smoothed": "item_mean"}).join(
             shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
         )
         stage.write("items", log.items)

@@ -35,7 +35,7 @@ class Domain:
     placeholder: str
     """What stands in the RecCoT's place where there is none."""
     liked_by: str
-    """Statistics of a target that others rated, with the fields ``{share}`` (percent) and ``{raters}``."""
+    """Statistics of a target that others rated, with the field ``{tenths}``: how many of ten liked it."""
     unrated: str
     """Statistics of a target that nobody else rated."""
     question: str

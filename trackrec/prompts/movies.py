@@ -16,7 +16,7 @@ MOVIES = Domain(
     validator_instruction="Predict whether a viewer will like a film. Answer Yes or No.",
     reccot_label="About the viewer:",
     placeholder="Nothing is known.",
-    liked_by="Liked by {share}% of {raters}.",
+    liked_by="Liked by {tenths} in 10 viewers.",
     unrated="Not rated.",
     question="Like it?",
 )

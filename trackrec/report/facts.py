@@ -132,6 +132,11 @@ class Facts:
         """Rounds after round 0, asked for or done."""
         return range(1, max(self.asked_rounds, self.done_rounds) + 1)
 
+    @property
+    def _warms_up(self) -> bool:
+        """Whether the language model as validator is tuned once before the rounds."""
+        return "lm" in self.kinds and bool(self.setting("lm_validator.warm_up_users"))
+
     @cached_property
     def kinds(self) -> list[str]:
         """Kinds of validators: the one that aligns, then the observer."""
@@ -160,6 +165,8 @@ class Facts:
 
     def _loop_stages(self) -> Iterator[str]:
         yield from ("data", "teach", "distil", "write-0")
+        if self._warms_up:
+            yield "tune-lm-start"
         yield from (f"tune-{kind}-0" for kind in self.kinds)
         yield "check"
         for number in self.rounds:
@@ -171,6 +178,8 @@ class Facts:
 
     def _order(self) -> Iterator[str]:
         yield from self._loop_stages()
+        if self._warms_up:
+            yield "tune-lm-start-none"
         yield from (f"tune-{kind}-none" for kind in self.kinds)
         rounds = (0, *self.rounds)
         yield from (f"matrix-{kind}-{number}" for kind in self.kinds for number in rounds)

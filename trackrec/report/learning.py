@@ -15,6 +15,12 @@ from trackrec.report.plots import Points, Spot, by_round, curves
 
 RELIABILITY, HELD_OUT = "split_half_reliability", "held_out_preference_accuracy"
 HEAD = ("V, round", "groups", "KL a text", "KL a token", "held-out accuracy", "pairs", "margin", "reliability")
+CURVE_NAMES = {
+    "": "loss",
+    "none": "without RecCoT",
+    "start": "before the rounds",
+    "start-none": "before the rounds, without RecCoT",
+}
 CAVEAT = (
     "Intervals of held-out accuracy are 95%, over pairs: pairs of a user are not independent, so the true ones are "
     "wider still. All figures are conditional on the one G and V that were trained, and with few users they are rough."
@@ -138,7 +144,7 @@ def _curves(facts: Facts, prefix: str) -> Iterator[tuple[str, list[dict[str, Any
         rows = next((part["curve"] for part in (counts, *folds) if part.get("curve")), None)
         if rows:
             turn = stage.removeprefix(prefix)
-            yield {"": "loss", "none": "without RecCoT"}.get(turn, f"round {turn}"), rows
+            yield CURVE_NAMES.get(turn, f"round {turn}"), rows
 
 
 def _finite(values: list[float | None]) -> Points:

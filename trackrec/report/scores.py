@@ -13,9 +13,10 @@ from trackrec.report.facts import Contrast, Facts
 from trackrec.report.names import METRICS, SHORT, arm_name, kind_name
 from trackrec.report.plots import Spot, by_round, forest, heat_map
 
-V_ARMS = ("v_own", "v_swapped", "v_placeholder", "v_without_reccot", "v_zero_shot", "item_user_mean", "user_share")
+COUNTED = ("item_user_mean", "item_mean", "user_share")
+V_ARMS = ("v_own", "v_swapped", "v_placeholder", "v_without_reccot", "v_zero_shot", *COUNTED)
 DIN_ARMS = ("din_no_text", "din_swapped", "din_own")
-LEVELS = ("v_without_reccot", "v_zero_shot", "item_user_mean", "user_share")
+LEVELS = ("v_without_reccot", "v_zero_shot", *COUNTED)
 MISSING = "metrics.json is missing: the run has not come to its tests."
 
 
