@@ -13,9 +13,9 @@ from tiny_language import adapter_weights, add_moved, copy_weights, plain_logits
 from transformers import AutoModelForCausalLM
 
 from trackrec.errors import AssetError, RunError
+from trackrec.lm.attention import ATTENTION
 from trackrec.lm.model import LanguageModel, LanguageModelSettings, adapter_hash
-from trackrec.lm.shared_prefix import ATTENTION
-from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.lm.tree import Tree
 
 TEXT = [1, 40, 41, 90, 7, 200, 33, 2, 90]
 
@@ -31,7 +31,7 @@ def logits(model: LanguageModel, adapter: str | None) -> torch.Tensor:
     tree = Tree()
     tree.add(TEXT)
     with model.use(adapter):
-        return model.logits(model.hidden(TreeBatch.of([tree])))[0]
+        return model.logits(model.hidden([tree])[0])
 
 
 @torch.no_grad()
@@ -120,10 +120,10 @@ def test_what_is_saved_is_an_ordinary_peft_folder(
 def test_merged_copy_computes_the_same(model: LanguageModel) -> None:
     add_moved(model, "first", seed=1)
     base, expected = logits(model, None), logits(model, "first")
-    for attention in (None, ATTENTION):
-        merged = model.merged("first", attention)
-        torch.testing.assert_close(plain_logits(merged, TEXT), expected, atol=1e-5, rtol=1e-5)
-        assert not any(weight.requires_grad for weight in merged.parameters())
+    merged = model.merged("first")
+    assert merged.config._attn_implementation == ATTENTION
+    torch.testing.assert_close(plain_logits(merged, TEXT), expected, atol=1e-5, rtol=1e-5)
+    assert not any(weight.requires_grad for weight in merged.parameters())
     torch.testing.assert_close(plain_logits(model.merged(None), TEXT), base, atol=1e-5, rtol=1e-5)
     assert torch.equal(logits(model, None), base), "the model itself stays as it was"
     assert torch.equal(logits(model, "first"), expected)

@@ -131,6 +131,15 @@ def test_history_is_cut_oldest_first_and_never_inside_an_event(budget: int, pair
         assert len(one_more) - empty > budget
 
 
+def test_the_digest_counts_the_events_that_were_left_out_too() -> None:
+    """3 of 5 liked; all three of Drama, so that it stands out; Crime was rated once, which is too little."""
+    history = [row | {"label": int(row["rating"] >= 4)} for row in rows((2, 5), (1, 5), (2, 4), (5, 1), (5, 2))]
+    prompt = shown(renderer(history_tokens=1, digest=True).generator_prompt(history))
+    assert "user\n2: Bare\nOf 5 liked: about 6 in 10. More: Drama (3 of 3).\n" in prompt
+    assert "Of 5" not in shown(renderer(history_tokens=1).generator_prompt(history))
+    assert "Nothing rated.\n" in shown(renderer(digest=True).generator_prompt([]))
+
+
 def test_all_shows_the_validator_what_the_generator_sees() -> None:
     made = renderer(validator_recent="all", history_tokens=70)
     assert 0 < len(made.visible_history(HISTORY)) < len(HISTORY)

@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 import torch
 from tiny_language import add_moved, plain_logits, plain_logprobs, tiny_language_model
-from transformers import LlamaConfig, PreTrainedModel, Qwen2Config
+from transformers import PreTrainedModel
 
-from trackrec.errors import RunError
 from trackrec.lm.sampling import DecodingSettings, draw, sample
-from trackrec.lm.shared_prefix import ATTENTION, SharedPrefixCache, check_supported
+from trackrec.lm.shared_prefix import SharedPrompts
 
 LENGTHS = (3, 17, 1, 8, 30, 8)
 NEW = 12
+
+
+def own_attention(model: PreTrainedModel) -> PreTrainedModel:
+    model.set_attn_implementation("sdpa")
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def models(tiny_model_folder: Path) -> tuple[PreTrainedModel, PreTrainedModel]:
     """The model that samples, and the same one with transformers' own attention."""
     language_model = tiny_language_model(tiny_model_folder)
     add_moved(language_model, "writer", seed=5)
-    return language_model.merged("writer", ATTENTION), language_model.merged("writer")
+    return language_model.merged("writer"), own_attention(language_model.merged("writer"))
 
 
 @pytest.fixture(scope="module")
@@ -59,47 +63,50 @@ def greedy_stops(models: tuple[PreTrainedModel, PreTrainedModel], prompts: list[
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Number of prompts that each compaction of the decoding batch kept."""
+def writing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows were in each decoding step."""
     calls: list[int] = []
-    keep = SharedPrefixCache.keep
+    step = SharedPrompts.step
 
-    def spy(self: SharedPrefixCache, rows: torch.Tensor) -> None:
+    def spy(self: SharedPrompts, rows: torch.Tensor) -> torch.Tensor:
         calls.append(len(rows))
-        keep(self, rows)
+        return step(self, rows)
 
-    monkeypatch.setattr(SharedPrefixCache, "keep", spy)
+    monkeypatch.setattr(SharedPrompts, "step", spy)
     return calls
 
 
 @pytest.mark.parametrize("n", [1, 3])
-@pytest.mark.parametrize("token_budget", [2048, 40])
+@pytest.mark.parametrize(("rows", "token_budget"), [(64, 2048), (64, 40), (3, 2048), (1, 40)])
 def test_greedy_is_what_transformers_generates(
     models: tuple[PreTrainedModel, PreTrainedModel],
     prompts: list[list[int]],
     greedy_stops: list[int],
-    kept: list[int],
+    writing: list[int],
     n: int,
+    rows: int,
     token_budget: int,
 ) -> None:
     decoding = DecodingSettings(temperature=0, max_new_tokens=NEW)
-    texts = sample(models[0], prompts, range(len(prompts)), n, greedy_stops, decoding, token_budget)
+    texts = sample(models[0], prompts, range(len(prompts)), n, greedy_stops, decoding, rows, token_budget)
     for prompt, continuations in zip(prompts, texts, strict=True):
         expected = generated(models[1], prompt, greedy_stops)
         assert [text.token_ids for text in continuations] == [expected] * n
         assert {text.finished for text in continuations} == {expected[-1] in greedy_stops}
-    assert kept, "prompts finished early, so finished ones must have left the batch"
-    assert kept == sorted(kept, reverse=True)
+    tokens = sum(len(text.token_ids) for part in texts for text in part)
+    # The first token of a text comes with its prompt; each other one takes a row of one step, and nothing else does.
+    assert sum(writing) == tokens - n * len(prompts), "rows that finished leave at once"
+    assert max(writing) <= max(rows, n)
 
 
 def test_greedy_without_stops_runs_to_the_end(
-    models: tuple[PreTrainedModel, PreTrainedModel], prompts: list[list[int]], kept: list[int]
+    models: tuple[PreTrainedModel, PreTrainedModel], prompts: list[list[int]], writing: list[int]
 ) -> None:
     decoding = DecodingSettings(temperature=0, max_new_tokens=NEW)
     texts = sample(models[0], prompts, range(len(prompts)), 2, [299], decoding)
     assert [texts[i][1].token_ids for i in range(3)] == [generated(models[1], p, [299]) for p in prompts[:3]]
     assert not any(text.finished for part in texts for text in part)
-    assert kept == []
+    assert writing == [12] * (NEW - 1)
 
 
 def test_a_text_may_end_at_its_first_or_its_last_token(
@@ -120,7 +127,7 @@ def test_a_text_may_end_at_its_first_or_its_last_token(
 def test_recorded_logprobs_are_those_of_a_forward_pass(
     models: tuple[PreTrainedModel, PreTrainedModel],
     prompts: list[list[int]],
-    kept: list[int],
+    writing: list[int],
     decoding: dict[str, float],
 ) -> None:
     """At temperature 1 over the whole vocabulary, however the tokens were drawn; also after rows have left."""
@@ -128,7 +135,7 @@ def test_recorded_logprobs_are_those_of_a_forward_pass(
     stops = list(range(3, 100))  # about a third of the vocabulary: texts end early, at random
     texts = sample(models[0], prompts, range(len(prompts)), 2, stops, settings)
     assert len({len(text.token_ids) for part in texts for text in part}) > 1
-    assert kept or decoding.get("temperature") == 0
+    assert len(set(writing)) > 1, "rows have left"
     with torch.no_grad():
         for prompt, continuations in zip(prompts, texts, strict=True):
             for text in continuations:
@@ -197,10 +204,3 @@ def test_sampled_first_tokens_follow_the_model(
     shares = torch.bincount(torch.tensor([text.token_ids[0] for text in texts]), minlength=len(expected)) / n
     # Five standard errors of a share, and one count for the rarest tokens.
     assert ((shares - expected).abs() <= 5 * (expected * (1 - expected) / n).sqrt() + 1 / n).all()
-
-
-def test_models_without_full_attention_are_refused() -> None:
-    check_supported(LlamaConfig())
-    sliding = Qwen2Config(use_sliding_window=True, sliding_window=8, max_window_layers=0, num_hidden_layers=2)
-    with pytest.raises(RunError, match=r"full attention alone; the model 'qwen2' has layers \['sliding_attention'\]"):
-        check_supported(sliding)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trackrec.prompts.catalogue import Catalogue
 from trackrec.prompts.movies import MOVIES
-from trackrec.reccot.profile import ProfileSettings, Tally, profile_history
+from trackrec.prompts.profile import ProfileSettings, Tally, profile_history
 from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
 
 GENRES = ["Drama", "Children's", "Film-Noir", "Sci-Fi"]
@@ -228,6 +228,15 @@ def test_any_domain_and_vocabulary() -> None:
 def test_title_with_its_own_full_stop_gets_no_second_one() -> None:
     history = [{"item_id": "h", "rating": 5.0, "label": 1}]
     assert teacher(items=PLANTED).write("u", history, 0).endswith(" Hal!")
+
+
+def test_titles_are_those_that_the_generator_reads_and_counts_are_of_all() -> None:
+    """Four liked, then one not liked; only the last two are read one by one."""
+    history = rows([(0, 5), (1, 5), (2, 5), (3, 4), (4, 1)])
+    for seed in range(10):
+        text = teacher().write(1, history, seed, recent=2)
+        assert "likes about 8 in 10 films rated" in text
+        assert set(re.findall(r"Title\w+", text)) == {TITLES[3], TITLES[4]}
 
 
 @pytest.mark.slow

@@ -53,29 +53,30 @@ def test_layout_by_hand() -> None:
     assert len(tree) == 7
     assert tree.tokens() == [5, 6, 7, 8, 9, 4, 3]
     assert tree.positions() == [0, 1, 2, 2, 3, 4, 5]
-    assert tree.visible().int().tolist() == [
-        [1, 0, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 0, 1, 0, 0, 0],
-        [1, 1, 0, 1, 1, 0, 0],
-        [1, 1, 0, 1, 1, 1, 0],
-        [1, 1, 0, 1, 1, 1, 1],
-    ]
     assert [tree.last(segment) for segment in range(4)] == [1, 2, 4, 6]
     # What stands before a segment predicts its first token: the end of its parent, not its neighbour in the layout.
     assert [tree.predictors(segment) for segment in (1, 2, 3)] == [[1], [1, 3], [4, 5]]
 
 
-def test_batch_is_padded_on_the_right() -> None:
+def test_a_batch_is_one_row_without_padding() -> None:
     short = Tree()
     short.add([9])
-    batch = TreeBatch.of([small_tree(), short], pad_id=1)
-    assert batch.input_ids.tolist() == [[5, 6, 7, 8, 9, 4, 3], [9, 1, 1, 1, 1, 1, 1]]
-    assert batch.position_ids.tolist() == [[0, 1, 2, 2, 3, 4, 5], [0] * 7]
-    assert batch.attention_mask.shape == (2, 1, 7, 7)
-    assert torch.equal(batch.attention_mask[0, 0], small_tree().visible())
-    assert torch.equal(batch.attention_mask[1, 0], torch.eye(7, dtype=torch.bool)), "padding sees itself alone"
+    batch = TreeBatch([small_tree(), short])
+    assert batch.input_ids.tolist() == [[5, 6, 7, 8, 9, 4, 3, 9]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 2, 3, 4, 5, 0]]
+    assert [part.tolist() for part in batch.split(torch.arange(8))] == [[0, 1, 2, 3, 4, 5, 6], [7]]
+
+
+def test_branches_and_leaves_by_hand() -> None:
+    tree = small_tree()
+    assert [tree.branch(segment) for segment in (-1, 0, 1, 2, 3)] == [
+        [],
+        [0, 1],
+        [0, 1, 2],
+        [0, 1, 3, 4],
+        [0, 1, 3, 4, 5, 6],
+    ]
+    assert tree.leaves() == [1, 3]
 
 
 def test_impossible_segments_are_refused() -> None:
@@ -95,10 +96,10 @@ def test_impossible_segments_are_refused() -> None:
 @given(SEEDS)
 def test_predictors_stand_right_before_their_tokens_on_the_branch(seed: int) -> None:
     tree = random_tree(seed)
-    positions, visible = tree.positions(), tree.visible()
+    positions = tree.positions()
     for segment, parent in enumerate(tree.parents):
         branch = path(tree, segment)
-        seen = visible[tree.last(segment)].nonzero()[:, 0].tolist()
+        seen = tree.branch(segment)
         assert [tree.tokens()[index] for index in seen] == branch
         assert [positions[index] for index in seen] == list(range(len(branch)))
         if parent >= 0:
@@ -113,13 +114,13 @@ def test_trees_equal_their_unrolled_copies(model: LanguageModel, seeds: list[int
     generator = torch.Generator().manual_seed(seeds[0])
     weights = adapter_weights(model, "moved")
     with model.use("moved"):
-        logits = model.logits(model.hidden(TreeBatch.of(trees)))
-        width = logits.shape[-1]
+        logits = [model.logits(hidden) for hidden in model.hidden(trees)]
+        width = logits[0].shape[-1]
         tree_loss, copies_loss = torch.zeros(()), torch.zeros(())
         for row, tree in enumerate(trees):
             for segment, tokens in enumerate(tree.segments):
                 start = tree.starts[segment]
-                ours = logits[row, start : start + len(tokens)]
+                ours = logits[row][start : start + len(tokens)]
                 plain = plain_logits(model.base, path(tree, segment))[-len(tokens) :]
                 assert relative_error(ours, plain) <= TOLERANCE
                 # Some random linear function of the logits: any loss has this gradient for some weights.
@@ -138,12 +139,12 @@ def test_trees_equal_their_unrolled_copies(model: LanguageModel, seeds: list[int
 @torch.no_grad()
 def test_branches_do_not_see_each_other_but_see_their_parents(model: LanguageModel) -> None:
     with model.use("moved"):
-        before = model.hidden(TreeBatch.of([small_tree()]))[0]
+        before = model.hidden([small_tree()])[0]
         sibling, parent = small_tree(), small_tree()
         sibling.segments[1] = [250]
         parent.segments[2] = [250, 9]
-        changed_sibling = model.hidden(TreeBatch.of([sibling]))[0]
-        changed_parent = model.hidden(TreeBatch.of([parent]))[0]
+        changed_sibling = model.hidden([sibling])[0]
+        changed_parent = model.hidden([parent])[0]
     others = [0, 1, 3, 4, 5, 6]
     assert torch.equal(changed_sibling[others], before[others])
     assert not torch.allclose(changed_sibling[2], before[2], atol=1e-2)

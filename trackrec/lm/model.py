@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -17,7 +17,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import AssetError, RunError
-from trackrec.lm.tree import TreeBatch
+from trackrec.lm.attention import ATTENTION, run_decoder, why_not
+from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.lm.tree_attention import plan_of
+from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,6 +77,8 @@ class LanguageModel:
                 f"the language model {settings.name!r} could not be loaded: {error}. Expected the name of the embedded "
                 "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors"
             ) from error
+        self.follows_plans = self._follows_plans(base)
+        """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
@@ -87,6 +92,37 @@ class LanguageModel:
         )
         model.to(self.device)  # type: ignore[arg-type]
         return model.eval()  # type: ignore[no-any-return]
+
+    def _follows_plans(self, model: PreTrainedModel) -> bool:
+        """Give the model our attention and try it on a small tree; a model that it does not fit keeps its own."""
+        reason, own = why_not(model.config), model.config._attn_implementation
+        tree = Tree()
+        root = tree.add([1, 2, 3])
+        for tokens in ([4, 5], [6]):
+            tree.add([7, 8], tree.add(tokens, root))
+        batch = TreeBatch([tree])
+        if reason is None:
+            with torch.inference_mode():
+                expected = hidden_of_copies(model, batch)
+                try:
+                    model.set_attn_implementation(ATTENTION)
+                    found = _hidden(model, batch)
+                except (ValueError, TypeError, AttributeError) as error:
+                    reason = f"its attention cannot be replaced ({error})"
+                else:
+                    off = float((found - expected).norm() / expected.norm())
+                    limit = 1e-3 if model.dtype == torch.float32 else 0.1
+                    reason = None if off < limit else f"its hidden states are off by {off:.1e} on a prefix tree"
+        if reason is not None:
+            model.set_attn_implementation(own)
+            log.warning(
+                "the model %r (%s) cannot compute shared tokens once: %s. Every branch is computed as a copy of its "
+                "own, which gives the same results and takes several times as long",
+                self.settings.name,
+                model.config.model_type,
+                reason,
+            )
+        return reason is None
 
     def _lora(self, rank: int | None = None) -> LoraConfig:
         settings = self.adapter_settings
@@ -148,42 +184,38 @@ class LanguageModel:
         self.peft.set_adapter(name)
         yield
 
-    def merged(self, name: str | None, attention: str | None = None) -> PreTrainedModel:
-        """A plain copy of the model with an adapter's update added to its weights: quicker for many short steps.
-
-        Args:
-            name: the adapter, or None for the base model.
-            attention: name of the attention function the copy uses; None keeps the model's.
-        """
+    def merged(self, name: str | None) -> PreTrainedModel:
+        """A plain copy of the model with an adapter's update (None: no adapter's) added to its weights: quicker."""
         model = self._base()
         if name is not None:
             weights = dict(model.named_modules())
             for path, layer in self.base.named_modules():
                 if isinstance(layer, LoraLayer) and name in layer.lora_A:
                     weights[path].weight.data += layer.get_delta_weight(name)  # type: ignore[attr-defined]
-        if attention is not None:
-            model.set_attn_implementation(attention)
+        model.set_attn_implementation(self.base.config._attn_implementation)
         return model.requires_grad_(False)
 
-    def hidden(self, batch: TreeBatch, model: PreTrainedModel | None = None) -> Tensor:
-        """Last hidden states of a batch of prefix trees, shape (trees, tokens, width).
+    def hidden(self, trees: Sequence[Tree], model: PreTrainedModel | None = None) -> list[Tensor]:
+        """Last hidden states of some prefix trees, one tensor a tree, shape (tokens, width), in layout order.
 
         Args:
-            batch: the trees.
+            trees: the trees.
             model: a merged copy that computes instead of the base with the adapter in use.
         """
-        output: Any = (model or self.base).get_decoder()(
-            input_ids=batch.input_ids.to(self.device),
-            position_ids=batch.position_ids.to(self.device),
-            attention_mask=batch.attention_mask.to(self.device),
-            use_cache=False,
-        )
-        return output.last_hidden_state  # type: ignore[no-any-return]
+        batch, model = TreeBatch(trees), model or self.base
+        return batch.split(_hidden(model, batch) if self.follows_plans else hidden_of_copies(model, batch))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
         head = self.base.get_output_embeddings()
         return head(hidden).float()  # type: ignore[no-any-return]
+
+
+def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:
+    """Last hidden states of all tokens of a batch, shape (tokens, width)."""
+    device = model.device
+    ids, positions = batch.input_ids.to(device), batch.position_ids.to(device)
+    return run_decoder(model, ids, positions, plan_of(batch, device), use_cache=False).last_hidden_state[0]  # type: ignore[no-any-return]
 
 
 def adapter_hash(folder: Path) -> str:

@@ -1,4 +1,8 @@
-"""Sampling: n continuations of each prompt, with the log-probabilities of the sampled tokens."""
+"""Sampling: n continuations of each prompt, with the log-probabilities of the sampled tokens.
+
+Each prompt is read once. Rows that finished leave the batch at once; when all texts of a prompt are finished, the next
+prompt takes its place.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from trackrec.lm.scoring import batches_of_tokens
-from trackrec.lm.shared_prefix import SharedPrefixCache
+from trackrec.lm.attention import ATTENTION, run_decoder
+from trackrec.lm.shared_prefix import SharedPrompts
 from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.lm.tree_attention import plan_of
+from trackrec.lm.unrolled import generated_copies
 from trackrec.settings import Settings
 
 
@@ -39,46 +45,6 @@ class Continuation:
     token_ids: list[int]
     token_logprobs: list[float]
     finished: bool
-
-
-def prefill(
-    model: PreTrainedModel, prompts: Sequence[list[int]], rows: int, new_tokens: int, token_budget: int
-) -> tuple[SharedPrefixCache, Tensor]:
-    """Run the prompts once each.
-
-    Returns:
-        Their cache, and the logits after each prompt, shape (prompts, vocabulary).
-    """
-    layers = model.config.num_hidden_layers
-    longest = max(map(len, prompts))
-    keys: list[list[Tensor]] = [[] for _ in range(layers)]
-    values: list[list[Tensor]] = [[] for _ in range(layers)]
-    logits = []
-    for indices in batches_of_tokens([longest] * len(prompts), token_budget):
-        trees = []
-        for index in indices:
-            trees.append(Tree())
-            trees[-1].add(prompts[index])
-        batch = TreeBatch.of(trees)
-        cache = DynamicCache()
-        output = model.get_decoder()(
-            input_ids=batch.input_ids.to(model.device),
-            position_ids=batch.position_ids.to(model.device),
-            attention_mask=batch.attention_mask.to(model.device),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        ends = torch.tensor([len(tree) - 1 for tree in trees], device=model.device)
-        last = output.last_hidden_state[torch.arange(len(trees), device=model.device), ends]
-        logits.append(model.get_output_embeddings()(last).float())
-        for layer in range(layers):
-            full: Any = cache.layers[layer]
-            room = (0, 0, 0, longest - batch.input_ids.shape[1])
-            keys[layer].append(torch.nn.functional.pad(full.keys, room))
-            values[layer].append(torch.nn.functional.pad(full.values, room))
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    shared = SharedPrefixCache([torch.cat(k) for k in keys], [torch.cat(v) for v in values], lengths, rows, new_tokens)
-    return shared, torch.cat(logits)
 
 
 def draw(logits: Tensor, uniform: Tensor, settings: DecodingSettings) -> Tensor:
@@ -111,65 +77,174 @@ def sample(
     n: int,
     stop_ids: Sequence[int],
     settings: DecodingSettings,
+    rows: int = 64,
     token_budget: int = 2048,
 ) -> list[list[Continuation]]:
     """Draw ``n`` continuations of each prompt.
 
     Args:
-        model: a plain model that uses the attention of ``shared_prefix`` (see ``LanguageModel.merged``).
+        model: a plain model with the attention of ``trackrec.lm.attention`` (see ``LanguageModel.merged``).
         prompts: token ids of each prompt.
         seeds: one a prompt; what a prompt gets depends on its seed, not on its neighbours (but for the last bits of
             float32 sums, which depend on the shape of the batch: the same prompts together give the same texts).
         n: continuations a prompt.
         stop_ids: tokens that end a text.
         settings: temperature, nucleus, length.
+        rows: most texts that are written at a time; with the prompts' length it bounds the memory.
         token_budget: most prompt tokens in one forward pass.
 
     Returns:
         For each prompt its ``n`` continuations.
     """
-    steps = settings.max_new_tokens
-    cache, first = prefill(model, prompts, n, steps, token_budget)
-    device = model.device
-    uniforms = np.stack([np.random.default_rng([seed, s]).random(steps) for seed in seeds for s in range(n)])
-    uniform = torch.from_numpy(uniforms).to(device)
-    stops = torch.tensor(list(stop_ids), device=device)
-    total = len(prompts) * n
-    tokens = torch.zeros(total, steps, dtype=torch.long, device=device)
-    logprobs = torch.zeros(total, steps, device=device)
-    lengths = torch.full((total,), steps, device=device)
-    done = torch.zeros(total, dtype=torch.bool, device=device)
-    alive = torch.arange(total, device=device)  # which text each row of the decoding batch is
-    positions = torch.tensor([len(prompt) for prompt in prompts], device=device).repeat_interleave(n)
-    logits = first.repeat_interleave(n, dim=0)
-    unmasked = torch.zeros(1, 1, 1, 1, device=device)  # a ready 4-D mask: transformers then builds none
-    for step in range(steps):
-        chosen = draw(logits, uniform[alive, step], settings)
-        tokens[alive, step] = chosen
-        logprobs[alive, step] = logits.log_softmax(dim=-1).gather(-1, chosen[:, None])[:, 0]
-        ended = torch.isin(chosen, stops) & ~done[alive]
-        lengths[alive[ended]] = step + 1
-        done[alive[ended]] = True
-        open_prompts = (~done[alive]).view(-1, n).any(dim=1)
-        if not open_prompts.any() or step + 1 == steps:
-            break
-        if open_prompts.float().mean() <= 0.75:
-            kept = open_prompts.nonzero()[:, 0]
-            rows = (kept[:, None] * n + torch.arange(n, device=device)).flatten()
-            cache.keep(kept)
-            alive, chosen, positions = alive[rows], chosen[rows], positions[rows]
-        output = model.get_decoder()(
-            input_ids=chosen[:, None],
-            position_ids=(positions + step)[:, None],
-            attention_mask=unmasked,
+    if not prompts:
+        return []
+    if model.config._attn_implementation != ATTENTION:
+        return [
+            _generated(model, prompt, seed, n, stop_ids, settings) for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+    job = _Job(model, prompts, seeds, n, stop_ids, settings, min(max(1, rows // n), len(prompts)), token_budget)
+    return job.run()
+
+
+def _generated(
+    model: PreTrainedModel,
+    prompt: Sequence[int],
+    seed: int,
+    n: int,
+    stop_ids: Sequence[int],
+    settings: DecodingSettings,
+) -> list[Continuation]:
+    """The texts of one prompt on a model that keeps its own attention."""
+    decoding: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.temperature > 0}
+    if settings.temperature > 0:
+        decoding |= {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+    texts = generated_copies(model, prompt, seed, n, stop_ids, **decoding)
+    return [Continuation(tokens, logprobs, tokens[-1] in stop_ids) for tokens, logprobs in texts]
+
+
+class _Job:
+    """The texts of one call, and which of them sits in which row of the batch."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[list[int]],
+        seeds: Sequence[int],
+        n: int,
+        stop_ids: Sequence[int],
+        settings: DecodingSettings,
+        slots: int,
+        token_budget: int,
+    ) -> None:
+        self.model, self.prompts, self.n, self.settings = model, prompts, n, settings
+        self.token_budget = token_budget
+        device, steps = model.device, settings.max_new_tokens
+        uniforms = np.stack([np.random.default_rng([seed, s]).random(steps) for seed in seeds for s in range(n)])
+        self.uniform = torch.from_numpy(uniforms).to(device)
+        self.stops = torch.tensor(list(stop_ids), device=device)
+        texts = len(prompts) * n
+        self.tokens = torch.zeros(texts, steps, dtype=torch.long, device=device)
+        self.logprobs = torch.zeros(texts, steps, device=device)
+        self.lengths = torch.zeros(texts, dtype=torch.long, device=device)
+        self.finished = torch.zeros(texts, dtype=torch.bool, device=device)
+        # Long prompts first: those of similar length are read together, and the last ones to start are the quickest.
+        self.waiting = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+        self.cache = SharedPrompts(slots, n, max(map(len, prompts)), steps)
+        self.text_of = torch.zeros(slots * n, dtype=torch.long, device=device)
+        """Which text each row writes."""
+        self.rows = torch.zeros(0, dtype=torch.long, device=device)
+        """The rows that are writing; ``logits`` belong to them, in the same order."""
+        self.logits = torch.zeros(0, model.config.get_text_config().vocab_size, device=device)
+
+    def run(self) -> list[list[Continuation]]:
+        """Write all texts."""
+        self.read_prompts(list(range(self.cache.slots)))
+        while len(self.rows):
+            chosen, goes_on = self.choose()
+            writing = torch.zeros(self.cache.slots * self.n, dtype=torch.bool, device=self.rows.device)
+            writing[self.rows[goes_on]] = True
+            free = (~writing.view(-1, self.n).any(dim=1)).nonzero()[:, 0].tolist()
+            self.rows = self.rows[goes_on]
+            self.decode(chosen[goes_on])
+            self.read_prompts(free)
+        texts = [
+            Continuation(tokens[:length], logprobs[:length], finished)
+            for tokens, logprobs, length, finished in zip(
+                self.tokens.tolist(),
+                self.logprobs.tolist(),
+                self.lengths.tolist(),
+                self.finished.tolist(),
+                strict=True,
+            )
+        ]
+        return [texts[i : i + self.n] for i in range(0, len(texts), self.n)]
+
+    def choose(self) -> tuple[Tensor, Tensor]:
+        """Draw each writing row's next token and note it.
+
+        Returns:
+            The tokens, and which rows go on, both shape (rows,).
+        """
+        text = self.text_of[self.rows]
+        place = self.lengths[text]
+        chosen = draw(self.logits, self.uniform[text, place], self.settings)
+        self.tokens[text, place] = chosen
+        self.logprobs[text, place] = self.logits.log_softmax(dim=-1).gather(-1, chosen[:, None])[:, 0]
+        self.lengths[text] = place + 1
+        ended = torch.isin(chosen, self.stops)
+        self.finished[text] = ended
+        return chosen, ~ended & (place + 1 < self.settings.max_new_tokens)
+
+    def decode(self, chosen: Tensor) -> None:
+        """The logits after one more token of each writing row."""
+        if not len(self.rows):
+            self.logits = self.logits[:0]
+            return
+        positions = self.cache.step(self.rows)
+        output = run_decoder(
+            self.model, chosen[:, None], positions, self.cache, past_key_values=self.cache, use_cache=True
+        )
+        self.cache.end_step()
+        self.logits = self.model.get_output_embeddings()(output.last_hidden_state[:, -1]).float()
+
+    def read_prompts(self, slots: Sequence[int]) -> None:
+        """Let waiting prompts into free slots, as many in a pass as the token budget allows."""
+        free = list(slots)
+        while free and self.waiting:
+            taken = [self.waiting.pop(0)]
+            room = self.token_budget - len(self.prompts[taken[0]])
+            while self.waiting and len(taken) < len(free) and len(self.prompts[self.waiting[0]]) <= room:
+                room -= len(self.prompts[self.waiting[0]])
+                taken.append(self.waiting.pop(0))
+            self._read(taken, free[: len(taken)])
+            free = free[len(taken) :]
+
+    def _read(self, numbers: Sequence[int], slots: Sequence[int]) -> None:
+        trees = [Tree() for _ in numbers]
+        for tree, number in zip(trees, numbers, strict=True):
+            tree.add(self.prompts[number])
+        batch, device = TreeBatch(trees), self.model.device
+        cache = DynamicCache()
+        output = run_decoder(
+            self.model,
+            batch.input_ids.to(device),
+            batch.position_ids.to(device),
+            plan_of(batch, device),
             past_key_values=cache,
             use_cache=True,
-            shared_prefix=cache,
         )
-        cache.length += 1
-        logits = model.get_output_embeddings()(output.last_hidden_state[:, -1]).float()
-    texts = [
-        Continuation(tokens[i, : lengths[i]].tolist(), logprobs[i, : lengths[i]].tolist(), bool(done[i]))
-        for i in range(total)
-    ]
-    return [texts[i : i + n] for i in range(0, total, n)]
+        layers: list[Any] = list(cache.layers)
+        where = torch.tensor(list(slots), device=device)
+        self.cache.fill(
+            where,
+            [list(layer.keys[0].split(batch.sizes, dim=1)) for layer in layers],
+            [list(layer.values[0].split(batch.sizes, dim=1)) for layer in layers],
+        )
+        lanes = torch.arange(self.n, device=device)
+        rows = (where[:, None] * self.n + lanes).flatten()
+        texts = torch.tensor(list(numbers), device=device)[:, None] * self.n + lanes
+        self.text_of[rows] = texts.flatten()
+        ends = torch.tensor(batch.sizes, device=device).cumsum(0) - 1
+        first = self.model.get_output_embeddings()(output.last_hidden_state[0, ends]).float()
+        self.rows = torch.cat([self.rows, rows])
+        self.logits = torch.cat([self.logits, first.repeat_interleave(self.n, dim=0)])

@@ -8,23 +8,23 @@ import torch
 from torch import Tensor
 
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.lm.tree import Tree
 
 
 def batches_of_tokens(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Group indices, in order, so that a padded batch holds at most ``budget`` tokens (one item always fits).
+    """Group indices, in order, so that a batch holds at most ``budget`` tokens (one item always fits).
 
     >>> list(batches_of_tokens([3, 3, 5], 6))
     [[0, 1], [2]]
     """
     batch: list[int] = []
-    longest = 0
+    room = budget
     for index, size in enumerate(sizes):
-        if batch and max(longest, size) * (len(batch) + 1) > budget:
+        if batch and size > room:
             yield batch
-            batch, longest = [], 0
+            batch, room = [], budget
         batch.append(index)
-        longest = max(longest, size)
+        room -= size
     if batch:
         yield batch
 
@@ -44,7 +44,7 @@ def answer_logits(
         adapter: the adapter that scores (the validator), None for the base model.
         trees: each tree with the segments after which the answer comes.
         answers: token ids of "Yes" and "No".
-        token_budget: most tokens (padding included) in one forward pass; bounds the memory.
+        token_budget: most tokens in one forward pass; bounds the memory.
 
     Returns:
         For each tree a float32 tensor of shape (segments, 2) on the CPU: logit of Yes, logit of No. The full head is
@@ -55,9 +55,9 @@ def answer_logits(
     head = model.base.get_output_embeddings().weight[list(answers)].float()
     merged = model.merged(adapter)  # a quarter quicker than adding the update in every layer
     for indices in batches_of_tokens([len(tree) for tree, _ in items], token_budget):
-        hidden = model.hidden(TreeBatch.of([items[i][0] for i in indices]), merged)
+        hidden = model.hidden([items[i][0] for i in indices], merged)
         for row, index in enumerate(indices):
             tree, segments = items[index]
-            ends = torch.tensor([tree.last(segment) for segment in segments], device=hidden.device)
-            results.append((hidden[row, ends].float() @ head.T).cpu())
+            ends = torch.tensor([tree.last(segment) for segment in segments], device=head.device)
+            results.append((hidden[row][ends].float() @ head.T).cpu())
     return results

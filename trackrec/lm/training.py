@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.tree import Tree, TreeBatch
+from trackrec.lm.tree import Tree
 from trackrec.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -69,17 +69,17 @@ class TreeExample:
     """What is known of each answer beforehand, added to the model's log-odds of Yes; empty: nothing."""
 
 
-Loss = Callable[[LanguageModel, Tensor, Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
-"""Sum of the loss over the examples' units, given the hidden states (trees, tokens, width), and figures to record."""
+Loss = Callable[[LanguageModel, Sequence[Tensor], Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
+"""Sum of the loss over the examples' units, given each tree's hidden states (tokens, width), and figures to record."""
 
 
 def answer_cross_entropy(
-    model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the answer token alone, over the whole vocabulary (rec-tuning). One unit an answer."""
     states, answers = [], []
     for row, example in enumerate(examples):
-        states.append(hidden[row, [example.tree.last(segment) for segment in example.segments]])
+        states.append(hidden[row][[example.tree.last(segment) for segment in example.segments]])
         answers.extend(example.answers)
     logits = model.logits(torch.cat(states))
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answers, device=logits.device), reduction="sum")
@@ -94,9 +94,11 @@ def answer_cross_entropy_given(yes: int, no: int) -> Loss:
         no: token id of the other answer.
     """
 
-    def loss(model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    ) -> tuple[Tensor, dict[str, float]]:
         states = [
-            hidden[row, [example.tree.last(segment) for segment in example.segments]]
+            hidden[row][[example.tree.last(segment) for segment in example.segments]]
             for row, example in enumerate(examples)
         ]
         logits = model.logits(torch.cat(states))
@@ -119,7 +121,7 @@ def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) ->
 
 
 def text_cross_entropy(
-    model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of every token of the counted segments (distillation). One unit a token."""
     parts = [-torch.cat(text_logprobs(model, hidden[row], example)).sum() for row, example in enumerate(examples)]
@@ -132,8 +134,10 @@ def preference_loss(beta: float) -> Loss:
     One unit a user; users are weighted, and the weights average 1 over the data.
     """
 
-    def loss(model: LanguageModel, hidden: Tensor, examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
-        total = hidden.new_zeros((), dtype=torch.float32)
+    def loss(
+        model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    ) -> tuple[Tensor, dict[str, float]]:
+        total = torch.zeros((), device=hidden[0].device)
         right = margin = pairs = 0.0
         for row, example in enumerate(examples):
             policy = torch.stack([part.sum() for part in text_logprobs(model, hidden[row], example)])[None]
@@ -160,7 +164,7 @@ class _TreeTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        hidden = self.language_model.hidden(inputs["batch"])
+        hidden = self.language_model.hidden([example.tree for example in inputs["examples"]])
         total, figures = self.loss(self.language_model, hidden, inputs["examples"])
         units = float(num_items_in_batch)
         self.figures.append({"step": self.state.global_step, "loss": total.item() / units, **figures})
@@ -208,9 +212,8 @@ def train(
 
     def collate(batch: list[TreeExample]) -> dict[str, Any]:
         labels = torch.zeros(sum(units(example) for example in batch), dtype=torch.long)
-        trees = TreeBatch.of([example.tree for example in batch])
         # The trainer counts the units; `labels` alone it would take for a text whose first token nothing predicts.
-        return {"batch": trees, "examples": batch, "labels": labels, "shift_labels": labels}
+        return {"examples": batch, "labels": labels, "shift_labels": labels}
 
     with tempfile.TemporaryDirectory() as folder, model.use(adapter):
         arguments = TrainingArguments(
@@ -271,7 +274,7 @@ def sequence_logprobs(
     results = []
     with model.use(adapter):
         for done, example in enumerate(examples):
-            hidden = model.hidden(TreeBatch.of([example.tree]))[0]
+            hidden = model.hidden([example.tree])[0]
             results.append([part.tolist() for part in text_logprobs(model, hidden, example)])
             if progress:
                 progress(done + 1, len(examples))

@@ -1,14 +1,15 @@
 """Prefix trees: texts that share a beginning, with each shared token laid out once.
 
-A user's history is the root, its RecCoTs are the branches, and under a RecCoT stand its targets. Laid out in one row,
-every token keeps the position that it has along its own branch and sees its ancestors alone, so that a leaf gets what
-its unrolled copy would get.
+A user's history is the root, its RecCoTs are the branches, and under a RecCoT stand its targets. Trees are laid out one
+after another in a single row without padding; every token keeps the position that it has along its own branch and sees
+its ancestors alone, so that a leaf gets what its unrolled copy would get.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,16 +61,22 @@ class Tree:
         pairs = zip(self.depths, self.segments, strict=True)
         return [depth + offset for depth, segment in pairs for offset in range(len(segment))]
 
-    def visible(self) -> Tensor:
-        """Who sees whom: bool, shape (tokens, tokens); row t marks what token t attends to."""
-        seen = torch.zeros(len(self), len(self), dtype=torch.bool)
-        for number, parent in enumerate(self.parents):
-            start, stop = self.starts[number], self.starts[number] + len(self.segments[number])
-            if parent >= 0:
-                last = self.starts[parent] + len(self.segments[parent]) - 1
-                seen[start:stop, : last + 1] = seen[last, : last + 1]
-            seen[start:stop, start:stop] = torch.ones(stop - start, stop - start, dtype=torch.bool).tril()
-        return seen
+    def indices(self, segment: int) -> range:
+        """Layout indices of a segment's tokens."""
+        return range(self.starts[segment], self.starts[segment] + len(self.segments[segment]))
+
+    def branch(self, segment: int) -> list[int]:
+        """Layout indices of the tokens from the root to the end of a segment; none for -1."""
+        parts: list[range] = []
+        while segment >= 0:
+            parts.append(self.indices(segment))
+            segment = self.parents[segment]
+        return [index for part in reversed(parts) for index in part]
+
+    def leaves(self) -> list[int]:
+        """Segments under which nothing hangs."""
+        inner = set(self.parents)
+        return [segment for segment in range(len(self.segments)) if segment not in inner]
 
     def last(self, segment: int) -> int:
         """Layout index of a segment's last token: where the logits of the token after it are read."""
@@ -84,32 +91,31 @@ class Tree:
         parent = self.parents[segment]
         if parent < 0:
             raise ValueError("nothing predicts the first token of a root segment")
-        start = self.starts[segment]
-        return [self.last(parent), *range(start, start + len(self.segments[segment]) - 1)]
+        return [self.last(parent), *self.indices(segment)[:-1]]
 
 
 @dataclass(frozen=True)
 class TreeBatch:
-    """Trees side by side, padded on the right.
+    """Trees one after another in one row, without padding.
 
-    ``input_ids`` and ``position_ids`` have shape (trees, tokens); ``attention_mask`` is bool, shape
-    (trees, 1, tokens, tokens).
+    ``input_ids`` and ``position_ids`` have shape (1, tokens); a position counts along the token's own branch.
     """
 
-    input_ids: Tensor
-    position_ids: Tensor
-    attention_mask: Tensor
+    trees: Sequence[Tree]
 
-    @classmethod
-    def of(cls, trees: Sequence[Tree], pad_id: int = 0) -> TreeBatch:
-        """Lay out and pad ``trees``. A padding token sees itself alone, so that its softmax is defined."""
-        length = max(len(tree) for tree in trees)
-        ids = torch.full((len(trees), length), pad_id, dtype=torch.long)
-        positions = torch.zeros(len(trees), length, dtype=torch.long)
-        seen = torch.eye(length, dtype=torch.bool).repeat(len(trees), 1, 1)
-        for row, tree in enumerate(trees):
-            size = len(tree)
-            ids[row, :size] = torch.tensor(tree.tokens())
-            positions[row, :size] = torch.tensor(tree.positions())
-            seen[row, :size, :size] = tree.visible()
-        return cls(ids, positions, seen.unsqueeze(1))
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Number of tokens of each tree."""
+        return [len(tree) for tree in self.trees]
+
+    @cached_property
+    def input_ids(self) -> Tensor:
+        return torch.tensor([[token for tree in self.trees for token in tree.tokens()]])
+
+    @cached_property
+    def position_ids(self) -> Tensor:
+        return torch.tensor([[position for tree in self.trees for position in tree.positions()]])
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """Cut what has one row a token, shape (tokens, ...), into one tensor a tree."""
+        return list(values.split(self.sizes))

@@ -12,6 +12,9 @@ import polars as pl
 
 from trackrec.errors import LogError
 
+Row = Mapping[str, Any]
+"""One history event: a row of the split's ``histories`` with at least ``item_id``, ``rating`` and ``label``."""
+
 MAX_CHARACTERS = 120
 """Longest title, and longest list of genres, that reaches a prompt."""
 

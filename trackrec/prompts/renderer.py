@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import polars as pl
 from pydantic import Field
 
-from trackrec.prompts.catalogue import Catalogue, clean_text
+from trackrec.prompts.catalogue import Catalogue, Row, clean_text
 from trackrec.prompts.chat import PlainText, find_answer, find_end, render_frame
+from trackrec.prompts.digest import tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
+from trackrec.prompts.profile import ProfileSettings, profile_history
 from trackrec.settings import Settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Row = Mapping[str, Any]
-"""One history event: a row of the split's ``histories`` with at least ``item_id`` and ``rating``."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -31,6 +30,9 @@ class PromptSettings(Settings):
     """Whose texts and nouns the prompts use."""
     history_tokens: int = Field(default=224, ge=1)
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
+    digest: bool = False
+    """Whether the generator's prompt ends with counts over the whole history (share of likes, genres, era), also of the
+    events that were left out. A small model then only has to put them into words; a large one can count by itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)
@@ -109,12 +111,15 @@ class Renderer:
         """The generator's prompt, up to where its RecCoT starts.
 
         Args:
-            history: the user's history events, oldest first; those beyond the budget are left out.
+            history: the user's history events, oldest first; those beyond the budget are left out, but for the digest.
 
         Raises:
             LogError: an event's item is not in the catalogue.
         """
-        return self._generator.head + self._lines(self.visible_history(history)) + self._generator.tail
+        lines = self._lines(self.visible_history(history))
+        if self.settings.digest:
+            lines += self._plain.encode(tell_digest(profile_history(history, self._catalogue, ProfileSettings())))
+        return self._generator.head + lines + self._generator.tail
 
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.

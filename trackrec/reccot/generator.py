@@ -15,7 +15,6 @@ from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample
-from trackrec.lm.shared_prefix import ATTENTION, check_supported
 from trackrec.lm.training import (
     Progress,
     TrainingSettings,
@@ -26,7 +25,8 @@ from trackrec.lm.training import (
     train,
 )
 from trackrec.lm.tree import Tree
-from trackrec.prompts.renderer import Renderer, Row
+from trackrec.prompts.catalogue import Row
+from trackrec.prompts.renderer import Renderer
 from trackrec.settings import Settings
 
 GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
@@ -85,8 +85,7 @@ class Generator:
 
     def writer(self, adapter: str | None) -> Writer:
         """A quick copy of the model, with the adapter merged in, that writes."""
-        check_supported(self.model.base.config)
-        return Writer(self, self.model.merged(adapter, ATTENTION))
+        return Writer(self, self.model.merged(adapter))
 
     def align(
         self,

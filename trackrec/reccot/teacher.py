@@ -11,10 +11,10 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.data.log import stable_hash
-from trackrec.prompts.catalogue import Catalogue
+from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.prompts.domain import Domain
-from trackrec.prompts.renderer import Renderer, Row
-from trackrec.reccot.profile import Era, Profile, ProfileSettings, Tally, profile_history
+from trackrec.prompts.profile import Era, Profile, ProfileSettings, Tally, profile_history
+from trackrec.prompts.renderer import Renderer
 from trackrec.settings import Settings
 
 
@@ -30,12 +30,13 @@ class TeacherSettings(Settings):
 class Teacher(Protocol):
     """Writes a RecCoT from a user's history alone."""
 
-    def write(self, user_id: object, history: Sequence[Row], seed: int) -> str:
+    def write(self, user_id: object, history: Sequence[Row], seed: int, recent: int | None = None) -> str:
         """The RecCoT of one user.
 
         Args:
             user_id: whose history it is.
-            history: the events that the generator will see, oldest first.
+            history: the events that the generator will be told of, oldest first.
+            recent: how many of the newest it will see one by one; it knows no other titles. None: all.
             seed: chooses among wordings; the same seed, user and history give the same text.
         """
         ...
@@ -49,16 +50,16 @@ def write_texts(
     seed: int,
     per_user: int = 1,
 ) -> pl.DataFrame:
-    """A teacher's RecCoTs, written from the events that the generator sees.
+    """A teacher's RecCoTs, written from what the generator is told.
 
     Returns:
         ``user_id, sample, text``; a user's texts differ by their seed, ``seed`` + sample.
     """
-    rows = [
-        (user, number, teacher.write(user, renderer.visible_history(histories[user]), seed + number))
-        for user in users
-        for number in range(per_user)
-    ]
+    rows = []
+    for user in users:
+        seen = renderer.visible_history(histories[user])
+        told = histories[user] if renderer.settings.digest else seen
+        rows += [(user, number, teacher.write(user, told, seed + number, len(seen))) for number in range(per_user)]
     schema = pl.Schema({"user_id": pl.Series(list(users)).dtype, "sample": pl.Int16(), "text": pl.String()})
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -128,7 +129,7 @@ class ProfileTeacher:
         self._catalogue = Catalogue(items)
         self._count_tokens = count_tokens
 
-    def write(self, user_id: object, history: Sequence[Row], seed: int) -> str:
+    def write(self, user_id: object, history: Sequence[Row], seed: int, recent: int | None = None) -> str:
         """See :class:`Teacher`. The result ends as a complete sentence and keeps to ``max_tokens``.
 
         If even the first sentence is longer than that, it is returned alone.
@@ -137,6 +138,9 @@ class ProfileTeacher:
             LogError: an item of the history is not in the catalogue.
         """
         profile = profile_history(history, self._catalogue, self.settings.profile)
+        if recent is not None and recent < len(history):
+            seen = profile_history(history[len(history) - recent :], self._catalogue, self.settings.profile)
+            profile = replace(profile, favourites=seen.favourites, letdowns=seen.letdowns)
         style = _choose_style(profile, np.random.default_rng([seed, stable_hash(user_id)]))
         plan = _Plan()
         for larger in _plans(profile):
@@ -203,17 +207,8 @@ def _tell_habit(profile: Profile, style: _Style, domain: Domain) -> str:
     subject = f"{style.subject} {domain.person}"
     if not profile.rated:
         return f"{subject} has rated no {domain.items} yet."
-    # Tenths, half a tenth going up, by integer arithmetic.
-    tenths = (20 * profile.liked + profile.rated) // (2 * profile.rated)
-    if profile.liked == profile.rated:
-        amount = f"all {domain.items}"
-    elif not profile.liked:
-        amount = f"none of the {domain.items}"
-    elif tenths in (0, 10):
-        amount = f"{'nearly all' if tenths else 'hardly any'} {domain.items}"
-    else:
-        amount = f"about {tenths} in 10 {domain.items}"
-    return f"{subject} likes {amount} rated."
+    share = profile.share_in_words
+    return f"{subject} likes {'none of the' if share == 'none' else share} {domain.items} rated."
 
 
 def _tell_genres(profile: Profile, style: _Style, plan: _Plan, domain: Domain) -> str:

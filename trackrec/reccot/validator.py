@@ -25,7 +25,8 @@ from trackrec.lm.training import (
     train,
 )
 from trackrec.lm.tree import Tree
-from trackrec.prompts.renderer import Renderer, Row
+from trackrec.prompts.catalogue import Row
+from trackrec.prompts.renderer import Renderer
 from trackrec.settings import Settings
 
 Kind = Literal["lm", "ranker"]
@@ -120,13 +121,17 @@ class LMValidator:
         Returns:
             The tree, and the segments (one a target) after which the answer comes.
         """
+        return self.tree_of_texts(user, [text], targets)
+
+    def tree_of_texts(self, user: Any, texts: Sequence[str | None], targets: Sequence[Row]) -> tuple[Tree, list[int]]:
+        """As ``tree``, with several RecCoTs beside each other: the last events once, the targets under each of them."""
         tree = Tree()
         prefix = tree.add(self.renderer.validator_prefix(self.histories[user]))
-        reccot = tree.add(self.renderer.reccot_segment(text), prefix)
-        ends = [
-            tree.add(self.renderer.target_segment(row["item_id"], row["raters"], row["likes"]), reccot)
-            for row in targets
-        ]
+        asked = [self.renderer.target_segment(row["item_id"], row["raters"], row["likes"]) for row in targets]
+        ends = []
+        for text in texts:
+            reccot = tree.add(self.renderer.reccot_segment(text), prefix)
+            ends += [tree.add(target, reccot) for target in asked]
         return tree, ends
 
     def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
@@ -174,12 +179,14 @@ class LMValidator:
         return self._score(None, targets, reccots)
 
     def _score(self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
-        by_user = rows_by_user(targets)
-        rows = list(reccots.iter_rows(named=True))
-        trees = [self.tree(row["user_id"], row["text"], by_user[row["user_id"]]) for row in rows]
+        by_user, texts = rows_by_user(targets), rows_by_user(reccots)
+        trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
         logits = answer_logits(self.model, adapter, trees, self.renderer.answer_ids, self.settings.token_budget)
+        pairs = {user: list(both.view(len(texts[user]), -1, 2)) for user, both in zip(texts, logits, strict=True)}
+        rows = list(reccots.iter_rows(named=True))
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
-        for row, pair in zip(rows, logits, strict=True):
+        for row in rows:
+            pair = pairs[row["user_id"]].pop(0)
             known = torch.tensor(self._log_odds(by_user[row["user_id"]]) or 0.0, dtype=torch.float64)
             probabilities = yes_probability(pair[:, 0].double() + known, pair[:, 1].double())
             for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):

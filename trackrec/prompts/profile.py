@@ -9,8 +9,7 @@ from math import sqrt
 
 from pydantic import Field
 
-from trackrec.prompts.catalogue import Catalogue
-from trackrec.prompts.renderer import Row
+from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.settings import Settings
 
 
@@ -68,6 +67,15 @@ class Profile:
     """Short titles of the liked items with the highest rating among them, oldest first."""
     letdowns: tuple[str, ...]
     """Short titles of the items not liked with the lowest rating among them, oldest first."""
+
+    @property
+    def share_in_words(self) -> str:
+        """How much of what was rated was liked: ``all``, ``none``, ``nearly all``, ``hardly any`` or tenths."""
+        if self.liked in (0, self.rated):
+            return "all" if self.liked else "none"
+        # Half a tenth goes up, by integer arithmetic: the same text on every machine.
+        tenths = (20 * self.liked + self.rated) // (2 * self.rated)
+        return {0: "hardly any", 10: "nearly all"}.get(tenths, f"about {tenths} in 10")
 
 
 def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings) -> Profile:
