@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
@@ -36,6 +37,7 @@ def answer_logits(
     trees: Iterable[tuple[Tree, Sequence[int]]],
     answers: tuple[int, int],
     token_budget: int = 2048,
+    merged: PreTrainedModel | None = None,
 ) -> list[Tensor]:
     """Logits of the two answer tokens after given segments.
 
@@ -45,6 +47,7 @@ def answer_logits(
         trees: each tree with the segments after which the answer comes.
         answers: token ids of "Yes" and "No".
         token_budget: most tokens in one forward pass; bounds the memory.
+        merged: a copy of the model with the adapter merged in, if the caller has one.
 
     Returns:
         For each tree a float32 tensor of shape (segments, 2) on the CPU: logit of Yes, logit of No. The full head is
@@ -53,7 +56,7 @@ def answer_logits(
     items = list(trees)
     results: list[Tensor] = []
     head = model.base.get_output_embeddings().weight[list(answers)].float()
-    merged = model.merged(adapter)  # a quarter quicker than adding the update in every layer
+    merged = merged or model.merged(adapter)  # a quarter quicker than adding the update in every layer
     for indices in batches_of_tokens([len(tree) for tree, _ in items], token_budget):
         hidden = model.hidden([items[i][0] for i in indices], merged)
         for row, index in enumerate(indices):

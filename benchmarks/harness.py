@@ -1,0 +1,197 @@
+"""What the benchmarks of the language-model runtime share: real prompts, a fresh process a side, the machine's rate.
+
+Each side (ours, the peer) runs in a process of its own, so that its peak memory is its own, and times its work after
+one untimed pass. A line of the result is one JSON object: ``job, peer, size, ours_s, peer_s, ratio, ours_gb, peer_gb``,
+what share of the machine's matrix rate ours reached (``gemm_share``), and that rate, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from trackrec import api as tr
+from trackrec.lm.tree import Tree
+
+SEED, THREADS = 17, 2
+HISTORY, RECCOT, TARGET = 350, 100, 40
+"""Tokens of a prompt, of a RecCoT and of a target."""
+
+Side = Callable[[dict[str, int]], tuple[Callable[[], Any], float, dict[str, float]]]
+"""Given the size of the job: the work to time, the GFLOP that it cannot do without, and further figures to report."""
+
+
+def model() -> tr.LanguageModel:
+    """The embedded model with an adapter as it is before the first step (r = 16, all linear layers)."""
+    made = tr.LanguageModel(tr.LanguageModelSettings(threads=THREADS))
+    made.add("bench", SEED)
+    return made
+
+
+class Texts:
+    """Token ids of real MovieLens-100K users, cut to the length that a job asks for."""
+
+    def __init__(self, language_model: tr.LanguageModel) -> None:
+        log = tr.read_log(tr.SourceSettings())
+        split = tr.split_log(log, tr.SplitSettings())
+        self.histories = tr.rows_by_user(split.histories)
+        self.renderer = tr.Renderer(language_model.tokenizer, log.items, tr.PromptSettings(history_tokens=4000))
+        self.teacher = tr.ProfileTeacher(log.items, self.renderer.domain, self.renderer.count_tokens)
+        self.users = [
+            user for user in self.histories if len(self.renderer.generator_prompt(self.histories[user])) >= HISTORY
+        ]
+        self.items = log.items["item_id"].to_list()
+
+    def prompt(self, number: int) -> list[int]:
+        """A user's prompt: its last ``HISTORY`` tokens, so that it ends as prompts end."""
+        return self.prompts[number][-HISTORY:]
+
+    def reccot(self, user: int, number: int) -> list[int]:
+        """A RecCoT of ``RECCOT`` tokens: the teacher's texts with seed after seed, one after another."""
+        ids: list[int] = []
+        seed = 100 * number
+        while len(ids) < RECCOT:
+            text = self.teacher.write(user, self.histories[self.users[user]], seed)
+            ids += self.renderer.reccot_ids(text)[:-1]
+            seed += 1
+        return ids[:RECCOT]
+
+    def target(self, number: int) -> list[int]:
+        """A target of ``TARGET`` tokens: an item's segment, after the beginning of another's where it is shorter."""
+        ids = self.renderer.target_segment(self.items[number], 20, 10)
+        return (self.renderer.target_segment(self.items[number + 500], 9, 3) * 2 + ids)[-TARGET:]
+
+    def validator_tree(self, user: int, n: int, m: int) -> tuple[Tree, list[int]]:
+        """History, n RecCoTs, m targets under each; with the segments after which an answer comes."""
+        tree = Tree()
+        root = tree.add(self.prompt(user))
+        ends = []
+        for number in range(n):
+            reccot = tree.add(self.reccot(user, number), root)
+            ends += [tree.add(self.target(target), reccot) for target in range(m)]
+        return tree, ends
+
+    def group_tree(self, user: int, n: int) -> tuple[Tree, list[int]]:
+        """A prompt and n RecCoTs."""
+        tree = Tree()
+        root = tree.add(self.prompt(user))
+        return tree, [tree.add(self.reccot(user, number), root) for number in range(n)]
+
+
+def branch(tree: Tree, segment: int) -> list[int]:
+    """Token ids from the root to the end of a segment."""
+    tokens = tree.tokens()
+    return [tokens[index] for index in tree.branch(segment)]
+
+
+def weights_gflop(language_model: tr.LanguageModel) -> tuple[float, float]:
+    """GFLOP of one token's forward pass through the layers, and of one token's logits."""
+    config: Any = language_model.base.config
+    head = config.vocab_size * config.hidden_size
+    layers = sum(
+        weight.numel()
+        for name, weight in language_model.merged(None).get_decoder().named_parameters()
+        if weight.dim() == 2 and "embed" not in name
+    )
+    return 2 * layers / 1e9, 2 * head / 1e9
+
+
+def gemm_rate() -> float:
+    """GFLOP/s of a plain matrix product of a layer's size, median of several."""
+    x, weight = torch.randn(512, 576), torch.randn(1536, 576)
+    rates = []
+    for _ in range(9):
+        started = time.perf_counter()
+        for _ in range(20):
+            torch.nn.functional.linear(x, weight)
+        rates.append(20 * 2 * x.shape[0] * weight.numel() / (time.perf_counter() - started) / 1e9)
+    return statistics.median(rates)
+
+
+def run_side(sides: Mapping[str, Side], name: str, size: dict[str, int], repeats: int) -> None:
+    """In a process of its own: prepare, warm up, time, print one JSON object."""
+    torch.set_num_threads(THREADS)
+    work, gflop, figures = sides[name](size)
+    work()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    seconds = statistics.median(times)
+    rate = gemm_rate()
+    row = {"s": seconds, "spread": max(times) - min(times), "gb": peak, "gemm": rate, "share": gflop / seconds / rate}
+    print(json.dumps(row | figures))
+
+
+def ask(script: str, side: str, size: dict[str, int], repeats: int) -> dict[str, float]:
+    """Run one side in a fresh process."""
+    command = [sys.executable, script, "--side", side, "--size", json.dumps(size), "--repeats", str(repeats)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{side} of {script} failed at {size}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def compare(
+    script: str, job: str, peer: str, sides: tuple[str, str | None], size: dict[str, int], repeats: int, part: float = 1
+) -> dict[str, Any]:
+    """Both sides of a job, printed as one line.
+
+    Args:
+        script: the benchmark's file.
+        job: what is done.
+        peer: what it is compared with.
+        sides: names of ours and of the peer's; None: ours alone, to see how the cost grows.
+        size: of the job.
+        repeats: timed passes a side.
+        part: the share of the job that the peer's side does; its time is scaled up.
+    """
+    ours = ask(script, sides[0], size, repeats)
+    row: dict[str, Any] = {"job": job, "peer": peer if sides[1] else None, "size": size, "ours_s": round(ours["s"], 3)}
+    if sides[1]:
+        theirs = ask(script, sides[1], size, repeats)
+        row |= {"peer_s": round(theirs["s"] / part, 3), "ratio": round(theirs["s"] / part / ours["s"], 2)}
+        row |= {"ours_gb": round(ours["gb"], 2), "peer_gb": round(theirs["gb"], 2)}
+    else:
+        row["ours_gb"] = round(ours["gb"], 2)
+    row |= {"gemm_share": round(ours["share"], 2), "gemm_gflops": round(ours["gemm"], 1)}
+    row |= {name: value for name, value in ours.items() if name not in {"s", "gb", "gemm", "share"}}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def main(script: str, sides: Mapping[str, Side], jobs: Callable[[bool, int], None]) -> None:
+    """The command line of a benchmark: all jobs, or one side of one job in this process.
+
+    Args:
+        script: the benchmark's file.
+        sides: by name.
+        jobs: runs them; called with (whether few and small ones are enough, timed passes a side).
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="one pass a side and no growth: minutes for all three")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--size", help=argparse.SUPPRESS)
+    parser.add_argument("--repeats", type=int, default=0, help="timed passes a side (3; with --quick 1)")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats or (1 if arguments.quick else 3)
+    if arguments.side:
+        run_side(sides, arguments.side, json.loads(arguments.size), repeats)
+    else:
+        jobs(arguments.quick, repeats)
+
+
+def tokens_of(trees: Sequence[Tree]) -> int:
+    """Tokens of some trees, each shared one once."""
+    return sum(map(len, trees))

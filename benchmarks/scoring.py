@@ -1,0 +1,59 @@
+"""Answer scoring on trees against transformers' forward pass over padded copies: n RecCoTs x m targets of each user.
+
+``python benchmarks/scoring.py [--quick]``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from harness import Texts, branch, compare, main, model, tokens_of, weights_gflop
+
+from trackrec.lm.scoring import answer_logits
+
+
+def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """One tree a user."""
+    language_model = model()
+    texts = Texts(language_model)
+    trees = [texts.validator_tree(user, size["n"], size["m"]) for user in range(size["users"])]
+    layer, _ = weights_gflop(language_model)
+    merged = language_model.merged("bench")
+
+    def work() -> None:
+        answer_logits(language_model, "bench", trees, texts.renderer.answer_ids, merged=merged)
+
+    return work, layer * tokens_of([tree for tree, _ in trees]), {}
+
+
+def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """A padded batch a RecCoT, logits of the last position only, LoRA merged."""
+    language_model = model()
+    texts = Texts(language_model)
+    trees = [texts.validator_tree(user, size["n"], size["m"]) for user in range(size["users"])]
+    merged: Any = language_model.merged("bench")
+    merged.set_attn_implementation("sdpa")
+    rows = [branch(tree, end) for tree, ends in trees for end in ends]
+
+    @torch.inference_mode()
+    def work() -> None:
+        for start in range(0, len(rows), size["m"]):
+            ids = torch.tensor(rows[start : start + size["m"]])
+            merged(input_ids=ids, attention_mask=torch.ones_like(ids), logits_to_keep=1, use_cache=False)
+
+    return work, 0.0, {}
+
+
+def jobs(quick: bool, repeats: int) -> None:
+    """The job of the aim, then how the cost grows."""
+    compare(
+        __file__, "scoring", "transformers forward, padded", ("ours", "peer"), {"n": 4, "m": 8, "users": 1}, repeats
+    )
+    for n, m, users in () if quick else ((1, 8, 1), (2, 8, 1), (8, 8, 1), (4, 2, 1), (4, 16, 1), (4, 8, 2), (4, 8, 4)):
+        compare(__file__, "scoring", "", ("ours", None), {"n": n, "m": m, "users": users}, repeats)
+
+
+if __name__ == "__main__":
+    main(__file__, {"ours": ours, "peer": peer}, jobs)

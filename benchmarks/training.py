@@ -1,0 +1,170 @@
+"""Training on trees against TRL: rec-tuning (SFTTrainer), DPO and softmax-DPO (DPOTrainer); equal users a step.
+
+``python benchmarks/training.py [--quick]``
+
+Both sides train the same LoRA (r = 16, all linear layers) in float32 without checkpointing. TRL has no softmax-DPO: its
+side trains on the pairs of the chosen with each rejected sample.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from harness import SEED, Texts, branch, compare, main, model, tokens_of, weights_gflop
+
+from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, preference_loss, train
+
+RATE = 1e-6
+"""So small that the weights stay where they are: every pass is the same work."""
+
+
+def ours_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """A tree a user: history, RecCoT, m targets."""
+    language_model = model()
+    texts = Texts(language_model)
+    examples = []
+    for user in range(size["users"]):
+        tree, ends = texts.validator_tree(user, 1, size["m"])
+        examples.append(TreeExample(tree, ends, [texts.renderer.answer_ids[0]] * len(ends)))
+    settings = TrainingSettings(learning_rate=RATE, trees_per_step=size["users"])
+
+    def work() -> None:
+        train(language_model, "bench", examples, answer_cross_entropy, settings, SEED, lambda part: len(part.answers))
+
+    layer, head = weights_gflop(language_model)
+    answers = size["users"] * size["m"]
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * answers), {}
+
+
+def ours_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """A tree a user: prompt, the chosen sample, the rejected ones; the reference was recorded while sampling."""
+    language_model = model()
+    texts = Texts(language_model)
+    examples = []
+    for user in range(size["users"]):
+        tree, samples = texts.group_tree(user, 1 + size["rejected"])
+        examples.append(TreeExample(tree, samples, reference_logprobs=[-100.0] * len(samples)))
+    settings = TrainingSettings(learning_rate=RATE, trees_per_step=size["users"])
+
+    def work() -> None:
+        train(language_model, "bench", examples, preference_loss(0.1), settings, SEED, lambda part: 1)
+
+    layer, head = weights_gflop(language_model)
+    told = sum(len(part.tree.segments[segment]) for part in examples for segment in part.segments)
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * told), {}
+
+
+def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """TRL's SFTTrainer on one row a target, loss on the answer alone."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    language_model = model()
+    texts = Texts(language_model)
+    rows = []
+    for user in range(size["users"]):
+        tree, ends = texts.validator_tree(user, 1, size["m"])
+        for end in ends:
+            ids = branch(tree, end)
+            rows.append({"input_ids": [*ids, texts.renderer.answer_ids[0]], "completion_mask": [0] * len(ids) + [1]})
+    base: Any = language_model.base
+    base.set_attn_implementation("sdpa")
+    language_model.peft.set_adapter("bench")
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = SFTConfig(
+                completion_only_loss=True, max_length=None, **common_arguments(folder, size["m"], size["users"])
+            )
+            trainer = SFTTrainer(
+                language_model.peft,
+                arguments,
+                train_dataset=Dataset.from_list(rows),
+                processing_class=language_model.tokenizer,
+            )
+            trainer.train()
+
+    return work, 0.0, {}
+
+
+def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """TRL's DPOTrainer on one row a pair; its reference is the model without the adapter, computed in the step."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    class Tokenised(DPOTrainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    language_model = model()
+    texts = Texts(language_model)
+    rows = []
+    for user in range(size["users"]):
+        for number in range(size["rejected"]):
+            chosen, rejected = texts.reccot(user, 0), texts.reccot(user, number + 1)
+            rows.append({"prompt_ids": texts.prompt(user), "chosen_ids": chosen, "rejected_ids": rejected})
+    base: Any = language_model.base
+    base.set_attn_implementation("sdpa")
+    language_model.peft.set_adapter("bench")
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = DPOConfig(max_length=None, **common_arguments(folder, size["rejected"], size["users"]))
+            trainer = Tokenised(
+                language_model.peft,
+                args=arguments,
+                train_dataset=Dataset.from_list(rows),
+                processing_class=language_model.tokenizer,
+            )
+            trainer.train()
+
+    return work, 0.0, {}
+
+
+def common_arguments(folder: str, rows: int, users: int) -> dict[str, Any]:
+    """One optimiser step of all users: a user's rows in a pass."""
+    return {
+        "output_dir": folder,
+        "per_device_train_batch_size": rows,
+        "gradient_accumulation_steps": users,
+        "num_train_epochs": 1,
+        "learning_rate": RATE,
+        "gradient_checkpointing": False,
+        "bf16": False,
+        "use_cpu": True,
+        "seed": SEED,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
+def jobs(quick: bool, repeats: int) -> None:
+    """The jobs of the aims, then how the cost grows."""
+    users = 1 if quick else 2
+    answers, pairs = ("ours-answers", "peer-answers"), ("ours-preferences", "peer-preferences")
+    compare(__file__, "rec-tuning", "TRL SFTTrainer", answers, {"m": 8, "users": users}, repeats)
+    compare(__file__, "dpo", "TRL DPOTrainer", pairs, {"rejected": 1, "users": users}, repeats)
+    compare(__file__, "softmax-dpo", "TRL DPOTrainer on the pairs", pairs, {"rejected": 3, "users": users}, repeats)
+    if quick:
+        return
+    for m, number in ((2, 1), (4, 1), (16, 1), (8, 4)):
+        compare(__file__, "rec-tuning", "", ("ours-answers", None), {"m": m, "users": number}, repeats)
+    for rejected, number in ((1, 1), (7, 1), (3, 4)):
+        compare(
+            __file__, "softmax-dpo", "", ("ours-preferences", None), {"rejected": rejected, "users": number}, repeats
+        )
+
+
+if __name__ == "__main__":
+    sides = {
+        "ours-answers": ours_answers,
+        "peer-answers": peer_answers,
+        "ours-preferences": ours_preferences,
+        "peer-preferences": peer_preferences,
+    }
+    main(__file__, sides, jobs)
