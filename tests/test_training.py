@@ -335,3 +335,21 @@ def test_sequence_logprobs_are_those_of_plain_passes(model: LanguageModel) -> No
                     expected = plain_logprobs(model.base, prompt, tokens)
                     torch.testing.assert_close(torch.tensor(part), expected, atol=1e-4, rtol=1e-5)
     assert seen == [(1, 2), (2, 2)] * 2
+
+
+def test_merged_layers_learn_what_pefts_do(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same training with PEFT's own layers ends at the same weights, over several steps of several passes."""
+    examples = answer_examples(BRANCHES)
+    merged, rows = trained(model, examples, answer_cross_entropy, count_answers, epochs=2)
+    monkeypatch.setattr("trackrec.lm.merged_lora._is_plain", lambda layer, adapter: False)
+    plain, plain_rows = trained(model, examples, answer_cross_entropy, count_answers, epochs=2)
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in plain_rows], rel=1e-4)
+    moved = 0.0
+    add_moved(model, "student", seed=1)
+    for (key, before), (name, value) in zip(copy_weights(model, "student").items(), plain.items(), strict=True):
+        assert key == name
+        torch.testing.assert_close(merged[name], value, atol=2e-5, rtol=0, msg=name)
+        moved = max(moved, float((value - before).abs().max()))
+    assert moved > 1e-3, "the training moved the weights by far more than the two may differ"
+    layer = next(module for module in model.peft.modules() if hasattr(module, "lora_A"))
+    assert "forward" not in vars(layer), "afterwards the layers are PEFT's own again"

@@ -248,7 +248,8 @@ _ROLES = {
 }
 
 
-def write_model_card(folder: Path, role: str, base: str, recipe: str, number: int) -> None:
-    """Write the README of an adapter folder: what it is, what it was made from, how to load it."""
-    text = _CARD.format(base=base, title=f"TrackRec {role}", round=number, recipe=recipe, role=_ROLES[role])
+def write_model_card(folder: Path, role: str, base: str, recipe: str, number: int, note: str = "") -> None:
+    """Write the README of an adapter folder: what it is, what it was made from, how to load it, and a note of use."""
+    told = f"{_ROLES[role]} {note}".rstrip()
+    text = _CARD.format(base=base, title=f"TrackRec {role}", round=number, recipe=recipe, role=told)
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
+from trackrec.lm.merged_lora import MergedAdapter
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
 from trackrec.settings import Settings
@@ -179,6 +180,14 @@ class _ProgressCallback(TrainerCallback):
         self.progress(state.global_step, state.max_steps)
 
 
+class _RefreshCallback(TrainerCallback):
+    def __init__(self, merged: MergedAdapter) -> None:
+        self.merged = merged
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.merged.refresh()
+
+
 def train(
     model: LanguageModel,
     adapter: str,
@@ -247,7 +256,10 @@ def train(
             callbacks=[_ProgressCallback(progress)] if progress else [],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        merged = MergedAdapter(model.peft, adapter)
+        trainer.add_callback(_RefreshCallback(merged))
+        with merged.in_use():
+            trainer.train()
         if settings.gradient_checkpointing:
             model.base.gradient_checkpointing_disable()
         model.peft.eval()

@@ -62,7 +62,18 @@ class Features:
             with written_whole(self.run.folder / name) as partial:
                 shutil.copytree(source, partial)
                 if (partial / "adapter_config.json").is_file():
-                    write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted)
+                    note = self._validator_note() if name == "validator" else ""
+                    write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted, note)
+
+    def _validator_note(self) -> str:
+        """What must be added to the validator's logits, for those who load it without TrackRec."""
+        more = self.recipe.lm_validator.item_prior
+        if more is None:
+            return ""
+        return (
+            f"It was tuned on top of what is counted: add log((likes + {more:g}) / (dislikes + {more:g})) of the item, "
+            "among LM users, to the logit of Yes before comparing."
+        )
 
     def _collect_reccots(self) -> None:
         """Every RecCoT of the run, traceable to the model, prompt and history that made it."""
