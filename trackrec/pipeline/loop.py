@@ -119,7 +119,7 @@ class Loop:
                 writer = writer or self.parts.generator.writer(self.parts.generator_adapter(number))
                 return writer.write(part, n, decoding, seed).with_columns(adapter_hash=pl.lit(origin))
 
-            size = max(1, self.recipe.shard_users * 4 // n)
+            size = max(1, self.recipe.shard_users * 16 // n)
             table = stage.shards(name, users, size, shard, "users")
             lengths = table["token_ids"].list.len()
             stage.counts = {
