@@ -37,7 +37,7 @@ def main(name: str, changes: list[str]) -> None:
         parts = Parts(recipe, run, prepare(recipe, run))
         loop, world, started = Loop(parts), parts.world, time.perf_counter()
         loop.teach()
-        loop.warm_up()
+        loop.tuning.warm_up()
         start = parts.start_folder("lm")
         if start is None:
             sys.exit("nothing to judge: lm_validator.warm_up_users is 0")

@@ -42,8 +42,8 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     loop = Loop(parts)
     loop.all_rounds()
     if parts.kinds[0] == "lm":
-        loop.warm_up(without_reccot=True)
-        loop.tune("lm", 0, without_reccot=True)
+        loop.tuning.warm_up(without_reccot=True)
+        loop.tuning.tune("lm", 0, without_reccot=True)
     evaluation = Evaluation(parts)
     evaluation.matrix()
     promoted = evaluation.promote()

@@ -1,0 +1,166 @@
+"""Rec-tuning: the validators of a round, where they start from, and whether their feedback is worth having."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from trackrec.data.roles import Role
+from trackrec.errors import RunError
+from trackrec.metrics import auc
+from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
+from trackrec.reccot.validator import Kind, LMValidator
+from trackrec.run import Stage
+
+
+class Tuning:
+    """Tunes validators, each kind behind the same interface.
+
+    Args:
+        parts: models, folders and users.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.run, self.world, self.recipe = parts, parts.run, parts.world, parts.recipe
+
+    def training_texts(self, kind: Kind, number: int, fold: int) -> pl.DataFrame:
+        """``user_id, text`` that the validator of a fold is tuned on: never a user of that fold.
+
+        Beside the other half of the LM users, with their RecCoTs of this round, extra LM users with the teacher's.
+        """
+        others = self.world.users(Role.LM, fold=1 - fold)
+        extra = self.world.users(Role.LM_EXTRA)
+        if kind == "lm":
+            extra = extra[: self.recipe.lm_validator.extra_users]
+        teacher = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(extra))
+        written = self.parts.kept(number).filter(pl.col("user_id").is_in(others))
+        return pl.concat([written.select("user_id", "text"), teacher.select("user_id", "text")])
+
+    def warm_up(self, without_reccot: bool = False) -> None:
+        """Tune the language model as validator once, on extra LM users with the teacher's RecCoTs: all rounds' start.
+
+        No validator ever scores an extra LM user, so that cross-fitting holds for whatever starts from here.
+        """
+        folder = self.parts.start_folder("lm", without_reccot)
+        if "lm" not in self.parts.kinds or folder is None:
+            return
+        name = "tune-lm-start" + ("-none" if without_reccot else "")
+        settings = self.recipe.lm_validator
+        users = self.world.users(Role.LM_EXTRA)[: settings.warm_up_users]
+
+        def work(stage: Stage) -> None:
+            texts = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
+            if without_reccot:
+                texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
+            with self.run.reporter.steps(name) as progress, stage.folder(folder) as partial:
+                validator = LMValidator(
+                    self.parts.model,
+                    "validator-start",
+                    self.parts.renderer,
+                    self.world.history_rows,
+                    settings,
+                    progress,
+                    training=settings.warm_up,
+                )
+                info = validator.fit(self.world.targets_of(users), texts, partial, self.recipe.seed)
+            stage.counts = info | {"tuned_on": users, "starts_from": "base model"}
+
+        inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
+        self.parts.do(
+            name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
+        )
+
+    def tune(self, kind: Kind, number: int, without_reccot: bool = False) -> None:
+        """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
+
+        Every round starts anew, from the base model or from where ``warm_up`` left it.
+
+        Args:
+            kind: of the validator.
+            number: the round.
+            without_reccot: every RecCoT is replaced by the placeholder (TALLRec's way), for comparison; one fold.
+        """
+        name = f"tune-{kind}-{'none' if without_reccot else number}"
+        folds = (OUTSIDE,) if without_reccot else FOLDS
+        settings = self.recipe.lm_validator if kind == "lm" else self.recipe.ranker_validator
+        start = self.parts.start_folder(kind, without_reccot)
+
+        def work(stage: Stage) -> None:
+            for fold in folds:
+                texts = self.training_texts(kind, number, fold)
+                if without_reccot:
+                    texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
+                users = texts["user_id"].to_list()
+                with self.run.reporter.steps(f"{name} fold {fold}") as progress:
+                    validator = self.parts.validator(kind, number, fold, progress, start)
+                    folder = self.parts.validator_folder(kind, number, fold)
+                    if without_reccot:
+                        folder = folder.with_name(f"validator-{kind}-none-{fold}")
+                    with stage.folder(folder) as partial:
+                        info = validator.fit(
+                            self._training_targets(kind, users), texts, partial, self.recipe.seed + fold
+                        )
+                stage.counts[f"fold-{fold}"] = info | {
+                    "tuned_on": users,
+                    "starts_from": start.name if start else "base model",
+                }
+
+        inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
+        inputs += [start] if start else []
+        self.parts.do(
+            name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
+        )
+
+    def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
+        """The ranker learns from everything that its users did after the history; the language model from m targets."""
+        return self.world.targets_of(users) if kind == "lm" else self.world.every_target(users)
+
+    def check_validator(self) -> None:
+        """Feedback worth having: V must beat the user's own share of likes on LM validation users.
+
+        Raises:
+            RunError: it does not, and the recipe does not say to go on all the same.
+        """
+        users = self.world.users(Role.LM_VALIDATION)
+        kind = self.parts.kinds[0]
+
+        def work(stage: Stage) -> None:
+            texts = self.parts.kept(0).filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text")
+            validator = self.parts.loaded_validator(kind, 0)
+
+            def shard(part: Sequence[Any]) -> pl.DataFrame:
+                mine = texts.filter(pl.col("user_id").is_in(part))
+                return validator.score(self.world.targets_of(part), mine)
+
+            scores = stage.shards("check", users, 4 * self.recipe.shard_users, shard, "users")
+            both = scores.join(self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
+            labels = both["label"].to_numpy()
+            stage.counts = {
+                "validator": kind,
+                "auc": auc(labels, both["yes_probability"].to_numpy()),
+                "auc_user_share": auc(labels, both["user_share"].to_numpy()),
+                "users": len(users),
+                "examples": both.height,
+            }
+
+        inputs = [self.parts.validator_folder(kind, 0, OUTSIDE), self.run.table("write-0"), self.run.table("targets")]
+        self.parts.do("check", work, inputs, {"kind": kind})
+        result = self.run.manifest("check")["counts"]
+        line = (
+            f"V0 ({kind}) on {result['users']} LM validation users: AUC {result['auc']:.3f}; "
+            f"the user's own share of likes: {result['auc_user_share']:.3f}"
+        )
+        if result["auc"] > result["auc_user_share"]:
+            self.run.reporter.line(f"{line}. Its feedback is worth having.")
+        elif self.recipe.loop.need_useful_validator:
+            raise RunError(
+                f"{line}. Feedback of a validator that does not beat it is noise, so no generator was aligned. Give "
+                "the validator more users or targets, take the other kind (loop.validator), or go on all the same "
+                "with loop.need_useful_validator=false"
+            )
+        else:
+            self.run.reporter.line(
+                f"[yellow]{line}. Its feedback is close to noise; the recipe says to go on.[/yellow]"
+            )
