@@ -233,8 +233,13 @@ BROKEN: dict[str, tuple[Content, str]] = {
     "a JSON array": ('[{"user": 1}]', r"(JSON array|no column)"),
     "torn JSON": (
         '{"user": 1, "item": 2, "time": 1600000000}\n{"user": 1, "it',
-        "log (is not in JSON lines|cannot be read)",
+        r"""log is not in JSON lines, .*: line 2 is not JSON \(.*\), '{"user": 1, "it'""",
     ),
+    "JSON that is torn late": (
+        '{"user": 1, "item": 2, "time": 1600000000}\n' * 20_000 + '{"user": 1, "it\n',
+        r"""log cannot be read: line 20001 is not JSON""",
+    ),
+    "JSON lists as lines": ('{"user": 1}\n[1, 2]\n', "line 2 is no JSON object"),
     "a spreadsheet": (b"PK\x03\x04\x14\x00\x00\x00", "is a zip archive or a spreadsheet: unpack it, or save it as CSV"),
     "torn Parquet": (b"PAR1" + b"\x01" * 200, "log is a damaged Parquet file"),
     "binary": (b"\x89\x00\x01\x02" * 100, "log is binary: expected CSV, JSON lines or Parquet"),

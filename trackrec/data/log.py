@@ -179,9 +179,11 @@ def _checked_interactions(
         .when(~pl.col("item_id").is_in(items["item_id"].implode()))
         .then(pl.lit("item_not_in_catalogue"))
     )
-    rows = rows.with_columns(reason.alias("reason"))
-    found = dict(rows["reason"].drop_nulls().value_counts().sort("reason").iter_rows())
-    kept = rows.filter(pl.col("reason").is_null()).drop("reason", "unusable")
+    reasons = rows.select(reason.alias("reason"))["reason"]
+    found = dict(reasons.drop_nulls().value_counts().sort("reason").iter_rows())
+    # Without bad rows there is nothing to copy, which counts with many millions of them.
+    kept = (rows.filter(reasons.is_null()) if found else rows).drop("unusable")
+    del reasons
     if kept.is_empty():
         why = ", ".join(f"{name} {count}" for name, count in found.items()) or "the table is empty"
         raise LogError(
@@ -190,5 +192,11 @@ def _checked_interactions(
         )
     counts["rows"] = rows.height
     counts |= {f"dropped_{name}": int(count) for name, count in found.items()}
-    counts["kept_repeated_pairs"] = kept.height - kept.select("user_id", "item_id").unique().height
+    counts["kept_repeated_pairs"] = kept.height - _pairs(kept)
     return kept
+
+
+def _pairs(rows: pl.DataFrame) -> int:
+    """How many pairs of user and item there are; user by user, which needs less memory than one set of all pairs."""
+    items = rows.lazy().group_by("user_id").agg(pl.col("item_id").n_unique())
+    return int(items.select(pl.col("item_id").sum()).collect(engine="streaming").item())

@@ -8,15 +8,19 @@ import gzip
 import io
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
+import pyarrow
+import pyarrow.parquet
 from pydantic import Field, model_validator
 
+from trackrec.data.broken_rows import broken_line, uneven_row
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 
@@ -67,24 +71,22 @@ class Table:
     """The file, for messages."""
     texts: frozenset[str] = frozenset()
     """Columns of which the file itself says that they are text, even where they look like numbers."""
-    csv: tuple[Path, str] | None = None
-    """A CSV file and its separator, to find the row of an error."""
+    locate: Callable[[], str] = str
+    """Finds the first row that is broken, in words; "" if none is."""
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Turns what goes wrong while rows are read into a LogError that names the file and, if it can, the row."""
         try:
             yield
-        except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError) as error:
             raise LogError(f"{self.where} cannot be read: {self._cause(error)}") from error
 
-    def _cause(self, error: Exception) -> str:
+    def _cause(self, error: BaseException) -> str:
         text = str(error)
         if "utf-8" in text.lower() or "utf8" in text.lower():
             return "it is not in UTF-8; say in encoding what it is, such as latin-1 or cp1252"
-        if self.csv is not None and (row := _uneven_row(self.csv[0], self.csv[1], len(self.names))):
-            return row
-        return text.split("\n\n")[0].strip()
+        return self.locate() or text.split("\n\n")[0].strip()
 
 
 def open_table(settings: TableSettings, scratch: Path, keys: Sequence[str] = ()) -> Table:
@@ -190,21 +192,26 @@ def _typed(frame: pl.LazyFrame, where: str) -> Table:
 
 def _parquet(path: Path, where: str) -> Table:
     try:
+        pyarrow.parquet.read_metadata(path)  # stricter with a damaged one than Polars is, which may end the process
         return _typed(pl.scan_parquet(path), where)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pyarrow.ArrowException, OSError) as error:
         raise LogError(f"{where} is a damaged Parquet file: {str(error).splitlines()[0]}") from error
 
 
 def _json_lines(path: Path, where: str, keys: Sequence[str]) -> Table:
     """All columns as text; lists and objects are their JSON text."""
+    locate = partial(broken_line, path)
     if keys:
-        return Table(pl.scan_ndjson(path, schema=dict.fromkeys(keys, pl.String)), tuple(keys), where, frozenset(keys))
-    try:
-        found = pl.scan_ndjson(path, infer_schema_length=10_000).collect_schema()
-    except pl.exceptions.PolarsError as error:
-        raise LogError(f"{where} is not in JSON lines, one object a line: {str(error).splitlines()[0]}") from error
+        found, texts = list(keys), list(keys)
+    else:
+        try:
+            schema = pl.scan_ndjson(path, infer_schema_length=10_000).collect_schema()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            reason = locate() or str(error).splitlines()[0]
+            raise LogError(f"{where} is not in JSON lines, one object a line: {reason}") from error
+        found, texts = schema.names(), [name for name, dtype in schema.items() if dtype == pl.String]
     frame = pl.scan_ndjson(path, schema=dict.fromkeys(found, pl.String))
-    return Table(frame, tuple(found), where, frozenset(name for name, dtype in found.items() if dtype == pl.String))
+    return Table(frame, tuple(found), where, frozenset(texts), locate)
 
 
 def _csv(path: Path, head: bytes, settings: TableSettings, where: str) -> Table:
@@ -234,7 +241,7 @@ def _csv(path: Path, head: bytes, settings: TableSettings, where: str) -> Table:
         new_columns=list(names),
         infer_schema=False,
     )
-    return Table(frame, names, where, csv=(path, separator))
+    return Table(frame, names, where, locate=partial(uneven_row, path, separator, len(names)))
 
 
 def _check_header(first: Sequence[str], separator: str, where: str) -> None:
@@ -271,18 +278,3 @@ def _rows(lines: str, separator: str, limit: int = 200) -> list[list[str]]:
         return [row for row in itertools.islice(rows, limit) if row] or [[""]]
     except csv.Error:  # a field of more than 128 KiB: an unclosed quote, which reading will name
         return [lines.split("\n", 1)[0].split(separator)]
-
-
-def _uneven_row(path: Path, separator: str, width: int) -> str:
-    """In words, the first row that has too many fields or opens a quote that nothing closes; "" if none has."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=separator, strict=True)
-        line = 1
-        try:
-            for row in rows:
-                if len(row) > width:
-                    return f"line {line} has {len(row)} fields, expected {width}, separated by {separator!r}"
-                line = rows.line_num + 1
-        except csv.Error as error:
-            return f"line {line}: a quotation mark is not closed, or not doubled inside a quoted field ({error})"
-    return ""

@@ -135,15 +135,14 @@ def _interactions(
         counts["times_from_the_order_of_rows"] = rows.height
         log.warning("%s: the order of its rows stands for time, as row_order_as_time says", part.table.where)
     if settings.repeated_rows == "drop":
-        again = pl.lit(~_row_hashes(rows).is_first_distinct())
-        repeated = pl.when(again).then(pl.lit("repeated_row"))
+        repeated = pl.when(~_row_hash().is_first_distinct()).then(pl.lit("repeated_row"))
         rows = rows.with_columns(pl.coalesce("unusable", repeated).alias("unusable"))
     return rows
 
 
-def _row_hashes(rows: pl.DataFrame) -> pl.Series:
+def _row_hash() -> pl.Expr:
     """A number for each row's content: rows that are alike have the same, and others, to all likelihood, have not."""
-    return rows.select(pl.struct("user_id", "item_id", "rating", "timestamp").hash()).to_series()
+    return pl.struct("user_id", "item_id", "rating", "timestamp").hash()
 
 
 def _implicit_rating() -> pl.Expr:
@@ -224,12 +223,15 @@ def _finished(items: pl.DataFrame, mapping: ColumnMapping, counts: dict[str, int
 def _odd_counts(checked: Log, where: str) -> dict[str, int]:
     """What a run may stumble over, though it can be read."""
     rows = checked.interactions
+    hashed = rows.lazy().select("user_id", _row_hash().alias("row"))
+    users = hashed.group_by("user_id").agg(pl.len().alias("events"), pl.col("row").n_unique().alias("distinct"))
+    each = users.collect(engine="streaming")
     ratings = rows["rating"].n_unique()
     if ratings == 1:
         log.warning("%s: every rating is %g, so likes cannot be told from dislikes", where, rows["rating"][0])
     return {
-        "kept_repeated_rows": rows.height - _row_hashes(rows).n_unique(),
+        "kept_repeated_rows": int(each["events"].sum() - each["distinct"].sum()),
         "kept_negative_ratings": int((rows["rating"] < 0).sum()),
-        "kept_users_with_one_event": rows["user_id"].value_counts().filter(pl.col("count") == 1).height,
+        "kept_users_with_one_event": int((each["events"] == 1).sum()),
         "distinct_ratings": ratings,
     }
