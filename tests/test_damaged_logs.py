@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trackrec.data.log import Log
 from trackrec.data.tabular import TablesSettings, read_tables
@@ -302,3 +305,45 @@ def test_a_log_without_times(tmp_path: Path) -> None:
     log = read(tmp_path, "user,item\nb,10\na,11\n", columns={"row_order_as_time": True})
     assert log.interactions["timestamp"].to_list() == [1, 2]
     assert log.counts["times_from_the_order_of_rows"] == 2
+
+
+def whole_files() -> dict[str, bytes]:
+    """One small log in every form."""
+    table = pl.DataFrame(
+        {
+            "user_id": [1, 2, 1, 3],
+            "item_id": ["a", "b", "b", "c"],
+            "rating": [5.0, 1.5, 3.0, 4.0],
+            "timestamp": [1_600_000_000 + n for n in range(4)],
+            "title": ['A "quoted"', "b, c", "b, c", "é"],
+        }
+    )
+    parquet = io.BytesIO()
+    table.write_parquet(parquet)
+    text = table.write_csv().encode()
+    json_text = "\n".join(json.dumps(row) for row in table.to_dicts()).encode()
+    return {"csv": text, "json": json_text, "gzip": gzip.compress(text), "parquet": parquet.getvalue()}
+
+
+FILES = whole_files()
+
+
+@pytest.mark.parametrize("form", list(FILES))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_bytes_damaged_anywhere(form: str, data: st.DataObject, tmp_path: Path) -> None:
+    """Either one LogError, or a log whose counts add up."""
+    content = bytearray(FILES[form])
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        end = start + data.draw(st.integers(0, 20))
+        content[start:end] = data.draw(
+            st.one_of(st.binary(max_size=4), st.sampled_from([b'"', b",", b"\n", b"{", b"null"]))
+        )
+    try:
+        counts = read(tmp_path, bytes(content)).counts
+    except LogError:
+        return
+    of_items = ("dropped_items", "dropped_users")
+    dropped = [n for name, n in counts.items() if name.startswith("dropped_") and not name.startswith(of_items)]
+    assert counts["rows"] == counts["interactions"] + sum(dropped)

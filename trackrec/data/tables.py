@@ -192,9 +192,18 @@ def _typed(frame: pl.LazyFrame, where: str) -> Table:
 
 def _parquet(path: Path, where: str) -> Table:
     try:
-        pyarrow.parquet.read_metadata(path)  # stricter with a damaged one than Polars is, which may end the process
+        # Polars ends the process on some damaged pages; Arrow, which says what is wrong with them, goes first.
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for _ in file.iter_batches(batch_size=1 << 18, use_threads=False):
+                pass
         return _typed(pl.scan_parquet(path), where)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pyarrow.ArrowException, OSError) as error:
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        pyarrow.ArrowException,
+        OSError,
+        ValueError,
+    ) as error:
         raise LogError(f"{where} is a damaged Parquet file: {str(error).splitlines()[0]}") from error
 
 

@@ -230,7 +230,7 @@ def _odd_counts(checked: Log, where: str) -> dict[str, int]:
     if ratings == 1:
         log.warning("%s: every rating is %g, so likes cannot be told from dislikes", where, rows["rating"][0])
     return {
-        "kept_repeated_rows": int(each["events"].sum() - each["distinct"].sum()),
+        "kept_repeated_rows": rows.height - int(each.select(pl.col("distinct").sum()).item()),
         "kept_negative_ratings": int((rows["rating"] < 0).sum()),
         "kept_users_with_one_event": int((each["events"] == 1).sum()),
         "distinct_ratings": ratings,
