@@ -92,12 +92,6 @@ def _decoded(name: str) -> str:
     return name[1:-1].replace("\\'", "'").replace('\\"', '"').replace("\\\\", "\\")
 
 
-def items_seen(item_ids: pl.Series) -> pl.DataFrame:
-    """A catalogue of the items that the interactions name, each with its id as title."""
-    ids = item_ids.drop_nulls().unique().sort().alias("item_id")
-    return pl.DataFrame([ids, ids.cast(pl.String).alias("title")])
-
-
 def items_described(rows: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """A catalogue from interactions that describe their item: what stands in its first row that says something.
 

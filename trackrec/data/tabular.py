@@ -15,7 +15,6 @@ import polars as pl
 
 from trackrec.data.catalogues import (
     items_described,
-    items_seen,
     read_genres,
     read_title,
     read_year,
@@ -195,7 +194,7 @@ def _items_of_interactions(
 ) -> pl.DataFrame:
     described = _described(part, whole)
     if described.collect_schema().names() == ["item_id"]:
-        return _finished(items_seen(rows["item_id"]).drop("title"), mapping, counts)
+        return _finished(rows.select(pl.col("item_id").drop_nulls().unique().sort()), mapping, counts)
     with part.table.reading():
         items, found = items_described(described)
     several = found["items_with_several_titles"]
