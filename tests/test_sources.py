@@ -33,3 +33,23 @@ def test_an_unknown_source_names_the_nearest() -> None:
 def test_a_misspelt_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="foldr"):
         SourceSettings(foldr="/x")  # type: ignore[call-arg]
+
+
+def test_settings_without_tables_are_written_as_ever() -> None:
+    """A run folder made before there were tables keeps its stages: what is compared has not changed."""
+    assert SourceSettings().model_dump(mode="json") == {"source": "movielens-100k", "folder": None}
+
+
+def test_settings_with_tables_survive_writing(tmp_path: Path) -> None:
+    columns = {"genre_separator": "|", "attributes": ["pages"]}
+    files = {"interactions": str(tmp_path / "a.csv"), "items": {"query": "SELECT 1"}, "latest_day": "2024-12-31"}
+    settings = SourceSettings.model_validate({"source": "tables", "tables": {**files, "columns": columns}})
+    assert SourceSettings.model_validate(settings.model_dump(mode="json")) == settings
+    assert settings.tables.interactions.path == files["interactions"]
+
+
+def test_tables_need_their_source() -> None:
+    with pytest.raises(
+        ValidationError, match="tables are given, but source is 'movielens-100k': expected source: tables"
+    ):
+        SourceSettings.model_validate({"tables": {"interactions": "a.csv"}})

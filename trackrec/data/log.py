@@ -61,7 +61,8 @@ class Log:
 
         Args:
             interactions: at least user_id, item_id, rating, timestamp. A rating or time that is no number counts as
-                missing. Without an event_id, the row number becomes it.
+                missing. Without an event_id, the row number becomes it. With a column ``unusable``, the rows where it
+                is not null are left out, and its text is their reason.
             items: at least item_id and title; year and genres are added empty if they are not there.
             users: at least user_id; None: the users of the interactions.
             where: the source in words or its path, for messages.
@@ -149,6 +150,7 @@ def _checked_interactions(
 ) -> pl.DataFrame:
     if "event_id" not in interactions.columns:
         interactions = interactions.with_row_index("event_id")
+    unusable = pl.col("unusable") if "unusable" in interactions.columns else pl.lit(None, pl.String)
     is_time = interactions.schema["timestamp"].is_temporal()
     time = pl.col("timestamp").dt.epoch("s") if is_time else pl.col("timestamp").cast(pl.Int64, strict=False)
     rows = interactions.select(
@@ -157,6 +159,7 @@ def _checked_interactions(
         "item_id",
         pl.col("rating").cast(pl.Float64, strict=False),
         time.alias("timestamp"),
+        unusable.alias("unusable"),
     )
     if rows["event_id"].n_unique() != rows.height:
         raise LogError(f"the interactions of {where} repeat an event_id: expected one per row; leave the column out")
@@ -169,14 +172,18 @@ def _checked_interactions(
         .then(pl.lit("without_rating"))
         .when(~pl.col("rating").is_finite())
         .then(pl.lit("rating_not_finite"))
+        .when(pl.col("unusable").is_not_null())
+        .then(pl.col("unusable"))
         .when(pl.col("timestamp").is_null() | ~pl.col("timestamp").is_between(0, LATEST_TIMESTAMP))
         .then(pl.lit("bad_timestamp"))
         .when(~pl.col("item_id").is_in(items["item_id"].implode()))
         .then(pl.lit("item_not_in_catalogue"))
     )
-    rows = rows.with_columns(reason.alias("reason"))
-    found = dict(rows["reason"].drop_nulls().value_counts().sort("reason").iter_rows())
-    kept = rows.filter(pl.col("reason").is_null()).drop("reason")
+    reasons = rows.select(reason.alias("reason"))["reason"]
+    found = dict(reasons.drop_nulls().value_counts().sort("reason").iter_rows())
+    # Without bad rows there is nothing to copy, which counts with many millions of them.
+    kept = (rows.filter(reasons.is_null()) if found else rows).drop("unusable")
+    del reasons
     if kept.is_empty():
         why = ", ".join(f"{name} {count}" for name, count in found.items()) or "the table is empty"
         raise LogError(
@@ -185,5 +192,11 @@ def _checked_interactions(
         )
     counts["rows"] = rows.height
     counts |= {f"dropped_{name}": int(count) for name, count in found.items()}
-    counts["kept_repeated_pairs"] = kept.height - kept.select("user_id", "item_id").unique().height
+    counts["kept_repeated_pairs"] = kept.height - _pairs(kept)
     return kept
+
+
+def _pairs(rows: pl.DataFrame) -> int:
+    """How many pairs of user and item there are; user by user, which needs less memory than one set of all pairs."""
+    items = rows.lazy().group_by("user_id").agg(pl.col("item_id").n_unique())
+    return int(items.select(pl.col("item_id").sum()).collect(engine="streaming").item())

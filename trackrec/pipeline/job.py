@@ -83,8 +83,8 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter) -> Run:
 
 def _differences(left: dict[str, object], right: dict[str, object], prefix: str = "") -> list[str]:
     names = []
-    for key in left:
-        one, other = left[key], right[key]
+    for key in {**left, **right}:
+        one, other = left.get(key), right.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
             names += _differences(one, other, f"{prefix}{key}.")
         elif one != other:

@@ -1,0 +1,74 @@
+"""Ids as they come in files, made one type in all tables: whole numbers where all are, else text."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from trackrec.errors import LogError
+
+MISSING_IDS = ("", "NULL", "null", "NaN", "nan", "NA", "None", "none", "\\N", "<NA>", "N/A")
+"""What stands for "no id" in exports. Taken as ids, they would make one person of all who are unknown."""
+
+_WHOLE = r"^(?:0|-?[1-9]\d{0,17})$"
+_WHOLE_FLOAT = r"^(?:0|-?[1-9]\d{0,17})(?:\.0+)?$"
+
+
+def clean_ids(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The column with spaces around texts taken off and the words for "none" made null."""
+    if dtype != pl.String:
+        return pl.col(column)
+    text = pl.col(column).str.strip_chars()
+    return pl.when(~text.is_in(MISSING_IDS)).then(text)
+
+
+def id_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
+    """What has to be known of a whole id column, as aggregates named ``{column}_...``."""
+    ids = clean_ids(column, dtype)
+    zero = pl.lit(0, pl.UInt32)
+    if dtype == pl.String:
+        present = ids.drop_nulls()
+        facts = [(~present.str.contains(_WHOLE)).sum(), (~present.str.contains(_WHOLE_FLOAT)).sum()]
+        odd = (pl.col(column) != pl.col(column).str.strip_chars()).sum()
+    elif dtype.is_float():
+        broken = (ids.is_finite() & (ids != ids.floor())) | (ids.abs() >= 2.0**53)
+        facts, odd = [ids.is_not_null().sum(), broken.sum()], zero
+    else:
+        facts, odd = [zero, zero], zero
+    names = ("not_whole", "not_whole_float", "with_spaces")
+    return [fact.alias(f"{column}_{name}") for fact, name in zip([*facts, odd], names, strict=True)]
+
+
+def is_whole(column: str, dtype: pl.DataType, facts: dict[str, int], *, text: bool, where: str) -> bool:
+    """Whether all ids of a column are whole numbers.
+
+    Args:
+        column: its name.
+        dtype: its type in the file.
+        facts: what ``id_facts`` found.
+        text: the file itself says that the ids are text, even where they look like numbers.
+        where: the file, for messages.
+
+    Raises:
+        LogError: the column is of a type that holds no ids.
+    """
+    if dtype in (pl.Categorical, pl.Enum):
+        return False
+    if dtype == pl.String:
+        return not text and not facts[f"{column}_not_whole_float"]
+    if dtype.is_float():
+        if facts[f"{column}_not_whole_float"]:
+            raise LogError(f"{where} holds {column} as {dtype} with fractions: expected whole numbers or text")
+        return True
+    if dtype.is_integer() or dtype == pl.Null:
+        return dtype != pl.UInt64
+    raise LogError(f"{where} holds {column} as {dtype}: expected whole numbers or text")
+
+
+def read_ids(column: str, dtype: pl.DataType, *, whole: bool) -> pl.Expr:
+    """The ids as Int64 (``whole``) or String; null where there is none."""
+    ids = clean_ids(column, dtype)
+    if dtype == pl.String:
+        return (ids.str.replace(r"\.0+$", "").cast(pl.Int64) if whole else ids).alias(column)
+    if dtype.is_float():
+        ids = pl.when(ids.is_finite()).then(ids).cast(pl.Int64)
+    return ids.cast(pl.Int64 if whole else pl.String).alias(column)
