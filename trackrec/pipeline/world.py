@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from trackrec.data.filters import filter_log
 from trackrec.data.roles import Role, assign_roles
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
@@ -96,7 +97,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
     def work(stage: Stage) -> None:
-        log = read_log(recipe.source)
+        log = filter_log(read_log(recipe.source), recipe.filters)
         split = split_log(log, recipe.split)
         roles = assign_roles(split, recipe.roles, recipe.seed)
         roles = with_turns(roles, recipe.seed)
@@ -146,7 +147,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
 
     settings = {
         name: getattr(recipe, name).model_dump(mode="json")
-        for name in ("source", "split", "roles", "statistics", "evaluation")
+        for name in ("source", "filters", "split", "roles", "statistics", "evaluation")
     }
     run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
     return World.of(run)
