@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from trackrec.data.cold import count_cold
 from trackrec.data.filters import filter_log
 from trackrec.data.roles import Role, assign_roles
 from trackrec.data.sources import read_log
@@ -139,7 +140,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
         stage.write("baselines", baselines)
         stage.counts = {
             "log": log.counts,
-            "split": split.counts,
+            "split": split.counts | count_cold(log.interactions, split.histories, split.examples),
             "roles": dict(roles.group_by("role").len().sort("role").iter_rows()),
             "evaluated": count,
             "statistics_from_users": len(lm_users),
