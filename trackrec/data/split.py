@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from trackrec.data.cold import count_cold
+from trackrec.data.feedback import FeedbackSettings, label_events
 from trackrec.data.log import Log
 from trackrec.data.roles import NO_FOLD, Role, RoleSettings, assign_roles
 from trackrec.errors import LogError
@@ -32,7 +33,7 @@ class SplitSettings(Settings):
     leave_last: each user's last ``last_events`` are the examples. column: the interactions' column ``part`` says it
     (history or train, example or test)."""
     like_threshold: float = 4.0
-    """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books."""
+    """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books. ``feedback`` has other ways."""
     max_history: int = Field(default=30, ge=1)
     """The most interactions that a history holds."""
     min_history: int = Field(default=5, ge=1)
@@ -59,7 +60,8 @@ class Split:
     """``user_id, position`` Int32 (0 is the oldest) ``, event_id, item_id, rating, timestamp, label`` Int8."""
     examples: pl.DataFrame
     """``user_id, event_id, item_id, rating, timestamp, label`` Int8 ``, recent_event_ids, recent_item_ids,
-    recent_ratings``: lists of equal length, oldest first, of the user's last interactions before the example's time."""
+    recent_ratings``: lists of equal length, oldest first, of the user's last interactions before the example's time.
+    With sampled negatives (``add_negatives``) also ``sampled`` Boolean: true where nobody interacted."""
     counts: dict[str, int] = field(default_factory=dict)
     """Users and rows kept, and users left out by reason (``dropped_...``). leave_last and column also count
     ``left_out_not_before_examples`` (rows of kept users that are no example and that no history may hold, since they
@@ -73,7 +75,7 @@ class Split:
         return self.histories["user_id"].unique().sort()
 
 
-def split_log(log: Log, settings: SplitSettings) -> Split:
+def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | None = None) -> Split:
     """Cut each user's interactions, sorted by time (ties by event_id), into a history and examples.
 
     kar: the boundary lies after the first half, or after ``max_history`` interactions if that is earlier. "Before" is
@@ -92,6 +94,12 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
     In every kind the ``recent_...`` lists are taken from all of the user's interactions strictly before the example's
     time, other examples among them.
 
+    Args:
+        log: what people did.
+        settings: how it is cut.
+        feedback: what counts as a like; None: a rating of ``settings.like_threshold``. Under ``implicit`` all are
+            likes; ``trackrec.data.feedback.add_negatives`` adds the others.
+
     Raises:
         LogError: no user is left; or the kind is column, and ``part`` is missing or says something else.
 
@@ -101,7 +109,6 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
     """
     events = (
         log.interactions.sort("user_id", "timestamp", "event_id")
-        .with_columns((pl.col("rating") >= settings.like_threshold).cast(pl.Int8).alias("label"))
         .with_columns(
             pl.int_range(pl.len(), dtype=pl.Int64).over("user_id").alias("place"),
             pl.len().over("user_id").cast(pl.Int64).alias("length"),
@@ -145,9 +152,11 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
         "item_id",
         "rating",
         "timestamp",
-        "label",
     )
-    examples = _with_recent(events, settings.recent).filter("example").select(*_EXAMPLE_COLUMNS)
+    feedback = feedback or FeedbackSettings()
+    examples = _with_recent(events, settings.recent).filter("example")
+    examples = label_events(examples, histories, feedback, settings.like_threshold).select(*_EXAMPLE_COLUMNS)
+    histories = label_events(histories, histories, feedback, settings.like_threshold)
     counts |= {"users": histories["user_id"].n_unique(), "histories": histories.height, "examples": examples.height}
     if settings.kind in ("leave_last", "column"):
         counts["left_out_not_before_examples"] = events.filter(~pl.col("past") & ~pl.col("example")).height
