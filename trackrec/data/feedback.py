@@ -16,7 +16,7 @@ from trackrec.settings import Settings
 if TYPE_CHECKING:
     from trackrec.data.split import Split
 
-_DRAWS = 32
+_DRAWS = 128
 """So often a negative is drawn and refused before what is left to choose from is listed."""
 _SLACK = 1e-9
 """A rating this little below the mean is at it: sums of floats are not exact."""
@@ -83,7 +83,7 @@ def add_negatives(
         lists, label 0, no rating, and an ``event_id`` beyond those of the log. ``counts`` has ``sampled_negatives`` and
         ``missing_negatives`` (the user had touched all that there was to draw from).
     """
-    examples = split.examples.sort("user_id", "timestamp", "event_id").with_row_index("row")
+    examples = split.examples.sort("user_id", "timestamp", "event_id")
     pools = _Pools.of(available, by_event=settings.negative_sampling == "popularity")
     users = examples["user_id"].unique().sort()
     code = pl.DataFrame({"user_id": users}).with_row_index("code").with_columns(pl.col("code").cast(pl.Int64))
@@ -104,18 +104,21 @@ def add_negatives(
         blocked=known["code"].to_numpy() * pools.items.height + known["item"].to_numpy(),
     )
     found = drawn >= 0
-    item = pools.items.sort("item")["item_id"].gather(drawn[found])
+    real, sampled = examples.height, int(found.sum())
+    row = np.concatenate([np.arange(real), slots[found]])
+    order = np.argsort(row, kind="stable")  # each example, then its negatives
     beyond = int(max(table["event_id"].to_numpy().max() for table in (touched, available))) + 1
-    rows = examples[slots[found]].with_columns(
-        item.alias("item_id"),
-        pl.lit(None, pl.Float64).alias("rating"),
-        pl.lit(0, pl.Int8).alias("label"),
-        (pl.int_range(pl.len(), dtype=pl.Int64) + beyond).cast(pl.UInt32).alias("event_id"),
-        pl.lit(True).alias("sampled"),
+    number = np.concatenate([examples["event_id"].to_numpy(), np.arange(beyond, beyond + sampled)])
+    items = pl.concat([examples["item_id"], pools.items["item_id"].gather(drawn[found])])
+    is_sampled = pl.Series(order >= real)
+    both = examples[row[order]].with_columns(
+        items.gather(order).alias("item_id"),
+        pl.Series("event_id", number[order], dtype=pl.UInt32),
+        pl.when(~is_sampled).then("rating").alias("rating"),
+        pl.when(is_sampled).then(0).otherwise("label").cast(pl.Int8).alias("label"),
+        is_sampled.alias("sampled"),
     )
-    both = pl.concat([examples.with_columns(pl.lit(False).alias("sampled")), rows])
-    both = both.sort("row", "event_id").drop("row")
-    counts = split.counts | {"sampled_negatives": rows.height, "missing_negatives": int((~found).sum())}
+    counts = split.counts | {"sampled_negatives": sampled, "missing_negatives": int((~found).sum())}
     return replace(split, examples=both, counts=counts)
 
 
@@ -154,29 +157,38 @@ class _Pools:
             blocked: ``owner x number of items + item`` of what must not come out.
         """
         drawn, width = np.full(len(size), -1, dtype=np.int64), self.items.height
-        blocked, pending = np.unique(blocked), np.flatnonzero(size > 0)
+        runs, pending = [np.unique(blocked)], np.flatnonzero(size > 0)
         for turn in range(_DRAWS):
             if not len(pending):
                 return drawn
-            bits = _mix(_mix(seeds[owner[pending]] ^ _mix(number[pending].astype(np.uint64))) + np.uint64(turn))
+            bits = _random_bits(seeds[owner[pending]], number[pending], turn)
             item = self._order[(bits % size[pending].astype(np.uint64)).astype(np.int64)]
             keys = owner[pending] * width + item
-            first = np.zeros(len(keys), dtype=np.bool_)
-            first[np.unique(keys, return_index=True)[1]] = True
-            taken = first & ~_among(keys, blocked)
-            drawn[pending[taken]] = item[taken]
-            # Two ascending runs: the stable sort merges them in one pass.
-            blocked = np.sort(np.concatenate([blocked, np.sort(keys[taken])]), kind="stable")
-            pending = pending[~taken]
+            free = np.zeros(len(keys), dtype=np.bool_)
+            free[np.unique(keys, return_index=True)[1]] = True  # of equal draws the first one
+            for run in runs:
+                free &= ~_among(keys, run)
+            drawn[pending[free]] = item[free]
+            # A run of its own for each turn: they shrink fast, and merging them would copy the first ones every time.
+            runs.append(np.sort(keys[free]))
+            pending = pending[~free]
         for slot in pending:  # few: their owners have touched nearly all that there is
-            pool = self._order[: size[slot]]
-            left = pool[~_among(owner[slot] * width + pool, blocked)]
+            base, gone = owner[slot] * width, np.zeros(width, dtype=np.bool_)
+            for run in runs:
+                start, stop = np.searchsorted(run, [base, base + width])
+                gone[run[start:stop] - base] = True
+            left = self._order[: size[slot]]
+            left = left[~gone[left]]
             if len(left):
-                bits = _mix(_mix(seeds[owner[slot]] ^ _mix(np.uint64(number[slot]))) + np.uint64(_DRAWS))
-                drawn[slot] = left[int(bits % np.uint64(len(left)))]
-                key = owner[slot] * width + drawn[slot]
-                blocked = np.insert(blocked, np.searchsorted(blocked, key), key)
+                bits = _random_bits(seeds[owner[[slot]]], number[[slot]], _DRAWS)
+                drawn[slot] = left[int(bits[0] % np.uint64(len(left)))]
+                runs.append(np.array([base + drawn[slot]]))
         return drawn
+
+
+def _random_bits(seeds: NDArray[np.uint64], number: Ints, turn: int) -> NDArray[np.uint64]:
+    """64 bits for each seed and number, others at each turn."""
+    return _mix(_mix(seeds ^ _mix(number.astype(np.uint64))) + np.uint64(turn))
 
 
 def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
@@ -187,11 +199,10 @@ def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
     return inside
 
 
-def _mix(bits: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """64 bits that look random and depend on all 64 given ones (the finaliser of SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        z = np.asarray(bits, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = bits + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: NDArray[np.uint64] = np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
-    return mixed
+        return z ^ (z >> np.uint64(31))
