@@ -62,6 +62,12 @@ def test_every_bad_row_is_counted_once_and_events_keep_their_row_number(caplog: 
     assert "here: rows left out: bad_timestamp 2, item_not_in_catalogue 1" in caplog.text
 
 
+def test_a_part_column_stays_and_others_do_not() -> None:
+    log = Log.checked(interactions(part=["train", "test"], note=["a", "b"]), ITEMS, where="here")
+    assert log.interactions.columns == ["event_id", "user_id", "item_id", "rating", "timestamp", "part"]
+    assert log.interactions["part"].to_list() == ["train", "test"]
+
+
 def test_a_repeated_pair_is_two_events() -> None:
     log = Log.checked(interactions(item_id=[10, 10]), ITEMS, where="here")
     assert log.interactions["event_id"].to_list() == [0, 1]

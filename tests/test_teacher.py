@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackrec.prompts.catalogue import Catalogue
+from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import DOMAINS
 from trackrec.prompts.movies import MOVIES
 from trackrec.prompts.profile import ProfileSettings, Tally, profile_history
 from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
@@ -39,15 +41,15 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def teacher(max_tokens: int = 200, items: pl.DataFrame = ITEMS) -> ProfileTeacher:
-    return ProfileTeacher(items, MOVIES, words, TeacherSettings(max_tokens=max_tokens))
+def teacher(max_tokens: int = 200, items: pl.DataFrame = ITEMS, domain: Domain = MOVIES) -> ProfileTeacher:
+    return ProfileTeacher(items, domain, words, TeacherSettings(max_tokens=max_tokens))
 
 
-def check_habit(text: str, labels: list[int]) -> None:
-    found = re.match(r"(?:This|The) viewer likes (.+?) (?:films )?rated\.", text)
+def check_habit(text: str, labels: list[int], domain: Domain = MOVIES) -> None:
+    found = re.match(rf"(?:This|The) {domain.person} likes (.+?) (?:{domain.items} )?rated\.", text)
     assert found, text
     share = sum(labels) / len(labels)
-    claim = found.group(1).removesuffix(" films").removesuffix(" of the films")
+    claim = found.group(1).removesuffix(f" {domain.items}").removesuffix(f" of the {domain.items}")
     if claim == "all":
         assert share == 1
     elif claim == "none" or claim == "none of the":
@@ -62,15 +64,15 @@ def check_habit(text: str, labels: list[int]) -> None:
         assert abs(share - int(tenths.group(1)) / 10) <= 0.05 + 1e-9
 
 
-def check_claims(text: str, history: list[dict[str, Any]]) -> dict[str, int]:
+def check_claims(text: str, history: list[dict[str, Any]], domain: Domain = MOVIES) -> dict[str, int]:
     """Counts every claim of the text again; returns how many of each kind it held."""
     labels = [row["label"] for row in history]
-    check_habit(text, labels)
+    check_habit(text, labels, domain)
     share = sum(labels) / len(labels)
     seen = {"genres": 0, "eras": 0, "titles": 0}
     sides = {"prefer|lean towards|are fonder of": 1, "care less for|are harder to please with|are cooler on": -1}
     for verbs, side in sides.items():
-        for names, counts in re.findall(rf"(?:{verbs}) ([^(.]+?) films \(([^)]*)\)", text):
+        for names, counts in re.findall(rf"(?:{verbs}) ([^(.]+?) {domain.items} \(([^)]*)\)", text):
             tallies = re.findall(r"(\d+) of (\d+)", counts)
             assert len(names.split(" and ")) == len(tallies)
             for name, (liked, rated) in zip(names.split(" and "), tallies, strict=True):
@@ -79,7 +81,7 @@ def check_claims(text: str, history: list[dict[str, Any]]) -> dict[str, int]:
                 assert len(own) >= 2
                 assert side * (sum(own) / len(own) - share) > 0
                 seen["genres"] += 1
-    era_claim = r"films from (before )?(\d{4})( on)? [a-z ]+ (newer|older) ones \((\d+) of (\d+) liked\)"
+    era_claim = rf"{domain.items} from (before )?(\d{{4}})( on)? [a-z ]+ (newer|older) ones \((\d+) of (\d+) liked\)"
     for before, year, on, other, liked, rated in re.findall(era_claim, text, flags=re.IGNORECASE):
         assert bool(before) != bool(on)
         assert other == ("newer" if before else "older")
@@ -107,6 +109,36 @@ def test_every_claim_is_borne_out(pairs: list[tuple[int, int]], seed: int, max_t
     check_claims(text, history)
     assert text.endswith(".")
     assert words(text) <= max_tokens
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=lambda domain: domain.name)
+@settings(deadline=None, max_examples=60)
+@given(pairs=HISTORIES.filter(bool), seed=st.integers(0, 2**32), max_tokens=st.integers(16, 60))
+def test_every_claim_is_borne_out_in_every_domain(
+    domain: Domain, pairs: list[tuple[int, int]], seed: int, max_tokens: int
+) -> None:
+    history = rows(pairs)
+    text = teacher(max_tokens, domain=domain).write(1, history, seed)
+    check_claims(text, history, domain)
+    assert text.endswith(".")
+    assert words(text) <= max_tokens
+    # Apart from its nouns it is the text of films, which the other tests look at.
+    films = teacher(1000, domain=MOVIES).write(1, history, seed)
+    nouns = {MOVIES.person: domain.person, MOVIES.items: domain.items, MOVIES.attribute: domain.attribute}
+    nouns |= {MOVIES.items.capitalize(): domain.items.capitalize()}
+    own = re.sub(r"\b(viewer|films|Films|genre)\b", lambda found: nouns[found.group()], films)
+    assert teacher(1000, domain=domain).write(1, history, seed) == own
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=lambda domain: domain.name)
+def test_planted_taste_is_told_in_every_domain(domain: Domain) -> None:
+    told = [teacher(items=PLANTED, domain=domain).write("u", PLANTED_HISTORY, seed) for seed in range(5)]
+    for text in told:
+        assert re.match(rf"Th\w+ {domain.person} likes about 6 in 10 {domain.items} rated\. They ", text)
+        for part in (f"Drama {domain.items} (4 of 4", f"Film-Noir {domain.items} (1 of 4", "before 19", "Bob", "Flo"):
+            assert part in text
+    even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
+    assert f"No {domain.attribute} stands out." in teacher(items=PLANTED, domain=domain).write("u", even, 3)
 
 
 def test_the_check_itself_can_fail() -> None:

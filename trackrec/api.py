@@ -1,5 +1,7 @@
 """The objects of the method in one place: ``from trackrec import api as tr``; see ``examples/api.py``."""
 
+from trackrec.data.feedback import FeedbackSettings, add_negatives
+from trackrec.data.filters import FilterSettings, filter_log
 from trackrec.data.log import Log
 from trackrec.data.sources import SourceSettings, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
@@ -23,6 +25,8 @@ __all__ = [
     "AdapterSettings",
     "AlignmentSettings",
     "DecodingSettings",
+    "FeedbackSettings",
+    "FilterSettings",
     "Generator",
     "ItemStatistics",
     "LMValidator",
@@ -46,9 +50,11 @@ __all__ = [
     "TextEncoder",
     "TrainingSettings",
     "Validator",
+    "add_negatives",
     "build_groups",
     "choose_targets",
     "compare_arms",
+    "filter_log",
     "load_recipe",
     "read_log",
     "rows_by_user",

@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from trackrec.data.feedback import FeedbackSettings
+from trackrec.data.filters import FilterSettings
 from trackrec.data.roles import RoleSettings
 from trackrec.data.sources import SourceSettings
 from trackrec.data.split import SplitSettings
@@ -83,6 +85,10 @@ class Recipe(Settings):
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
     """The interaction log and the catalogue."""
+    filters: FilterSettings = FilterSettings()
+    """Which part of the log is used."""
+    feedback: FeedbackSettings = FeedbackSettings()
+    """What counts as a like."""
     split: SplitSettings = SplitSettings()
     """Histories and examples."""
     roles: RoleSettings = RoleSettings()

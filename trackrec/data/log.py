@@ -45,7 +45,7 @@ class Log:
 
     interactions: pl.DataFrame
     """``event_id`` UInt32 (row in the source), ``user_id``, ``item_id``, ``rating`` Float64, ``timestamp`` Int64
-    (seconds since 1970), in the source's order."""
+    (seconds since 1970), in the source's order; if it came, also ``part`` String, for a split given by that column."""
     items: pl.DataFrame
     """``item_id`` (unique), ``title`` String, ``year`` Int32 or null, ``genres`` List(String), and what else came."""
     users: pl.DataFrame
@@ -160,6 +160,7 @@ def _checked_interactions(
         pl.col("rating").cast(pl.Float64, strict=False),
         time.alias("timestamp"),
         unusable.alias("unusable"),
+        *([pl.col("part").cast(pl.String)] if "part" in interactions.columns else []),
     )
     if rows["event_id"].n_unique() != rows.height:
         raise LogError(f"the interactions of {where} repeat an event_id: expected one per row; leave the column out")

@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from trackrec.data.cold import count_cold
+from trackrec.data.feedback import FeedbackSettings, label_events
 from trackrec.data.log import Log
 from trackrec.data.roles import NO_FOLD, Role, RoleSettings, assign_roles
 from trackrec.errors import LogError
@@ -18,16 +20,20 @@ from trackrec.settings import Settings
 __all__ = ["NO_FOLD", "Role", "RoleSettings", "Split", "SplitSettings", "assign_roles", "split_log"]
 
 _RECENT = {"recent_event_ids": "event_id", "recent_item_ids": "item_id", "recent_ratings": "rating"}
+_PARTS = {"history": False, "train": False, "example": True, "test": True}
+"""What the column ``part`` may say of an interaction (in any case), and whether that makes it an example."""
 _EXAMPLE_COLUMNS = ("user_id", "event_id", "item_id", "rating", "timestamp", "label", *_RECENT)
 
 
 class SplitSettings(Settings):
     """How a user's interactions are cut into history and examples."""
 
-    kind: Literal["kar", "temporal"] = "kar"
-    """kar: each user's first half is the history. temporal: what lies before one moment, the same for everybody."""
+    kind: Literal["kar", "temporal", "leave_last", "column"] = "kar"
+    """kar: each user's first half is the history. temporal: what lies before one moment, the same for everybody.
+    leave_last: each user's last ``last_events`` are the examples. column: the interactions' column ``part`` says it
+    (history or train, example or test)."""
     like_threshold: float = 4.0
-    """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books."""
+    """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books. ``feedback`` has other ways."""
     max_history: int = Field(default=30, ge=1)
     """The most interactions that a history holds."""
     min_history: int = Field(default=5, ge=1)
@@ -36,6 +42,8 @@ class SplitSettings(Settings):
     """How many interactions before an example a recommender sees as the user's recent behaviour."""
     temporal_quantile: float = Field(default=0.8, gt=0, lt=1)
     """temporal alone: the share of all interactions that lies before the cut-off."""
+    last_events: int = Field(default=1, ge=1)
+    """leave_last alone: how many of a user's interactions, the last ones in time, are examples."""
 
     @model_validator(mode="after")
     def _ordered(self) -> SplitSettings:
@@ -52,11 +60,14 @@ class Split:
     """``user_id, position`` Int32 (0 is the oldest) ``, event_id, item_id, rating, timestamp, label`` Int8."""
     examples: pl.DataFrame
     """``user_id, event_id, item_id, rating, timestamp, label`` Int8 ``, recent_event_ids, recent_item_ids,
-    recent_ratings``: lists of equal length, oldest first, of the user's last interactions before the example's time."""
+    recent_ratings``: lists of equal length, oldest first, of the user's last interactions before the example's time.
+    With sampled negatives (``add_negatives``) also ``sampled`` Boolean: true where nobody interacted."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Users and rows kept, and users left out by reason (``dropped_...``)."""
+    """Users and rows kept, and users left out by reason (``dropped_...``). leave_last and column also count
+    ``left_out_not_before_examples`` (rows of kept users that are no example and that no history may hold, since they
+    are not strictly before all of the user's examples) and what is cold (``count_cold``)."""
     cutoff: int | None = None
-    """temporal: the time (seconds) from which on all is future, for everybody's data. kar: None."""
+    """temporal: the time (seconds) from which on all is future, for everybody's data. Other kinds: None."""
 
     @property
     def users(self) -> pl.Series:
@@ -64,7 +75,7 @@ class Split:
         return self.histories["user_id"].unique().sort()
 
 
-def split_log(log: Log, settings: SplitSettings) -> Split:
+def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | None = None) -> Split:
     """Cut each user's interactions, sorted by time (ties by event_id), into a history and examples.
 
     kar: the boundary lies after the first half, or after ``max_history`` interactions if that is earlier. "Before" is
@@ -74,8 +85,23 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
 
     temporal: the same with one boundary in time for all users, the ``temporal_quantile`` of all timestamps.
 
+    leave_last: the last ``last_events`` interactions are the examples, the history comes from those strictly before
+    the first of them in time.
+
+    column: examples are the rows whose ``part`` says example or test, the history comes from those that it calls
+    history or train and that lie strictly before the user's first example in time.
+
+    In every kind the ``recent_...`` lists are taken from all of the user's interactions strictly before the example's
+    time, other examples among them.
+
+    Args:
+        log: what people did.
+        settings: how it is cut.
+        feedback: what counts as a like; None: a rating of ``settings.like_threshold``. Under ``implicit`` all are
+            likes; ``trackrec.data.feedback.add_negatives`` adds the others.
+
     Raises:
-        LogError: no user is left.
+        LogError: no user is left; or the kind is column, and ``part`` is missing or says something else.
 
     Source:
         Xi et al., "Towards Open-World Recommendation with Knowledge Augmentation from Large Language Models" (KAR),
@@ -83,7 +109,6 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
     """
     events = (
         log.interactions.sort("user_id", "timestamp", "event_id")
-        .with_columns((pl.col("rating") >= settings.like_threshold).cast(pl.Int8).alias("label"))
         .with_columns(
             pl.int_range(pl.len(), dtype=pl.Int64).over("user_id").alias("place"),
             pl.len().over("user_id").cast(pl.Int64).alias("length"),
@@ -95,35 +120,81 @@ def split_log(log: Log, settings: SplitSettings) -> Split:
     if settings.kind == "kar":
         events = events.with_columns(_kar_boundary(settings).alias("boundary"))
         counts["dropped_without_boundary"] = events.filter(pl.col("boundary").is_null())["user_id"].n_unique()
-    else:
+        events = _cut_at_boundary(events)
+    elif settings.kind == "temporal":
         quantile = events["timestamp"].quantile(settings.temporal_quantile, interpolation="higher")
         assert quantile is not None, "a checked log is never empty"
         cutoff = int(quantile)
         before = (pl.col("timestamp") < cutoff).sum().over("user_id").cast(pl.Int64)
-        events = events.with_columns(before.alias("boundary"))
-        counts |= _temporal_counts(events, settings.min_history)
-        usable = (before >= settings.min_history) & (before < pl.col("length"))
-        events = events.with_columns(pl.when(usable).then("boundary").alias("boundary"))
-    events = events.filter(pl.col("boundary").is_not_null())
+        events = _cut_at_boundary(events.with_columns(before.alias("boundary")))
+    elif settings.kind == "leave_last":
+        last = pl.col("place") >= pl.col("length") - settings.last_events
+        events = _cut_before_examples(events.with_columns(last.alias("example"), pl.lit(True).alias("may_be_past")))
+    else:
+        events = _cut_before_examples(_marked_by_part(events))
+    past, any_example = pl.col("past").sum().over("user_id"), pl.col("example").any().over("user_id")
+    if settings.kind != "kar":
+        short = past < settings.min_history
+        users = events.select("user_id", short.alias("short"), (~short & ~any_example).alias("bare")).unique("user_id")
+        counts["dropped_short_history"] = int(users["short"].sum())
+        counts["dropped_without_examples"] = int(users["bare"].sum())
+    events = events.filter((past >= settings.min_history) & any_example)
     if events.is_empty():
         raise LogError(
             f"the split leaves none of {counts['users_in_log']} users: expected users with at least "
             f"{settings.min_history} interactions and a later one after them in time; lower min_history or change kind"
         )
-    start = pl.max_horizontal(pl.lit(0, pl.Int64), pl.col("boundary") - settings.max_history)
-    histories = events.filter(pl.col("place").is_between(start, pl.col("boundary"), closed="left")).select(
+    newest = pl.col("past").cum_sum(reverse=True).over("user_id") <= settings.max_history
+    histories = events.filter(pl.col("past") & newest).select(
         "user_id",
-        (pl.col("place") - start).cast(pl.Int32).alias("position"),
+        pl.int_range(pl.len(), dtype=pl.Int32).over("user_id").alias("position"),
         "event_id",
         "item_id",
         "rating",
         "timestamp",
-        "label",
     )
-    examples = _with_recent(events, settings.recent).filter(pl.col("place") >= pl.col("boundary"))
-    examples = examples.select(*_EXAMPLE_COLUMNS)
+    feedback = feedback or FeedbackSettings()
+    examples = _with_recent(events, settings.recent).filter("example")
+    examples = label_events(examples, histories, feedback, settings.like_threshold).select(*_EXAMPLE_COLUMNS)
+    histories = label_events(histories, histories, feedback, settings.like_threshold)
     counts |= {"users": histories["user_id"].n_unique(), "histories": histories.height, "examples": examples.height}
+    if settings.kind in ("leave_last", "column"):
+        counts["left_out_not_before_examples"] = events.filter(~pl.col("past") & ~pl.col("example")).height
+        counts |= count_cold(log.interactions, histories, examples)
     return Split(histories=histories, examples=examples, counts=counts, cutoff=cutoff)
+
+
+def _cut_at_boundary(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``past`` and ``example``: before and from the user's ``boundary`` on; neither where that is null."""
+    before = (pl.col("place") < pl.col("boundary")).fill_null(False)
+    return events.with_columns(before.alias("past"), (~before & pl.col("boundary").is_not_null()).alias("example"))
+
+
+def _cut_before_examples(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``past``: rows that may be it and lie strictly before the user's first example in time."""
+    first = pl.when("example").then("timestamp").min().over("user_id")
+    # Without any example all of it is past: the user is then counted as one without examples.
+    before = (pl.col("timestamp") < first).fill_null(True)
+    return events.with_columns((pl.col("may_be_past") & ~pl.col("example") & before).alias("past"))
+
+
+def _marked_by_part(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``example`` and ``may_be_past`` by what the column ``part`` says."""
+    if "part" not in events.columns:
+        raise LogError(
+            f"split.kind is column, but the interactions have no column part (found {', '.join(events.columns[:5])}): "
+            f"expected one that says {', '.join(_PARTS)}; map it, or choose another kind of split"
+        )
+    said = pl.col("part").str.strip_chars().str.to_lowercase()
+    strange = events.filter(~said.is_in(list(_PARTS)) | said.is_null())
+    if strange.height:
+        found = strange["part"].unique().sort()
+        raise LogError(
+            f"the column part of {strange.height} interactions says {', '.join(repr(value) for value in found[:5])} "
+            f"(first: event {strange['event_id'][0]}): expected {', '.join(_PARTS)}; rename or leave out these rows"
+        )
+    example = said.is_in([name for name, is_example in _PARTS.items() if is_example])
+    return events.with_columns(example.alias("example"), (~example).alias("may_be_past"))
 
 
 def _kar_boundary(settings: SplitSettings) -> pl.Expr:
@@ -136,15 +207,6 @@ def _kar_boundary(settings: SplitSettings) -> pl.Expr:
     back = pl.when(usable & (pl.col("place") <= wanted)).then("place").max().over("user_id")
     onward = pl.when(usable & (pl.col("place") > wanted)).then("place").min().over("user_id")
     return pl.coalesce(back, onward)
-
-
-def _temporal_counts(events: pl.DataFrame, min_history: int) -> dict[str, int]:
-    users = events.unique("user_id")
-    short = pl.col("boundary") < min_history
-    return {
-        "dropped_short_history": users.filter(short).height,
-        "dropped_without_examples": users.filter(~short & (pl.col("boundary") == pl.col("length"))).height,
-    }
 
 
 def _with_recent(events: pl.DataFrame, recent: int) -> pl.DataFrame:

@@ -81,9 +81,13 @@ class ItemStatistics:
     def from_interactions(
         cls, interactions: pl.DataFrame, like_threshold: float, prior_strength: float = 5.0
     ) -> ItemStatistics:
-        """From ``Log.interactions`` of the users that may be learnt from; a repeated rating replaces the first."""
+        """From ``Log.interactions`` of the users that may be learnt from; a repeated rating replaces the first.
+
+        Where they have a ``label``, that decides what was liked, otherwise the threshold does.
+        """
         last = interactions.sort("timestamp", "event_id").unique(["user_id", "item_id"], keep="last")
-        label = (pl.col("rating") >= like_threshold).cast(pl.Int32).alias("label")
+        liked = pl.col("label") if "label" in interactions.columns else pl.col("rating") >= like_threshold
+        label = liked.cast(pl.Int32).alias("label")
         pairs = last.select("user_id", "item_id", "rating", label).sort("user_id", "item_id")
         return cls(pairs=pairs, prior_strength=prior_strength)
 

@@ -104,7 +104,8 @@ class Evaluation:
             self._score(stage, name, validator, texts, score)
 
         inputs = [self.run.table("targets")] + ([folder] if version != "zero-shot" else [])
-        self.parts.do(name, work, inputs, {"texts": text_hash(texts), "version": version})
+        settings = {"texts": text_hash(texts), "version": version} | self.parts.prompt_settings
+        self.parts.do(name, work, inputs, settings)
 
     def _texts(self, number: int, users: Sequence[Any], sample: int = 0) -> pl.DataFrame:
         """A round's kept RecCoTs of some users, in their order."""

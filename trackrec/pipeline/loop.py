@@ -66,7 +66,7 @@ class Loop:
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 
-        settings = {"teacher": recipe.teacher, "texts": recipe.distillation.texts_per_user, "prompts": recipe.prompts}
+        settings = {"teacher": recipe.teacher, "texts": recipe.distillation.texts_per_user} | self.parts.prompt_settings
         self.parts.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
 
     def distil(self) -> None:
@@ -85,8 +85,8 @@ class Loop:
                 self.parts.model.save("generator-0", folder)
             stage.counts = {"users": len(users), "texts": texts.height, "curve": curve, "tuned_on": users}
 
-        settings = {"distillation": recipe.distillation, "adapter": recipe.adapter, "prompts": recipe.prompts}
-        self.parts.do("distil", work, [self.run.table("teacher")], settings | self.parts.model_settings)
+        settings = {"distillation": recipe.distillation, "adapter": recipe.adapter}
+        self.parts.do("distil", work, [self.run.table("teacher")], settings | self.parts.prompt_settings)
 
     def write(self, number: int) -> None:
         """The generator of a round writes the RecCoT that is kept, for all users that this round needs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from trackrec.data.roles import Role
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
 from trackrec.pipeline.world import World
+from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.ranking.vectors import shared_encoder
 from trackrec.reccot.generator import Generator
@@ -128,8 +130,10 @@ class Parts:
 
     @property
     def prompt_settings(self) -> dict[str, Any]:
-        """What of the recipe decides prompts and base model."""
-        return {"prompts": self.recipe.prompts} | self.model_settings
+        """What of the recipe decides prompts and base model; a domain's own file counts by what it says."""
+        domain = self.recipe.prompts.domain
+        texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
+        return {"prompts": self.recipe.prompts} | texts | self.model_settings
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

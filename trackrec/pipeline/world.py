@@ -10,6 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from trackrec.data.cold import count_cold
+from trackrec.data.feedback import add_negatives, label_events
+from trackrec.data.filters import filter_log
 from trackrec.data.roles import Role, assign_roles
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
@@ -96,15 +99,24 @@ def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
     def work(stage: Stage) -> None:
-        log = read_log(recipe.source)
-        split = split_log(log, recipe.split)
+        source, feedback = read_log(recipe.source), recipe.feedback
+        log = filter_log(source, recipe.filters)
+        split = split_log(log, recipe.split, feedback)
+        if feedback.kind == "implicit":
+            split = add_negatives(split, log.interactions, source.interactions, feedback, recipe.seed)
         roles = assign_roles(split, recipe.roles, recipe.seed)
         roles = with_turns(roles, recipe.seed)
         ranker = int((roles["role"] == Role.RANKER).sum())
         count = ranker if recipe.evaluation.users is None else min(recipe.evaluation.users, ranker)
         roles = roles.with_columns(evaluated=(pl.col("turn") < count).fill_null(False))
         lm_users = roles.filter(pl.col("role").is_in([Role.LM, Role.LM_EXTRA]))["user_id"]
-        known = log.interactions.filter(pl.col("user_id").is_in(lm_users.implode()))
+        of_lm_users = pl.col("user_id").is_in(lm_users.implode())
+        known = log.interactions.filter(of_lm_users)
+        known = label_events(known, split.histories, feedback, recipe.split.like_threshold)
+        if feedback.kind == "implicit":  # without them every item would be liked by all who touched it
+            columns = ("user_id", "event_id", "item_id", "rating", "timestamp", "label")
+            negatives = split.examples.filter("sampled", of_lm_users)
+            known = pl.concat([known.select(columns), negatives.select(columns)])
         if split.cutoff is not None:
             known = known.filter(pl.col("timestamp") < split.cutoff)
         statistics = ItemStatistics.from_interactions(
@@ -138,7 +150,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
         stage.write("baselines", baselines)
         stage.counts = {
             "log": log.counts,
-            "split": split.counts,
+            "split": split.counts | count_cold(log.interactions, split.histories, split.examples),
             "roles": dict(roles.group_by("role").len().sort("role").iter_rows()),
             "evaluated": count,
             "statistics_from_users": len(lm_users),
@@ -146,7 +158,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
 
     settings = {
         name: getattr(recipe, name).model_dump(mode="json")
-        for name in ("source", "split", "roles", "statistics", "evaluation")
+        for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
     run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
     return World.of(run)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from trackrec.errors import LogError
+from trackrec.errors import LogError, RecipeError
 
 Row = Mapping[str, Any]
 """One history event: a row of the split's ``histories`` with at least ``item_id``, ``rating`` and ``label``."""
 
 MAX_CHARACTERS = 120
-"""Longest title, and longest list of genres, that reaches a prompt."""
+"""Longest title, longest list of genres and longest list of other attributes that reaches a prompt."""
 
 _TRAILING_ARTICLE = re.compile(r"^(.+), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|El|Los|Las)((?: \(.*\))?)$")
 _TRAILING_YEAR = re.compile(r"\s*\((\d{4})\)$")
 _ALTERNATIVE = re.compile(r"(?<=\S) \(.*\)$")
 _NO_GENRE = frozenset({"", "unknown", "(no genres listed)"})
+_IN_EVERY_LINE = ("title", "year", "genres")
 
 
 def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
@@ -47,6 +48,8 @@ class Item:
     """Without the year; a trailing article is moved to the front."""
     year: int | None
     genres: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
+    """What else is told of it, such as its author or brand, in the order of the settings."""
 
     @property
     def short_title(self) -> str:
@@ -54,21 +57,23 @@ class Item:
         return _ALTERNATIVE.sub("", self.title)
 
     def describe(self, genre_separator: str) -> str:
-        """Title, year and genres on one line, such as ``Fargo (1996), Crime Drama``."""
+        """Title, year, attributes and genres on one line, such as ``Fargo (1996), Crime Drama``."""
         year = "" if self.year is None else f" ({self.year})"
+        attributes = ", ".join(self.attributes)[:MAX_CHARACTERS].rstrip(", ")
         genres = genre_separator.join(self.genres)[:MAX_CHARACTERS].rstrip()
-        return f"{self.title}{year}" + (f", {genres}" if genres else "")
+        return ", ".join([f"{self.title}{year}", *(part for part in (attributes, genres) if part)])
 
 
-def make_item(title: str, year: int | None, genres: list[str] | None) -> Item:
+def make_item(title: str, year: int | None, genres: list[str] | None, attributes: Sequence[object] = ()) -> Item:
     """An item from a catalogue's row, cleaned.
 
     A year at the end of the title is taken off it, and used where the row has no year of its own. "Piano, The" becomes
-    "The Piano". Genres that say nothing ("unknown") are left out.
+    "The Piano". Genres that say nothing ("unknown") are left out. An attribute may be a text, a number or a list of
+    them; those that are missing are left out.
 
     Example:
         >>> make_item("Piano, The (1993)", None, ["Drama"])
-        Item(title='The Piano', year=1993, genres=('Drama',))
+        Item(title='The Piano', year=1993, genres=('Drama',), attributes=())
     """
     # The year is at the end of the whole title, so it is looked for before the title is cut.
     name = clean_text(title, limit=None)
@@ -79,7 +84,22 @@ def make_item(title: str, year: int | None, genres: list[str] | None) -> Item:
         body, word, rest = article.groups()
         name = f"{word}{'' if word.endswith(chr(39)) else ' '}{body}{rest}"
     cleaned = (clean_text(genre) for genre in genres or [] if genre is not None)
-    return Item(clean_text(name), year, tuple(genre for genre in cleaned if genre.lower() not in _NO_GENRE))
+    told = (text for value in attributes for text in _texts(value))
+    return Item(
+        clean_text(name),
+        year,
+        tuple(genre for genre in cleaned if genre.lower() not in _NO_GENRE),
+        tuple(text for text in told if text.lower() not in _NO_GENRE),
+    )
+
+
+def _texts(value: object) -> list[str]:
+    """An attribute's value as cleaned texts, a whole number without decimals; nothing for what is missing."""
+    if value is None or (isinstance(value, float) and value != value):
+        return []
+    if isinstance(value, (list, tuple)):
+        return [text for part in value for text in _texts(part)]
+    return [clean_text(f"{value:g}" if isinstance(value, float) else str(value))]
 
 
 class Catalogue:
@@ -87,13 +107,31 @@ class Catalogue:
 
     Args:
         items: table with ``item_id``, ``title`` and, where known, ``year`` and ``genres`` (a list of strings).
+        attributes: further columns that an item's line tells, in this order.
+
+    Raises:
+        RecipeError: the table has no such column, or every line tells it already.
     """
 
-    def __init__(self, items: pl.DataFrame) -> None:
+    def __init__(self, items: pl.DataFrame, attributes: Sequence[str] = ()) -> None:
+        for name in attributes:
+            if name in _IN_EVERY_LINE:
+                raise RecipeError(
+                    f"prompts.attributes names {name!r}, which every item's line tells already: leave it out"
+                )
+            if name not in items.columns:
+                rest = [column for column in items.columns if column not in ("item_id", *_IN_EVERY_LINE)]
+                raise RecipeError(
+                    f"prompts.attributes names {name!r}, but the items have no such column: expected some of "
+                    f"{', '.join(rest) or 'none (there are no further columns)'}"
+                )
         years = items["year"].to_list() if "year" in items.columns else [None] * len(items)
         genres = items["genres"].to_list() if "genres" in items.columns else [None] * len(items)
-        rows = zip(items["item_id"].to_list(), items["title"].to_list(), years, genres, strict=True)
-        self._items: Mapping[Any, Item] = {i: make_item(title or "", year, names) for i, title, year, names in rows}
+        more = items.select(attributes).rows() if attributes else [()] * len(items)
+        rows = zip(items["item_id"].to_list(), items["title"].to_list(), years, genres, more, strict=True)
+        self._items: Mapping[Any, Item] = {
+            i: make_item(title or "", year, names, values) for i, title, year, names, values in rows
+        }
 
     def __getitem__(self, item_id: object) -> Item:
         """The item of that id.

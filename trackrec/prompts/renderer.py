@@ -27,7 +27,9 @@ class PromptSettings(Settings):
     """What the prompts show, and how long they may be (in tokens of the model's own tokenizer)."""
 
     domain: str = "movies"
-    """Whose texts and nouns the prompts use."""
+    """Whose texts and nouns the prompts use: movies, books, products, generic, or a YAML file with a domain's texts."""
+    attributes: tuple[str, ...] = ()
+    """Further columns of the items that their lines tell after title and year, such as author, brand or store."""
     history_tokens: int = Field(default=224, ge=1)
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
     digest: bool = False
@@ -61,12 +63,13 @@ class Renderer:
 
     Args:
         tokenizer: the language model's tokenizer, with a chat template.
-        items: the catalogue: ``item_id``, ``title``, ``year``, ``genres``.
+        items: the catalogue: ``item_id``, ``title``, ``year``, ``genres`` and the settings' ``attributes``.
         settings: what is shown and how long it may be.
-        domain: the fixed texts; None takes the registered domain that the settings name.
+        domain: the fixed texts; None takes the domain that the settings name.
 
     Raises:
-        RecipeError: the tokenizer cannot serve: no chat template, or an answer that is not a single token.
+        RecipeError: the tokenizer cannot serve (no chat template, or an answer that is not a single token), there is no
+            such domain, or the items lack an attribute.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Renderer:
     ) -> None:
         self.settings = settings
         self.domain = domain or find_domain(settings.domain)
-        self._catalogue = Catalogue(items)
+        self._catalogue = Catalogue(items, settings.attributes)
         self._plain = PlainText(tokenizer)
         self._generator = render_frame(tokenizer, self.domain.generator_instruction)
         self._validator = render_frame(tokenizer, self.domain.validator_instruction)
