@@ -52,6 +52,8 @@ def explain_user(user: str, folder: Path, items: int, console: Console) -> None:
     parts = Parts(recipe, run, world)
     shown = parts.renderer.visible_history(world.history_rows[name])
     _print_history(shown, len(world.history_rows[name]), world, console)
+    if recipe.prompts.digest:
+        console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
     _print_predictions(name, row["text"], items, parts, promoted, console)
 

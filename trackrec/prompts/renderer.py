@@ -121,8 +121,12 @@ class Renderer:
         """
         lines = self._lines(self.visible_history(history))
         if self.settings.digest:
-            lines += self._plain.encode(tell_digest(profile_history(history, self._catalogue, ProfileSettings())))
+            lines += self._plain.encode(self.digest(history))
         return self._generator.head + lines + self._generator.tail
+
+    def digest(self, history: Sequence[Row]) -> str:
+        """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
+        return tell_digest(profile_history(history, self._catalogue, ProfileSettings()))
 
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.
