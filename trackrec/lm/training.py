@@ -78,13 +78,8 @@ def answer_cross_entropy(
     model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the answer token alone, over the whole vocabulary (rec-tuning). One unit an answer."""
-    states, answers = [], []
-    for row, example in enumerate(examples):
-        states.append(hidden[row][[example.tree.last(segment) for segment in example.segments]])
-        answers.extend(example.answers)
-    logits = model.logits(torch.cat(states))
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answers, device=logits.device), reduction="sum")
-    return loss, {}
+    logits, answers = _answer_logits(model, hidden, examples)
+    return torch.nn.functional.cross_entropy(logits, answers, reduction="sum"), {}
 
 
 def answer_cross_entropy_given(yes: int, no: int) -> Loss:
@@ -98,18 +93,26 @@ def answer_cross_entropy_given(yes: int, no: int) -> Loss:
     def loss(
         model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
     ) -> tuple[Tensor, dict[str, float]]:
-        states = [
-            hidden[row][[example.tree.last(segment) for segment in example.segments]]
-            for row, example in enumerate(examples)
-        ]
-        logits = model.logits(torch.cat(states))
+        logits, answers = _answer_logits(model, hidden, examples)
         half = torch.tensor([odds / 2 for example in examples for odds in example.log_odds], device=logits.device)
         both = torch.tensor([yes, no], device=logits.device)
         logits = logits.index_add(1, both, torch.stack([half, -half], dim=1))
-        answers = torch.tensor([answer for example in examples for answer in example.answers], device=logits.device)
         return torch.nn.functional.cross_entropy(logits, answers, reduction="sum"), {}
 
     return loss
+
+
+def _answer_logits(
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+) -> tuple[Tensor, Tensor]:
+    """Logits where each example's answers come, shape (answers, vocabulary), and the answers' token ids."""
+    states = [
+        part[[example.tree.last(segment) for segment in example.segments]]
+        for part, example in zip(hidden, examples, strict=True)
+    ]
+    logits = model.logits(torch.cat(states))
+    answers = [answer for example in examples for answer in example.answers]
+    return logits, torch.tensor(answers, device=logits.device)
 
 
 def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
