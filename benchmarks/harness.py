@@ -46,9 +46,9 @@ class Texts:
         self.histories = tr.rows_by_user(split.histories)
         self.renderer = tr.Renderer(language_model.tokenizer, log.items, tr.PromptSettings(history_tokens=4000))
         self.teacher = tr.ProfileTeacher(log.items, self.renderer.domain, self.renderer.count_tokens)
-        self.users = [
-            user for user in self.histories if len(self.renderer.generator_prompt(self.histories[user])) >= HISTORY
-        ]
+        prompts = {user: self.renderer.generator_prompt(rows) for user, rows in self.histories.items()}
+        self.prompts = [prompt for prompt in prompts.values() if len(prompt) >= HISTORY]
+        self.users = [user for user, prompt in prompts.items() if len(prompt) >= HISTORY]
         self.items = log.items["item_id"].to_list()
 
     def prompt(self, number: int) -> list[int]:
