@@ -92,6 +92,7 @@ def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[s
 def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
     """TRL's DPOTrainer on one row a pair; its reference is the model without the adapter, computed in the step."""
     from datasets import Dataset
+    from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
 
     class Tokenised(DPOTrainer):  # type: ignore[misc]
@@ -105,20 +106,25 @@ def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, di
         for number in range(size["rejected"]):
             chosen, rejected = texts.reccot(user, 0), texts.reccot(user, number + 1)
             rows.append({"prompt_ids": texts.prompt(user), "chosen_ids": chosen, "rejected_ids": rejected})
-    base: Any = language_model.base
-    base.set_attn_implementation("sdpa")
-    language_model.peft.set_adapter("bench")
+    plain: Any = language_model.merged(None)
+    plain.set_attn_implementation("sdpa")
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    tokenizer = language_model.tokenizer
+    del language_model
 
     def work() -> None:
+        nonlocal plain
         with tempfile.TemporaryDirectory() as folder:
             arguments = DPOConfig(max_length=None, **common_arguments(folder, size["rejected"], size["users"]))
             trainer = Tokenised(
-                language_model.peft,
+                plain,
                 args=arguments,
                 train_dataset=Dataset.from_list(rows),
-                processing_class=language_model.tokenizer,
+                processing_class=tokenizer,
+                peft_config=lora,
             )
             trainer.train()
+            plain = trainer.model.unload()
 
     return work, 0.0, {}
 
