@@ -94,7 +94,7 @@ class BlockBatch:
                 seen[row, start:stop, shared + start : shared + stop] = triangle
                 start = stop
         self.queries, self.keys, self.seen = queries, keys, seen
-        self.distance = positions[queries][:, :, None] - positions[keys][:, None, :]
+        self.query_positions, self.key_positions = positions[queries], positions[keys]
         self.real = [block.queries for block in blocks]
         self.masks: dict[tuple[int | None, int, torch.dtype], Tensor] = {}
 
@@ -111,7 +111,9 @@ class BlockBatch:
         """
         made = self.masks.get((window, group, like.dtype))
         if made is None:
-            seen = self.seen if window is None else self.seen & (self.distance < window)
+            seen = self.seen
+            if window is not None:
+                seen = seen & (self.query_positions[:, :, None] - self.key_positions[:, None, :] < window)
             made = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, float("-inf"))
             made = self.masks[window, group, like.dtype] = made.repeat(1, group, 1)[:, None].to(like.device)
         return made
