@@ -2,9 +2,9 @@
 
 Each side (ours, the peer) runs in a process of its own, so that its peak memory is its own, and times its work after
 one untimed pass (none where a single pass is timed). A line of the result is one JSON object: ``job, peer, size``,
-``ours_s, peer_s, ratio, ours_gb, peer_gb``, ``gflops`` (the work that cannot be done without, per second), the rates of
-matrix products measured in the same run (``gemm_gflops`` by PyTorch's ``linear``, ``product_gflops`` by our layers), and
-which share of each was reached.
+``ours_s, peer_s, ratio, ours_gb, peer_gb``, ``gflops`` (the work that cannot be done without, per second), the rates
+of matrix products measured in the same run (``gemm_gflops`` by PyTorch's ``linear``, ``product_gflops`` by our layers),
+and which share of each was reached.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ SEED, THREADS = 17, 2
 HISTORY, RECCOT, TARGET = 350, 100, 40
 """Tokens of a prompt, of a RecCoT and of a target."""
 
-Side = Callable[[dict[str, int]], tuple[Callable[[], Any], float, dict[str, float]]]
-"""Given the size of the job: the work to time, the GFLOP that it cannot do without, and further figures to report."""
+Prepared = tuple[Callable[[], Any], float, Callable[[], dict[str, float]]]
+"""The work to time, the GFLOP that it cannot do without, and what gives further figures to report after the timing."""
+Side = Callable[[dict[str, int]], Prepared]
+"""Given the size of the job, what is to be timed."""
 
 
 def model() -> tr.LanguageModel:
@@ -149,7 +151,7 @@ def run_side(sides: Mapping[str, Side], name: str, size: dict[str, int], repeats
     seconds = statistics.median(times)
     gemm, ours = (max(pair) for pair in zip(before, matrix_rates(), strict=True))
     row = {"s": seconds, "spread": max(times) - min(times), "gb": peak, "gemm": gemm, "product": ours, "gflop": gflop}
-    print(json.dumps(row | figures))
+    print(json.dumps(row | figures()))
 
 
 def ask(script: str, side: str, size: dict[str, int], repeats: int) -> dict[str, float]:

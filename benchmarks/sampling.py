@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from harness import HISTORY, RECCOT, SEED, Texts, ask, compare, main, model, plain, weights_gflop
+from harness import HISTORY, RECCOT, SEED, Prepared, Texts, ask, compare, main, model, plain, weights_gflop
 
 from trackrec.lm.sampling import Continuation, DecodingSettings, sample
 from trackrec.reccot.generator import Generator
@@ -19,17 +20,17 @@ NEVER = 49_151
 """The last token of the vocabulary stands for the end of a text; it is all but never drawn: texts have full length."""
 
 
-def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours(size: dict[str, int]) -> Prepared:
     """One reading of each prompt, its rows share the cache."""
     return _writing(size, "same")
 
 
-def ours_quantised(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
-    """The same with eight-bit weights; the texts' log-probabilities under the true weights are part of the work."""
+def ours_quantised(size: dict[str, int]) -> Prepared:
+    """The same with eight-bit weights. Beside the drawing: how long the texts' scoring with the true weights takes."""
     return _writing(size, "int8")
 
 
-def _writing(size: dict[str, int], weights: str) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def _writing(size: dict[str, int], weights: str) -> Prepared:
     language_model = model()
     texts = Texts(language_model)
     prompts = [texts.prompt(user) for user in range(size["users"])]
@@ -38,14 +39,19 @@ def _writing(size: dict[str, int], weights: str) -> tuple[Callable[[], Any], flo
     writer = Generator(language_model, texts.renderer, texts.histories).writer("bench")
     layer, head = weights_gflop(language_model)
     new = size["users"] * size["n"] * RECCOT
-    figures: dict[str, float] = {}
+    decoding = DecodingSettings(max_new_tokens=RECCOT)
+    drawn: list[list[Continuation]] = []
 
     def work() -> None:
-        decoding = DecodingSettings(max_new_tokens=RECCOT)
-        drawn = sample(writer.quick or writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
-        figures["new_tokens"] = sum(len(text.token_ids) for part in drawn for text in part)
-        if writer.quick is not None:
-            figures.update(divergence(drawn, writer.scored(prompts, drawn)))
+        drawn[:] = sample(writer.quick or writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
+
+    def figures() -> dict[str, float]:
+        tokens = {"new_tokens": sum(len(text.token_ids) for part in drawn for text in part)}
+        if writer.quick is None:
+            return tokens
+        started = time.perf_counter()
+        scored = writer.scored(prompts, drawn)
+        return tokens | {"scoring_s": round(time.perf_counter() - started, 3)} | divergence(drawn, scored)
 
     return work, layer * (size["users"] * HISTORY + new) + head * new, figures
 
@@ -58,17 +64,17 @@ def divergence(drawn: Sequence[Sequence[Continuation]], scored: Sequence[Sequenc
     return {"kl_nats_a_token": round(statistics.mean(gaps) / RECCOT, 4), "kl_error": round(error / RECCOT, 4)}
 
 
-def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer(size: dict[str, int]) -> Prepared:
     """All prompts in one call; it copies each prompt for its samples."""
     language_model = model()
     texts = Texts(language_model)
     ids = torch.tensor([texts.prompt(user) for user in range(size["users"])])
     merged = plain(language_model)
-    figures: dict[str, float] = {}
+    made: list[Any] = []
 
     def work() -> None:
         torch.manual_seed(SEED)
-        made = merged.generate(
+        made[:] = merged.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=True,
@@ -80,9 +86,8 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
             eos_token_id=NEVER,
             pad_token_id=0,
         )
-        figures["new_tokens"] = (made.shape[1] - ids.shape[1]) * made.shape[0]
 
-    return work, 0.0, figures
+    return work, 0.0, lambda: {"new_tokens": sum(len(row) - HISTORY for row in made)}
 
 
 def jobs(quick: bool, repeats: int) -> None:

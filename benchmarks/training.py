@@ -9,10 +9,9 @@ side trains on the pairs of the chosen with each rejected sample.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
-from harness import SEED, Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
+from harness import SEED, Prepared, Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
 
 from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, preference_loss, train
 
@@ -22,7 +21,7 @@ RATE = 1e-6
 """So small that the weights stay where they are: every pass is the same work."""
 
 
-def ours_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours_answers(size: dict[str, int]) -> Prepared:
     """A tree a user: history, RecCoT, m targets."""
     language_model = model()
     texts = Texts(language_model)
@@ -37,10 +36,10 @@ def ours_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[s
 
     layer, head = weights_gflop(language_model)
     answers = size["users"] * size["m"]
-    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * answers), {}
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * answers), dict
 
 
-def ours_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours_preferences(size: dict[str, int]) -> Prepared:
     """A tree a user: prompt, the chosen sample, the rejected ones; the reference was recorded while sampling."""
     language_model = model()
     texts = Texts(language_model)
@@ -55,10 +54,10 @@ def ours_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, di
 
     layer, head = weights_gflop(language_model)
     told = sum(len(part.tree.segments[segment]) for part in examples for segment in part.segments)
-    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * told), {}
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * told), dict
 
 
-def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer_answers(size: dict[str, int]) -> Prepared:
     """TRL's SFTTrainer on one row a target, loss on the answer alone."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -88,10 +87,10 @@ def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[s
             trainer.train()
             base = trainer.model.unload()
 
-    return work, 0.0, {}
+    return work, 0.0, dict
 
 
-def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer_preferences(size: dict[str, int]) -> Prepared:
     """TRL's DPOTrainer on one row a pair; its reference is the model without the adapter, computed in the step."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
@@ -123,7 +122,7 @@ def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, di
             trainer.train()
             base = trainer.model.unload()
 
-    return work, 0.0, {}
+    return work, 0.0, dict
 
 
 def adapter() -> Any:

@@ -37,8 +37,8 @@ class LanguageModelSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     writing_weights: Literal["same", "int8"] = "same"
-    """Weights while texts are sampled; `int8` rounds a copy of them to eight bits: quicker on CPUs, and texts come from
-    a slightly different distribution. The log-probabilities kept are always those of the weights as they are."""
+    """Weights while texts are drawn; `int8` rounds a copy of them to eight bits: quicker on CPUs, and texts come from a
+    slightly different distribution. Samples for preferences are scored once more with the weights as they are."""
     device: str = "auto"
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
     threads: int = 2

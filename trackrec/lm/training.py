@@ -118,9 +118,17 @@ def _answer_logits(
 def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
     """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width)."""
     predictors = [example.tree.predictors(segment) for segment in example.segments]
-    logits = model.logits(hidden[[index for indices in predictors for index in indices]])
-    targets = [token for segment in example.segments for token in example.tree.segments[segment]]
-    logprobs = -torch.nn.functional.cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    states = hidden[[index for indices in predictors for index in indices]]
+    targets = torch.tensor(
+        [token for segment in example.segments for token in example.tree.segments[segment]], device=states.device
+    )
+    # Nothing is kept for a gradient when there is none: a few logits at a time stay in the processor's cache.
+    size = len(states) if torch.is_grad_enabled() else 128
+    parts = [
+        -torch.nn.functional.cross_entropy(model.logits(some), wanted, reduction="none")
+        for some, wanted in zip(states.split(size), targets.split(size), strict=True)
+    ]
+    logprobs = torch.cat(parts)
     return list(logprobs.split([len(indices) for indices in predictors]))
 
 

@@ -188,10 +188,21 @@ class Writer:
         self.quick = quantised(model) if rounds else None
         """The copy with eight-bit weights that draws the texts, if the settings ask for it."""
 
-    def write(self, users: Sequence[Any], n: int, decoding: DecodingSettings, seed: int) -> pl.DataFrame:
+    def write(
+        self, users: Sequence[Any], n: int, decoding: DecodingSettings, seed: int, exact: bool = True
+    ) -> pl.DataFrame:
         """Write ``n`` RecCoTs for each user.
 
         A user's texts follow from ``seed`` and the user alone (see ``sample`` for the last bits of float32).
+
+        Args:
+            users: whom to write for.
+            n: texts a user.
+            decoding: how they are drawn.
+            seed: of the draws.
+            exact: score texts that were drawn with rounded weights once more with the true ones, which preference
+                training needs and costs about as much as drawing them; otherwise their log-probabilities are those of
+                the rounded weights.
 
         Returns:
             ``user_id, sample, text, token_ids, token_logprobs, finished, seed, prompt_hash``.
@@ -200,7 +211,7 @@ class Writer:
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
         texts = sample(self.quick or self.model, prompts, seeds, n, renderer.stop_ids, decoding)
-        if self.quick is not None:
+        if self.quick is not None and exact:
             texts = self.scored(prompts, texts)
         rows = [
             {
