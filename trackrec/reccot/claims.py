@@ -1,0 +1,296 @@
+"""A RecCoT taken apart: sentences, and in them the claims that a history can bear out or deny."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trackrec.reccot.pieces import Piece, cut
+from trackrec.reccot.subjects import ALL, Subject
+from trackrec.reccot.vocabulary import Mention, Vocabulary
+from trackrec.reccot.wording import Cue, Sign
+
+ClaimKind = Literal[
+    "direction", "seen", "count", "size", "share", "portion", "average", "rating", "year", "comparison", "most", "even"
+]
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'’)\]]*\s+(?=[\"'‘(\[]?[A-Z0-9])|\s*\n+\s*")
+_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Jr|Sr|Prof|Vol)|\b[A-Z])\.$")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable statement.
+
+    ``direction``: the subject is liked (``sign`` 1) or not, ``relative`` to the user's own share or plainly.
+    ``seen``: it is in the history. ``count``: ``liked`` of ``rated`` (either may be missing). ``size``: so many are
+    in the history (``rated``). ``share``: ``value`` of it is liked. ``portion``: ``value`` of the history is of this
+    kind. ``average``, ``rating``: stars. ``year``: of a title. ``comparison``: liked more than ``other``. ``most``: the
+    most frequent attribute. ``even``: no attribute stands out.
+    """
+
+    kind: ClaimKind
+    subject: Subject
+    text: str
+    """The words that make it."""
+    sign: Sign = 1
+    relative: bool = False
+    liked: int | None = None
+    rated: int | None = None
+    value: float = 0.0
+    tolerance: float = 0.0
+    bound: Literal["", "least", "most"] = ""
+    """The value is a lower or an upper bound."""
+    other: Subject | None = None
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a RecCoT and the claims in it."""
+
+    text: str
+    claims: tuple[Claim, ...]
+
+
+def split_sentences(text: str, mentions: Iterable[Mention] = ()) -> list[tuple[int, int]]:
+    """Start and end of each sentence; neither titles ("Mr. Wrong", "Help! The Movie") nor initials end one."""
+    inside = [(mention.start, mention.end) for mention in mentions]
+    spans, start = [], 0
+    for found in _SENTENCE_END.finditer(text):
+        in_title = any(low <= found.start() < high for low, high in inside)
+        if in_title or (_ABBREVIATION.search(text[: found.start()]) and "\n" not in found.group()):
+            continue
+        spans.append((start, found.start()))
+        start = found.end()
+    spans.append((start, len(text)))
+    return [(low, high) for low, high in spans if text[low:high].strip()]
+
+
+def find_claims(text: str, vocabulary: Vocabulary, seen: Iterable[Any]) -> list[Sentence]:
+    """The sentences of a RecCoT, each with its claims.
+
+    Args:
+        text: the RecCoT.
+        vocabulary: what may be named.
+        seen: ids of the items in the user's history, which a shortened or misspelt title is sought among.
+    """
+    seen = list(seen)
+    mentions = vocabulary.find(text, seen)
+    sentences = []
+    for low, high in split_sentences(text, mentions):
+        mine = [mention for mention in mentions if low <= mention.start < high]
+        sentences.append(Sentence(text[low:high].strip(), _read(text, low, high, mine, vocabulary, seen)))
+    return sentences
+
+
+def _read(
+    text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
+) -> tuple[Claim, ...]:
+    reader = _Reader(text[:high])
+    for piece in cut(text, low, high, mentions, vocabulary, seen):
+        reader.take(piece)
+    reader.finish()
+    return tuple(dict.fromkeys(reader.claims))
+
+
+@dataclass
+class _Reader:
+    """Goes through the pieces of one sentence from left to right and remembers what is being said of what."""
+
+    text: str
+    claims: list[Claim] = field(default_factory=list)
+    cue: Cue | None = None
+    waiting: list[tuple[Subject, Piece]] = field(default_factory=list)
+    """Subjects of this clause that no cue has said anything of."""
+    recent: list[tuple[Subject, Piece]] = field(default_factory=list)
+    """Subjects that a count may belong to."""
+    counts: list[Piece] = field(default_factory=list)
+    quantity: Piece | None = None
+    """A count, share or number that stands before what it belongs to."""
+    over: Piece | None = None
+    """A comparing word, such as "over", since the last subject."""
+    average: bool = False
+    mostly: bool = False
+    last: Piece | None = None
+    cue_end: int = 0
+    portion: Piece | None = None
+    rating_first: Piece | None = None
+    compares: bool = False
+    """A word of liking has been read, so that "over" compares."""
+
+    def take(self, piece: Piece) -> None:
+        if self.counts and piece.kind != "count":
+            self._settle_counts()
+        getattr(self, f"_{piece.kind}")(piece)
+        self.last = piece
+
+    def finish(self) -> None:
+        self._settle_counts()
+        if self.quantity is not None and self.quantity.kind == "share":
+            self._settle_share(self.quantity)
+
+    def _say(self, kind: ClaimKind, subject: Subject, piece: Piece, **more: Any) -> None:
+        start = min(piece.start, self.cue_end or piece.start)
+        self.claims.append(Claim(kind, subject, self.text[start : piece.end].strip(), **more))
+
+    def _cue(self, piece: Piece) -> None:
+        cue: Cue = piece.value
+        self.compares |= not cue.seen
+        if not cue.before:
+            self.cue, self.waiting, self.recent, self.cue_end = cue, [], [], piece.start
+            self.over = None
+            return
+        for subject, place in self.waiting or self.recent[-1:]:
+            if not self.waiting:
+                self.claims = [c for c in self.claims if not (c.kind == "direction" and c.subject == subject)]
+            self._direct(subject, place, cue)
+        self.waiting, self.cue = [], None
+
+    def _split(self, piece: Piece) -> None:
+        self.cue, self.waiting, self.recent, self.over, self.cue_end = None, [], [], None, 0
+        self.portion = None
+
+    def _negation(self, piece: Piece) -> None:
+        if self.cue is not None and not self.cue.seen and self.recent:
+            self.cue = Cue(-1 if self.cue.sign > 0 else 1)
+
+    def _over(self, piece: Piece) -> None:
+        self.over = piece
+        if self.recent and self.claims and self.claims[-1].kind == "direction":
+            last = self.claims[-1]
+            self.claims[-1] = Claim("direction", last.subject, last.text, sign=last.sign, relative=True)
+
+    def _even(self, piece: Piece) -> None:
+        self._say("even", ALL, piece)
+
+    def _average(self, piece: Piece) -> None:
+        self.average = True
+
+    def _mostly(self, piece: Piece) -> None:
+        self.mostly = True
+
+    def _share(self, piece: Piece) -> None:
+        if piece.inside and self.recent:
+            self._say_share(self.recent[-1][0], piece)
+        else:
+            self.quantity = piece
+
+    def _number(self, piece: Piece) -> None:
+        self.quantity = piece
+
+    def _count(self, piece: Piece) -> None:
+        if piece.leads:
+            self.quantity = piece
+        else:
+            self.counts.append(piece)
+
+    def _rating(self, piece: Piece) -> None:
+        if self.average:
+            subject = self.recent[-1][0] if self.recent else ALL
+            if subject.kind in ("all", "group"):
+                self._say("average", subject, piece, value=piece.value.value, tolerance=piece.value.tolerance)
+                self.average = False
+        elif self.recent and self.recent[-1][0].kind == "title" and piece.near:
+            subject = self.recent[-1][0]
+            self._say("rating", subject, piece, value=piece.value.value, tolerance=piece.value.tolerance)
+        elif piece.leads:
+            self.rating_first = piece
+
+    def _year(self, piece: Piece) -> None:
+        if self.recent and self.recent[-1][0].kind == "title" and self.claims and not self.recent[-1][0].invented:
+            self._say("year", self.recent[-1][0], piece, value=float(piece.value))
+
+    def _subject(self, piece: Piece) -> None:
+        subject: Subject = piece.value
+        quantity, self.quantity = self.quantity, None
+        if quantity is not None and piece.start - quantity.end > 28:
+            quantity = None
+        if self.rating_first is not None and subject.kind == "title":
+            self._say("rating", subject, piece, value=self.rating_first.value.value)
+            self.rating_first = None
+            return
+        if self.over is not None and self.recent:
+            self._compare(subject, piece)
+        elif quantity is not None:
+            self._quantify(quantity, subject, piece)
+        elif self.portion is not None and subject.kind == "group":
+            share = self.portion.value
+            self._say("portion", subject, piece, value=share.value, tolerance=share.tolerance, bound=share.bound)
+            self.portion = None
+        elif self.mostly and subject.kind == "group" and (self.cue is None or self.cue.seen):
+            self._say("most", subject, piece)
+            self.mostly = False
+        elif self.cue is not None:
+            self._direct(subject, piece, self.cue)
+        else:
+            self.waiting.append((subject, piece))
+        self.over = None
+        self.recent.append((subject, piece))
+
+    def _compare(self, subject: Subject, piece: Piece) -> None:
+        first, over = self.recent[-1][0], self.over
+        if subject.kind in ("all", "unknown") or over is None or not self.compares:
+            return
+        sign = self.cue.sign if self.cue is not None and not self.cue.seen else 1
+        if over.value == "less":
+            sign = -1 if sign > 0 else 1
+        self._say("comparison", first, piece, sign=sign, other=subject)
+
+    def _quantify(self, quantity: Piece, subject: Subject, piece: Piece) -> None:
+        """A number before its subject: "3 of 4 thrillers", "6 in 10 films", "liked twelve comedies"."""
+        if quantity.kind == "share":
+            if subject.kind == "all" and (self.cue is None or self.cue.seen) and not piece.is_rated:
+                self.portion = quantity
+                return
+            self._say_share(subject, quantity)
+            return
+        if quantity.kind == "count":
+            liked, rated = quantity.value
+            disliked = self.cue is not None and self.cue.sign < 0
+            self._say("count", subject, piece, liked=rated - liked if disliked else liked, rated=rated)
+            return
+        number = quantity.value
+        if self.cue is None or self.cue.seen:
+            if self.cue is not None:
+                self._say("size", subject, piece, rated=number)
+        elif subject.kind in ("group", "all"):
+            self._say("count", subject, piece, liked=number, sign=self.cue.sign)
+
+    def _say_share(self, subject: Subject, piece: Piece) -> None:
+        share = piece.value
+        value = share.value
+        bound = share.bound
+        if self.cue is not None and self.cue.sign < 0 and not self.cue.seen:
+            value, bound = 1 - value, {"least": "most", "most": "least", "": ""}[bound]
+        self._say("share", subject, piece, value=value, tolerance=share.tolerance, bound=bound)
+
+    def _settle_share(self, piece: Piece) -> None:
+        """A share that nothing follows: of what came before it in the clause, or of everything."""
+        self.quantity = None
+        if self.cue is not None and not self.cue.seen:
+            self._say_share(self.recent[-1][0] if self.recent else ALL, piece)
+
+    def _settle_counts(self) -> None:
+        counts, self.counts = self.counts, []
+        if not counts:
+            return
+        owners = self.recent[-len(counts) :]
+        if not owners:
+            if self.cue is None:
+                return
+            name = self.text[self.cue_end : counts[0].start].strip(" (")
+            owners = [(Subject("unknown", name, invented=True), counts[0])]
+        for (subject, _), piece in zip(owners, counts, strict=False):
+            liked, rated = piece.value
+            self._say("count", subject, piece, liked=liked, rated=rated)
+
+    def _direct(self, subject: Subject, piece: Piece, cue: Cue) -> None:
+        if subject.kind == "all" or (subject.kind == "unknown" and not subject.items and not subject.invented):
+            return
+        if cue.seen:
+            if subject.kind != "unknown":
+                self._say("seen", subject, piece)
+            return
+        if subject.kind != "unknown":
+            self._say("direction", subject, piece, sign=cue.sign, relative=cue.relative)
