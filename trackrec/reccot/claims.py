@@ -88,7 +88,9 @@ def _read(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
 ) -> tuple[Claim, ...]:
     reader = _Reader(text[:high])
-    for piece in cut(text, low, high, mentions, vocabulary, seen):
+    pieces = cut(text, low, high, mentions, vocabulary, seen)
+    reader.average = any(piece.kind == "average" for piece in pieces)
+    for piece in pieces:
         reader.take(piece)
     reader.finish()
     return tuple(dict.fromkeys(reader.claims))
@@ -118,6 +120,8 @@ class _Reader:
     rating_first: Piece | None = None
     compares: bool = False
     """A word of liking has been read, so that "over" compares."""
+    sign: Sign = 1
+    """What that word said."""
 
     def take(self, piece: Piece) -> None:
         if self.counts and piece.kind != "count":
@@ -136,10 +140,16 @@ class _Reader:
 
     def _cue(self, piece: Piece) -> None:
         cue: Cue = piece.value
-        self.compares |= not cue.seen
+        if not cue.seen:
+            self.compares, self.sign = True, cue.sign
         if not cue.before:
             self.cue, self.waiting, self.recent, self.cue_end = cue, [], [], piece.start
             self.over = None
+            return
+        if self.portion is not None:
+            self.cue, share, self.portion = cue, self.portion, None
+            self._say_share(ALL, share)
+            self.cue, self.waiting = None, []
             return
         for subject, place in self.waiting or self.recent[-1:]:
             if not self.waiting:
@@ -165,7 +175,7 @@ class _Reader:
         self._say("even", ALL, piece)
 
     def _average(self, piece: Piece) -> None:
-        self.average = True
+        """Known before the sentence is read: the number may stand before the word."""
 
     def _mostly(self, piece: Piece) -> None:
         self.mostly = True
@@ -232,7 +242,8 @@ class _Reader:
         first, over = self.recent[-1][0], self.over
         if subject.kind in ("all", "unknown") or over is None or not self.compares:
             return
-        sign = self.cue.sign if self.cue is not None and not self.cue.seen else 1
+        self.claims = [claim for claim in self.claims if not (claim.kind == "direction" and claim.subject == first)]
+        sign = self.sign
         if over.value == "less":
             sign = -1 if sign > 0 else 1
         self._say("comparison", first, piece, sign=sign, other=subject)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from trackrec.reccot import wording as say
-from trackrec.reccot.subjects import HIDDEN, HiddenText, Subject, find_subjects
+from trackrec.reccot.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.reccot.vocabulary import Mention, Vocabulary
 
 PieceKind = Literal[
@@ -63,6 +63,7 @@ def cut(
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
     pieces = [Piece("even", *match.span()) for match in sentence.take(say.NO_OUTLIER)]
+    pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):
         pieces.append(_count_piece(match, text, high))
         sentence.hide(*_aside(sentence, match))
@@ -72,7 +73,8 @@ def cut(
         for kind, pattern in say.YEARS
         for match in sentence.take(pattern)
     ]
-    pieces += [Piece("cue", *match.span(), say.cue_of(match)) for match in sentence.take(say.CUES)]
+    rated = [Piece("subject", *match.span(), ALL, is_rated=True) for match in sentence.take(say.WHAT_WAS_RATED)]
+    pieces += [_cue_piece(match, sentence) for match in sentence.take(say.CUES)]
     pieces += [
         Piece("share", *m.span(), _share_word(m.group().lower()), leads=True)
         for m in _before_items(sentence, vocabulary)
@@ -83,13 +85,22 @@ def cut(
     pieces += [Piece("over", *match.span(), "more") for match in sentence.take(say.OVER)]
     pieces += [Piece("split", *match.span()) for match in sentence.take(say.SPLIT)]
     pieces += [Piece("negation", *match.span()) for match in sentence.take(say.NEGATION)]
+    verbs = {piece.start for piece in pieces if piece.kind == "cue" and piece.value.before}
     subjects = [
         Piece("subject" if isinstance(found.value, Subject) else "year", *found)
-        for found in find_subjects(sentence, mentions, years, vocabulary, seen)
+        for found in find_subjects(sentence, mentions, years, vocabulary, seen, verbs)
     ]
-    pieces += subjects
+    pieces += subjects + rated
     pieces += _numbers(sentence, subjects)
     return sorted(pieces, key=lambda piece: (piece.start, piece.end))
+
+
+def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Piece:
+    """A cue; with "it" behind, it speaks of what came before."""
+    cue = say.cue_of(match)
+    if say.IT.match(sentence.rest, match.end()) and not cue.seen:
+        cue = replace(cue, before=True)
+    return Piece("cue", *match.span(), cue)
 
 
 def _number(text: str) -> int:
@@ -219,7 +230,12 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
         before = sentence.rest[sentence.low : match.start()]
         small = re.search(r"(?:\s|[:,]|\bas\b|\bwith\b|\bat\b|\ba\b|\ban\b|\()*$", before)
         near = small is not None and sentence.low + small.start() in ends
-        line = re.search(r"(?:^|\n)\s*$", before) is not None and sentence.rest[match.end() : match.end() + 2] == ": "
+        to = re.match(r"(?:[- ]stars?)? to ", sentence.text[match.end() : match.end() + 10])
+        line = (
+            to is not None
+            or re.search(r"(?:^|\n)\s*$", before) is not None
+            and sentence.rest[match.end() : match.end() + 2] == ": "
+        )
         found.append(
             Piece(
                 "rating",

@@ -23,7 +23,7 @@ _NO_NAME = frozenset(
 )
 _PLAIN_WORDS = frozenset(
     "the of their his her its these those all other some any many for in from with to and rated watched seen on as or by"
-    " such most more that which they those both new several read bought like about a an every no last first own liked".split()
+    " such most more that which they those both new several read bought like about a an every no last first own liked rate rates watch watches see sees buy buys reads".split()
 )
 _CONTRAST = frozenset("newer older other others later earlier recent modern rest average elder younger".split())
 _RATED = re.compile(
@@ -84,10 +84,18 @@ class Found(NamedTuple):
 
 
 def find_subjects(
-    sentence: HiddenText, mentions: list[Mention], years: list[Years], vocabulary: Vocabulary, seen: list[Any]
+    sentence: HiddenText,
+    mentions: list[Mention],
+    years: list[Years],
+    vocabulary: Vocabulary,
+    seen: list[Any],
+    verbs: set[int],
 ) -> list[Found]:
-    """The subjects of a sentence, in order; what has been read otherwise is hidden in ``sentence``."""
-    return _Finder(sentence, mentions, years, vocabulary, seen).found()
+    """The subjects of a sentence, in order; what has been read otherwise is hidden in ``sentence``.
+
+    ``verbs``: where cues start that speak of the name before them.
+    """
+    return _Finder(sentence, mentions, years, vocabulary, seen, verbs).found()
 
 
 class _Finder:
@@ -100,8 +108,9 @@ class _Finder:
         years: list[Years],
         vocabulary: Vocabulary,
         seen: list[Any],
+        verbs: set[int],
     ) -> None:
-        self.sentence, self.vocabulary, self.seen = sentence, vocabulary, seen
+        self.sentence, self.vocabulary, self.seen, self.verbs = sentence, vocabulary, seen, verbs
         self.parts: list[Part] = [(m.start, m.end, m.kind, m) for m in mentions]
         self.parts += [(start, end, "years", (kind, span)) for start, end, kind, span in years]
         self.parts += [(*match.span(), "name", match.group()) for match in self._names()]
@@ -114,13 +123,15 @@ class _Finder:
         for match in _NAME.finditer(self.sentence.rest, self.sentence.low):
             words = match.group().split()
             plain = all(word.strip(".,'’").lower() in _NO_NAME or self.vocabulary.is_noun(word) for word in words)
-            opens = not self.sentence.rest[self.sentence.low : match.start()].strip(" \"'(")
+            opens = match.end() + 1 not in self.verbs and not self.sentence.rest[
+                self.sentence.low : match.start()
+            ].strip(" \"'(")
             describes = self._describes(match.end()) or len(words) > LONGEST_NAME
             if (
                 not plain
                 and not opens
                 and not describes
-                and not say.BY_PERSON.search(self.sentence.text[: match.start()])
+                and not say.BY_PERSON.search(self.sentence.rest[: match.start()])
             ):
                 found.append(match)
                 self.sentence.hide(*match.span())
@@ -154,6 +165,8 @@ class _Finder:
             return False
         if kind == "name" or (last[2] == "name" and kind == "years" and part[3][0] != "paren"):
             return False
+        if last[2] == "noun" and kind == "attribute" and gap in (" of the ", " in the ", " from the ", " that are "):
+            return True
         joins = gap.strip(" -") == "" or (kind == "years" and gap.strip(" ,") in ("", "made", "released", "that are"))
         return joins and not (last[2] in ("noun", "years") and kind in ("attribute", "noun"))  # "90s" leads no kind
 
@@ -177,7 +190,7 @@ class _Finder:
         low, high = years[0][1] if years else (None, None)
         if not attributes and not years:
             return self._general(start, end)
-        if not attributes and self._word_before(start) not in _PLAIN_WORDS | _CONTRAST | {""}:
+        if not attributes and not (self._is_plain(before := self._word_before(start)) or before in _CONTRAST):
             return [Found(start, end, Subject("unknown", self._text(start, end)))]
         return [Found(start, end, Subject("group", self._text(start, end), frozenset(), attributes, low, high))]
 
@@ -196,15 +209,14 @@ class _Finder:
         if before in _CONTRAST:
             return []
         is_rated = _RATED.match(self.sentence.text[: self.sentence.high], end) is not None
-        if (
-            before in _PLAIN_WORDS
-            or before == ""
-            or before.startswith(HIDDEN.lower())
-            or before.isdigit()
-            or before in say.NUMBER_WORDS
-        ):
+        if self._is_plain(before):
             return [Found(start, end, ALL, is_rated=is_rated)]
         return [Found(start, end, Subject("unknown", self._text(start, end)))]
+
+    def _is_plain(self, word: str) -> bool:
+        """Whether a word before a noun leaves open which items are meant."""
+        hidden = word[:1] == HIDDEN.lower()
+        return word in _PLAIN_WORDS or not word or hidden or word.isdigit() or word in say.NUMBER_WORDS
 
     def _word_before(self, start: int) -> str:
         found = re.search(r"([\w'’-]+)[^\w]*$", self.sentence.rest[self.sentence.low : start])

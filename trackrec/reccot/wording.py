@@ -44,8 +44,16 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         r"less (?:\w+ )?(?:keen on|fonder of|fond of|into|interested in|drawn to|taken (?:with|by)|impressed (?:by|with)|enthusiastic about|happy with|convinced by|inclined to(?:wards)?|partial to|sure of|prefers?|liked?)",
         Cue(-1, True),
     ),
+    (
+        r"(?:not|never) (?:as|so|quite as|nearly as) (?:keen on|fond of|happy with|interested in|taken with|drawn to|impressed by|positive about|generous (?:to|with))",
+        Cue(-1, True),
+    ),
+    (
+        r"(?:rate|score|mark|grade)[sd]?(?= [^.;]{1,120}? (?:lower|worse|less|poorly|badly|low)\b)",
+        Cue(-1, True),
+    ),
     (r"(?:prefer|like|enjoy|rate|favou?r|appreciate)s? less(?:er)?:?", Cue(-1, True)),
-    (r"(?:like|enjoy|rate|appreciate)[sd]? (?=[^.;,]{1,40}? less\b(?! than))", Cue(-1, True)),
+    (r"(?:like|enjoy|rate|appreciate)[sd]?(?= [^.;,]{1,80}? less\b(?! than))", Cue(-1, True)),
     (r"(?:avoid|shun|steer clear of|stay away from|shy away from|skip)" + _VERBS, Cue(-1, True)),
     (
         r"(?:thinks?|thought) (?:much |far )?less (?:well |highly )?of|(?:thinks?|thought) (?:poorly|little|badly|nothing|no better) of",
@@ -78,6 +86,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
     (r"least (?:favou?rites?|liked|loved|preferred)(?: \w+)?(?: (?:is|are|was|were|include[sd]?))?:?", Cue(-1, True)),
     (r"trouble (?:with|attaching)", Cue(-1)),
     # Liked, relative to the rest.
+    (
+        r"(?:rate|score|mark|grade)[sd]?(?= [^.;]{1,120}? (?:higher|better|highly|well|best|high)\b)",
+        Cue(1, True),
+    ),
     (r"prefer(?:s|red|ring)?(?: more)?:?", Cue(1, True)),
     (r"lean(?:s|ed|ing)? (?:more |heavily |strongly )?(?:towards?|to)", Cue(1, True)),
     (
@@ -113,13 +125,34 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         r"(?:gave|gives?) (?:high|good|top|full) (?:ratings|marks|scores|stars) to|rate[sd]? (?:\w+ )?(?:high|highly|higher|well)(?: on)?",
         Cue(1),
     ),
+    (r"(?:had|have|has) (?:a (?:good|great|fine|wonderful) time|fun) with", Cue(1)),
     # Of the names before the cue.
+    (
+        r"(?:an? |their |his |her )?(?:\w+ )?(?:low|poor|bad|weak|terrible|lower|the lowest) (?:rating|mark|score|grade)s?|(?:was|were|is|are) (?:a )?(?:flop|miss|dud|disappointment|disappointing)\b(?: \w+ (?:them|this \w+))?|(?<= )(?:disappointing|boring|dull|tedious)(?=[.,;]|$)",
+        Cue(-1, before=True),
+    ),
+    (
+        r"(?:an? |their |his |her )?(?:\w+ )?(?:high|good|top|great|excellent|higher|the highest) (?:rating|mark|score|grade)s?|(?:was|were|is|are) (?:a )?(?:big |great )?(?:hit|success|treat)s?(?: with (?:them|this \w+|the \w+))?",
+        Cue(1, before=True),
+    ),
+    (
+        r"(?:is|are|was|were|get|gets) (?:liked|enjoyed|loved|appreciated|favou?red|preferred|rated) (?:much |far |rather )?(?:less|lower|worse)(?: than average)?",
+        Cue(-1, True, before=True),
+    ),
+    (
+        r"(?:is|are|was|were|get|gets) (?:liked|enjoyed|loved|appreciated|favou?red|rated) (?:much |far |rather )?(?:more|better|higher|best|most)(?: than average)?",
+        Cue(1, True, before=True),
+    ),
+    (
+        r"(?:did|do|does)(?: not|n['’]t) (?:really )?(?:please|impress|work|appeal|move|win|excite|convince|suit|satisfy|click|land|interest)(?: (?:for|to|with))?(?: (?:them|him|her|this \w+))?",
+        Cue(-1, before=True),
+    ),
     (
         r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:badly|poorly|worse|less well)|(?:fall|fell|falls) (?:flat|short)|(?:leave|left|leaves) (?:them|him|her|this \w+) (?:cold|cool)|disappoint(?:s|ed)?(?: them)?|(?:fare|do|score|rank)(?:s|d)? (?:worse|worst|low|lower|lowest|badly|poorly|less well)|bore[sd]? (?:them|him|her)",
         Cue(-1, True, before=True),
     ),
     (
-        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:well|better|best)|(?:work|fare|do|score|rank|land)(?:s|ed|d)? (?:well|better|best|high|higher|highest)|please[sd]? (?:them|him|her)|(?:win|won|wins) them over|stand(?:s)? out(?! (?:on|for|with))|(?:is|are|was|were) (?:a |clear |their |his |her |the |particular |firm )*favou?rites?",
+        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:well|better|best)|(?:work|fare|do|score|rank|land)(?:s|ed|d)? (?:well|better|best|high|higher|highest)|(?:please|impress|delight|move|excite|convince|charm)(?:s|d|es|ed)? (?:them|him|her|this \w+)|(?:win|won|wins) them over|stand(?:s)? out(?! (?:on|for|with))|(?:is|are|was|were) (?:a |clear |their |his |her |the |particular |firm )*favou?rites?",
         Cue(1, True, before=True),
     ),
     (
@@ -131,6 +164,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(1, before=True),
     ),
     # Only known.
+    (
+        r"(?:history|record|list|log) (?:has|holds|contains|includes|shows|counts)|there (?:are|is|were)",
+        Cue(1, seen=True),
+    ),
     (
         r"(?:has |have |had )?(?:watched|saw|seen|consumed|read|bought|purchased|played|tried)|(?:has|have) rated|rated(?! (?:films|movies|books|items|on))",
         Cue(1, seen=True),
@@ -166,6 +203,20 @@ SHARE = re.compile(
     r"|(?P<fraction>half|(?:a|one|two|three) (?:third|quarter|fifth)s?|three-quarters|two-thirds)(?= (?:of|the)\b))",
     re.IGNORECASE,
 )
+HEDGED = re.compile(
+    rf"(?P<hedge>(?:about|around|roughly|nearly|almost|approximately|some|over|under|more than|less than|just (?:over|under)|close to|~)\s?(?:an? )?)"
+    rf"(?P<tenths>{NUMBER}) (?:in|of|out of) (?:every )?(?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
+    re.IGNORECASE,
+)
+OF_EVERY = re.compile(
+    rf"(?P<hedge>(?!))?(?P<tenths>{NUMBER}) (?:in|of|out of) every (?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
+    re.IGNORECASE,
+)
+WHAT_WAS_RATED = re.compile(
+    r"\b(?:what|whatever|the (?:ones|things)|those) (?:that )?(?:they|he|she|this \w+|the \w+) (?:have |has |had )?(?:rated|watched|seen|saw|read|bought)\b",
+    re.IGNORECASE,
+)
+IT = re.compile(r" (?:it|them|that one|this one)\b")
 SHARE_WORDS = re.compile(
     r"\b(?P<word>nearly all|almost all|hardly any|almost no|almost none|very few|none|no(?= \w+ (?:\w+ )?rated)|all|every|most|the majority|a minority|few|everything|nothing)\b",
     re.IGNORECASE,
