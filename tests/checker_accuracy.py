@@ -92,6 +92,9 @@ def main(show: bool) -> None:
     vocabulary = Vocabulary(items, find_domain("movies"))
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(4000)
     checked = check_made(made, histories, vocabulary)
+    late = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=18, late=True).make(4000)
+    fresh = check_made([claim for claim in late if claim.half == "fresh"], histories, vocabulary)
+    _print(f"made claims, late wordings: {len(fresh)}", accuracy((c.verdict, given) for c, given in fresh))
     for half in ("development", "held_out"):
         mine = [(claim, given) for claim, given in checked if claim.half == half]
         _print(f"made claims, {half} wordings: {len(mine)}", accuracy((c.verdict, given) for c, given in mine))

@@ -29,6 +29,8 @@ class Made:
 
     @property
     def half(self) -> str:
+        if self.wording in FRESH:
+            return "fresh"
         return "development" if hashlib.sha256(self.wording.encode()).digest()[0] % 2 else "held_out"
 
 
@@ -170,6 +172,59 @@ UNCHECKABLE = (
     "They are fond of clever plots.",
     "They care about the acting.",
 )
+LATE: dict[str, tuple[str, ...]] = {
+    "liked": (
+        "{t} is among the {items} they really liked.",
+        "They were delighted with {t}.",
+        "This {person} adores {t}.",
+        "They were thrilled by {t}.",
+        "Big fan of {t}.",
+        "They speak highly of {t}.",
+    ),
+    "disliked": (
+        "{t} was not to their taste.",
+        "They never warmed to {t}.",
+        "They hated {t}.",
+        "{t} disappointed them.",
+        "They did not think much of {t}.",
+        "They couldn't get into {t}.",
+    ),
+    "above": (
+        "This {person} is especially fond of {g} {items}.",
+        "They show a clear preference for {g}.",
+        "{g} {items} tend to go down better than others.",
+        "Where they are most generous is {g}, which they favour.",
+        "They respond better to {g} {items}.",
+        "They are drawn to {g} {items}.",
+    ),
+    "below": (
+        "They are tougher on {g} {items}.",
+        "{g} {items} fare worse.",
+        "They are lukewarm about {g} {items}.",
+        "They show less enthusiasm for {g} {items}.",
+        "They respond less well to {g} {items}.",
+        "{g} {items} are their least favourite.",
+    ),
+    "counts": (
+        "Out of {b} {g} {items}, {a} were liked.",
+        "They rated {b} {g} {items} and liked {a} of them.",
+        "{a} of their {b} {g} {items} got a like.",
+        "They enjoyed {a} of the {b} {g} {items} they rated.",
+    ),
+    "shares": (
+        "Some {p}% of their {items} are liked.",
+        "They end up liking about {p}% of {items}.",
+        "Nearly {k} in every 10 {items} they rate are liked.",
+    ),
+    "compared": (
+        "{g} {items} beat {h} {items} for this {person}.",
+        "They would rather watch {g} than {h}.",
+        "Compared with {h} {items}, they like {g} {items} more.",
+        "They are kinder to {g} {items} than to {h} {items}.",
+    ),
+}
+"""Wordings written after the checker had been fitted to the ones above; measured once, then left alone."""
+FRESH = frozenset(wording for group in LATE.values() for wording in group)
 INVENTED = (
     "The Purple Horizon",
     "Midnight at Harrow Lake",
@@ -188,9 +243,25 @@ class ClaimMaker:
         items: ``item_id, title, year, genres``.
         nouns: item, items and person, as the texts call them.
         seed: of all choices.
+        late: whether only the wordings of ``LATE`` are used, where there are some.
     """
 
-    def __init__(self, histories: pl.DataFrame, items: pl.DataFrame, nouns: tuple[str, str, str], seed: int) -> None:
+    def __init__(
+        self, histories: pl.DataFrame, items: pl.DataFrame, nouns: tuple[str, str, str], seed: int, late: bool = False
+    ) -> None:
+        groups = {
+            "liked": LIKED,
+            "disliked": DISLIKED,
+            "above": ABOVE,
+            "below": BELOW,
+            "counts": COUNTS,
+            "shares": SHARES,
+            "compared": COMPARED,
+        } | (LATE if late else {})
+        self.liked, self.disliked, self.above, self.below = (
+            groups[name] for name in ("liked", "disliked", "above", "below")
+        )
+        self.counts, self.shares, self.compared = (groups[name] for name in ("counts", "shares", "compared"))
         self.rng = np.random.default_rng(seed)
         self.words = {"item": nouns[0], "items": nouns[1], "Items": nouns[1].capitalize(), "person": nouns[2]}
         told = items.with_columns(name=pl.col("title").str.replace(r"\s*\(\d{4}\)$", ""))
@@ -231,12 +302,12 @@ class ClaimMaker:
             same = rows.filter(pl.col("name") == row["name"])["label"]
             if same.n_unique() == 1:
                 praise = self._coin()
-                wording = self._pick(LIKED if praise else DISLIKED)
+                wording = self._pick(self.liked if praise else self.disliked)
                 yield wording, {"t": row["name"]}, TRUE if praise == bool(row["label"]) else FALSE
         if self.rng.random() < 0.4:
             other = self._pick(INVENTED) if self._coin() else self._pick(self.titles)
             if other not in rows["name"].to_list():
-                yield self._pick(LIKED + DISLIKED), {"t": other}, FALSE
+                yield self._pick(self.liked + self.disliked), {"t": other}, FALSE
 
     def _tally(self, rows: pl.DataFrame, genre: str) -> tuple[int, int]:
         mine = rows.filter(pl.col("genres").list.contains(genre))
@@ -256,7 +327,11 @@ class ClaimMaker:
             liked, rated = self._tally(rows, genre)
             gap = liked * rows.height - rated * int(rows["label"].sum())  # in whole numbers: no rounding
             up = self._coin()
-            yield self._pick(ABOVE if up else BELOW), self._case(genre), TRUE if (gap > 0 if up else gap < 0) else FALSE
+            yield (
+                self._pick(self.above if up else self.below),
+                self._case(genre),
+                TRUE if (gap > 0 if up else gap < 0) else FALSE,
+            )
 
     def _counts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
         genre = self._some_genre(rows)
@@ -267,14 +342,14 @@ class ClaimMaker:
             while not right and (a, b) == (liked, rated):
                 b = max(1, rated + int(self.rng.integers(-2, 3)))
                 a = int(self.rng.integers(0, b + 1))
-            yield self._pick(COUNTS), self._case(genre) | {"a": a, "b": b}, TRUE if right else FALSE
+            yield self._pick(self.counts), self._case(genre) | {"a": a, "b": b}, TRUE if right else FALSE
 
     def _shares(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
         liked, rated = int(rows["label"].sum()), rows.height
         tenths = int(self.rng.integers(1, 10)) if self._coin() else round(10 * liked / rated)
         if abs(abs(10 * liked - tenths * rated) - rated) > 1e-9:  # not on the edge of the tolerance
             off = abs(10 * liked - tenths * rated) > rated
-            yield self._pick(SHARES), {"k": tenths, "p": 10 * tenths}, FALSE if off else TRUE
+            yield self._pick(self.shares), {"k": tenths, "p": 10 * tenths}, FALSE if off else TRUE
 
     def _averages(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
         mean = float(rows["rating"].mean())  # type: ignore[arg-type]
@@ -301,7 +376,7 @@ class ClaimMaker:
         one, other = self._some_genre(rows), self._some_genre(rows)
         if one and other and one != other:
             (a, b), (c, d) = self._tally(rows, one), self._tally(rows, other)
-            yield self._pick(COMPARED), {"g": one, "h": other}, TRUE if a * d > c * b else FALSE
+            yield self._pick(self.compared), {"g": one, "h": other}, TRUE if a * d > c * b else FALSE
 
     def _era(self, rows: pl.DataFrame, mine: pl.DataFrame) -> bool:
         dated = rows.drop_nulls("year")

@@ -118,6 +118,10 @@ class _Reader:
     cue_end: int = 0
     portion: Piece | None = None
     rating_first: Piece | None = None
+    counted: Subject | None = None
+    """The subject that a count led to: "3 of 4 thrillers were liked" says no more than the count."""
+    total: tuple[Subject, int] | None = None
+    """A subject and how many there are of it: "of 4 thrillers"."""
     compares: bool = False
     """A word of liking has been read, so that "over" compares."""
     sign: Sign = 1
@@ -151,7 +155,7 @@ class _Reader:
             self._say_share(ALL, share)
             self.cue, self.waiting = None, []
             return
-        for subject, place in self.waiting or self.recent[-1:]:
+        for subject, place in self.waiting or [pair for pair in self.recent[-1:] if pair[0] != self.counted]:
             if not self.waiting:
                 self.claims = [c for c in self.claims if not (c.kind == "direction" and c.subject == subject)]
             self._direct(subject, place, cue)
@@ -187,7 +191,12 @@ class _Reader:
             self.quantity = piece
 
     def _number(self, piece: Piece) -> None:
-        self.quantity = piece
+        if piece.leads:
+            self.quantity = piece
+        elif self.total is not None and self.cue is not None and not self.cue.seen:
+            subject, rated = self.total
+            liked = piece.value if self.cue.sign > 0 else rated - piece.value
+            self._say("count", subject, piece, liked=liked, rated=rated)
 
     def _count(self, piece: Piece) -> None:
         if piece.leads:
@@ -245,7 +254,7 @@ class _Reader:
         self.claims = [claim for claim in self.claims if not (claim.kind == "direction" and claim.subject == first)]
         sign = self.sign
         if over.value == "less":
-            sign = -1 if sign > 0 else 1
+            sign = -1
         self._say("comparison", first, piece, sign=sign, other=subject)
 
     def _quantify(self, quantity: Piece, subject: Subject, piece: Piece) -> None:
@@ -258,6 +267,7 @@ class _Reader:
             return
         if quantity.kind == "count":
             liked, rated = quantity.value
+            self.counted = subject
             disliked = self.cue is not None and self.cue.sign < 0
             self._say("count", subject, piece, liked=rated - liked if disliked else liked, rated=rated)
             return
@@ -265,6 +275,7 @@ class _Reader:
         if self.cue is None or self.cue.seen:
             if self.cue is not None:
                 self._say("size", subject, piece, rated=number)
+            self.total = (subject, number)
         elif subject.kind in ("group", "all"):
             self._say("count", subject, piece, liked=number, sign=self.cue.sign)
 

@@ -98,7 +98,8 @@ def cut(
 def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Piece:
     """A cue; with "it" behind, it speaks of what came before."""
     cue = say.cue_of(match)
-    if say.IT.match(sentence.rest, match.end()) and not cue.seen:
+    turned = say.IT.match(sentence.rest, match.end()) or say.WHICH.search(sentence.text[: match.start()])
+    if turned and not cue.seen:
         cue = replace(cue, before=True)
     return Piece("cue", *match.span(), cue)
 
@@ -222,13 +223,22 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
         if match.start() >= sentence.low and match.end() + 1 in starts:
             found.append(Piece("number", *match.span(), _number(match.group()), leads=True))
             sentence.hide(*match.span())
+    for match in re.finditer(
+        rf"(?<={HIDDEN} )\b{say.NUMBER}\b(?=[.,;)]| of them|$)", sentence.rest[: sentence.high], re.I
+    ):
+        if match.start() >= sentence.low and match.start() - 1 not in {piece.end for piece in subjects}:
+            found.append(Piece("number", *match.span(), _number(match.group())))
+            sentence.hide(*match.span())
     ends = {piece.end for piece in subjects if isinstance(piece.value, Subject) and piece.value.kind == "title"}
     for match in sentence.take(say.RATING):
         text = match.group("value")
         value = float(text) if text[0].isdigit() else float(_number(text))
         step = 10.0 ** -len(text.partition(".")[2]) if text[0].isdigit() else 1.0
         before = sentence.rest[sentence.low : match.start()]
-        small = re.search(r"(?:\s|[:,]|\bas\b|\bwith\b|\bat\b|\ba\b|\ban\b|\()*$", before)
+        small = re.search(
+            r"(?:\s|[:,]|\bas\b|\b(?:got|gets|received|earned|was given|has|was rated)\b|\bwith\b|\bat\b|\ba\b|\ban\b|\()*$",
+            before,
+        )
         near = small is not None and sentence.low + small.start() in ends
         to = re.match(r"(?:[- ]stars?)? to ", sentence.text[match.end() : match.end() + 10])
         line = (

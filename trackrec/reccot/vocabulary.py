@@ -240,7 +240,7 @@ def _stump(text: str, words: list[Word], place: int, own: _Names) -> Mention | N
     """A title of the history whose beginning is all that is left of the text."""
     rest = " ".join(word.key for word in words[place:])
     fits = [(key, ids) for key, ids in own.by_key.items() if " ".join(key).startswith(rest)]
-    if not fits:
+    if not fits or rest.isdigit():
         return None
     items = frozenset(item for _, ids in fits for item in ids)
     whole = len(rest) >= SHORTEST_STUMP and len(items) == 1

@@ -53,7 +53,7 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(-1, True),
     ),
     (r"(?:prefer|like|enjoy|rate|favou?r|appreciate)s? less(?:er)?:?", Cue(-1, True)),
-    (r"(?:like|enjoy|rate|appreciate)[sd]?(?= [^.;,]{1,80}? less\b(?! than))", Cue(-1, True)),
+    (r"(?:like|enjoy|rate|appreciate)[sd]?(?= [^.;,]{1,80}? less\b)", Cue(-1, True)),
     (r"(?:avoid|shun|steer clear of|stay away from|shy away from|skip)" + _VERBS, Cue(-1, True)),
     (
         r"(?:thinks?|thought) (?:much |far )?less (?:well |highly )?of|(?:thinks?|thought) (?:poorly|little|badly|nothing|no better) of",
@@ -66,7 +66,7 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(-1),
     ),
     (
-        r"(?:no|not|never) (?:\w+ )?(?:a |big |great |much |of a |an? \w+ )*(?:fans?|lovers?|admirers?) of|no (?:time|love|taste|patience|liking) for",
+        r"(?:no|not|never) (?:\w+ )?(?:a |big |great |much |of a |an? \w+ )*(?:fans?|lovers?|admirers?) of|(?:no|little|scant|small|limited|not much) (?:time|love|taste|patience|liking|enthusiasm|interest|appetite) (?:for|in)",
         Cue(-1),
     ),
     (
@@ -90,7 +90,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         r"(?:rate|score|mark|grade)[sd]?(?= [^.;]{1,120}? (?:higher|better|highly|well|best|high)\b)",
         Cue(1, True),
     ),
-    (r"prefer(?:s|red|ring)?(?: more)?:?", Cue(1, True)),
+    (
+        r"prefer(?:s|red|ring)?(?: more)?:?|(?:choose|chooses|chose|pick|picks|picked|opts? for|opted for|go for|goes for|went for)",
+        Cue(1, True),
+    ),
     (r"lean(?:s|ed|ing)? (?:more |heavily |strongly )?(?:towards?|to)", Cue(1, True)),
     (
         r"(?:fonder|keener|warmer|hotter|firmer|happier|easier to please|kinder|more generous|more enthusiastic|more positive|more interested|more drawn|more taken|more fond|more keen) ?(?:of|on|with|to|towards?|by|about|in)?(?= )",
@@ -148,11 +151,11 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(-1, before=True),
     ),
     (
-        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:badly|poorly|worse|less well)|(?:fall|fell|falls) (?:flat|short)|(?:leave|left|leaves) (?:them|him|her|this \w+) (?:cold|cool)|disappoint(?:s|ed)?(?: them)?|(?:fare|do|score|rank)(?:s|d)? (?:worse|worst|low|lower|lowest|badly|poorly|less well)|bore[sd]? (?:them|him|her)",
+        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:badly|poorly|worse|less well)|(?:fall|fell|falls) (?:flat|short)|(?:leave|left|leaves) (?:them|him|her|this \w+) (?:cold|cool)|disappoint(?:s|ed)?(?: them)?|(?:fare|do|score|rank|work|land|perform)(?:s|d|es|ed)? (?:worse|worst|low|lower|lowest|badly|poorly|less well)|bore[sd]? (?:them|him|her)",
         Cue(-1, True, before=True),
     ),
     (
-        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:well|better|best)|(?:work|fare|do|score|rank|land)(?:s|ed|d)? (?:well|better|best|high|higher|highest)|(?:please|impress|delight|move|excite|convince|charm)(?:s|d|es|ed)? (?:them|him|her|this \w+)|(?:win|won|wins) them over|stand(?:s)? out(?! (?:on|for|with))|(?:is|are|was|were) (?:a |clear |their |his |her |the |particular |firm )*favou?rites?",
+        r"(?:go(?:es)?|went|come[s]?|came) (?:down|over|across) (?:well|better|best)|(?:work|fare|do|score|rank|land|perform)(?:s|ed|d|es)? (?:well|better|best|high|higher|highest)|(?:please|impress|delight|move|excite|convince|charm)(?:s|d|es|ed)? (?:them|him|her|this \w+)|(?:win|won|wins) them over|stand(?:s)? out(?! (?:on|for|with))|(?:is|are|was|were) (?:a |clear |their |his |her |the |particular |firm )*favou?rites?",
         Cue(1, True, before=True),
     ),
     (
@@ -216,6 +219,7 @@ WHAT_WAS_RATED = re.compile(
     r"\b(?:what|whatever|the (?:ones|things)|those) (?:that )?(?:they|he|she|this \w+|the \w+) (?:have |has |had )?(?:rated|watched|seen|saw|read|bought)\b",
     re.IGNORECASE,
 )
+WHICH = re.compile(r"\b(?:which|that|whom|who) (?:they|he|she|this \w+|the \w+) $", re.IGNORECASE)
 IT = re.compile(r" (?:it|them|that one|this one)\b")
 SHARE_WORDS = re.compile(
     r"\b(?P<word>nearly all|almost all|hardly any|almost no|almost none|very few|none|no(?= \w+ (?:\w+ )?rated)|all|every|most|the majority|a minority|few|everything|nothing)\b",
