@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from trackrec.prompts.catalogue import Catalogue, Row
-from trackrec.reccot.claims import Claim, find_claims
+from trackrec.reccot.claims import Claim
+from trackrec.reccot.reader import find_claims
 from trackrec.reccot.subjects import Subject
 from trackrec.reccot.vocabulary import Vocabulary
 

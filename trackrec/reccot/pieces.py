@@ -10,21 +10,12 @@ from trackrec.reccot import wording as say
 from trackrec.reccot.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.reccot.vocabulary import Mention, Vocabulary
 
+# fmt: off
 PieceKind = Literal[
-    "cue",
-    "subject",
-    "count",
-    "share",
-    "number",
-    "rating",
-    "year",
-    "over",
-    "split",
-    "negation",
-    "even",
-    "average",
-    "mostly",
+    "cue", "subject", "count", "share", "number", "rating", "year", "over", "against", "beats", "split", "negation",
+    "even", "average", "mostly",
 ]
+# fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
 _FOLLOWS = re.compile(r"\s*(?:of )?(?:the |their |his |her |these |those |all )*")
 
@@ -73,6 +64,8 @@ def cut(
         for kind, pattern in say.YEARS
         for match in sentence.take(pattern)
     ]
+    pieces += [Piece("against", *match.span()) for match in sentence.take(say.AGAINST)]
+    pieces += [Piece("beats", *match.span()) for match in sentence.take(say.BEATS)]
     rated = [Piece("subject", *match.span(), ALL, is_rated=True) for match in sentence.take(say.WHAT_WAS_RATED)]
     pieces += [_cue_piece(match, sentence) for match in sentence.take(say.CUES)]
     pieces += [
@@ -224,9 +217,15 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
             found.append(Piece("number", *match.span(), _number(match.group()), leads=True))
             sentence.hide(*match.span())
     for match in re.finditer(
-        rf"(?<={HIDDEN} )\b{say.NUMBER}\b(?=[.,;)]| of them|$)", sentence.rest[: sentence.high], re.I
+        rf"(?:(?<={HIDDEN} )|(?<=, ))\b{say.NUMBER}\b(?=[.,;)]| of them|$| {HIDDEN})",
+        sentence.rest[: sentence.high],
+        re.I,
     ):
-        if match.start() >= sentence.low and match.start() - 1 not in {piece.end for piece in subjects}:
+        if (
+            match.start() >= sentence.low
+            and match.start() - 1 not in {piece.end for piece in subjects}
+            and match.end() + 1 not in starts
+        ):
             found.append(Piece("number", *match.span(), _number(match.group())))
             sentence.hide(*match.span())
     ends = {piece.end for piece in subjects if isinstance(piece.value, Subject) and piece.value.kind == "title"}
@@ -236,15 +235,13 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
         step = 10.0 ** -len(text.partition(".")[2]) if text[0].isdigit() else 1.0
         before = sentence.rest[sentence.low : match.start()]
         small = re.search(
-            r"(?:\s|[:,]|\bas\b|\b(?:got|gets|received|earned|was given|has|was rated)\b|\bwith\b|\bat\b|\ba\b|\ban\b|\()*$",
+            r"(?:\s|[:,(]|\b(?:as|got|gets|received|earned|was given|has|was rated|with|at|an?)\b)*$",
             before,
         )
         near = small is not None and sentence.low + small.start() in ends
         to = re.match(r"(?:[- ]stars?)? to ", sentence.text[match.end() : match.end() + 10])
-        line = (
-            to is not None
-            or re.search(r"(?:^|\n)\s*$", before) is not None
-            and sentence.rest[match.end() : match.end() + 2] == ": "
+        line = to is not None or (
+            re.search(r"(?:^|\n)\s*$", before) is not None and sentence.rest[match.end() : match.end() + 2] == ": "
         )
         found.append(
             Piece(

@@ -59,6 +59,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         r"(?:thinks?|thought) (?:much |far )?less (?:well |highly )?of|(?:thinks?|thought) (?:poorly|little|badly|nothing|no better) of",
         Cue(-1, True),
     ),
+    (
+        r"(?:respond|react|warm|take)(?:s|ed)? (?:less|worse)(?: \w+)? to|(?:less|lower|little|weaker) (?:enthusiasm|interest|love|appetite|taste|patience|liking|time|fondness) (?:for|in)",
+        Cue(-1, True),
+    ),
     # Plainly not liked.
     (r"(?:dislike|hate|loathe|despise|detest|regret|reject)" + _VERBS, Cue(-1)),
     (
@@ -70,12 +74,12 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(-1),
     ),
     (
-        rf"{_DO}?{_NOT} (?:really |much |particularly |especially |wholeheartedly |quite |at all )*(?:to )?(?:like|enjoy|love|care (?:much )?for|appreciate|rate|value|go for|warm to|take to|fond of|keen on|into|impressed by|interested in|lean towards?|prefer|favou?r|return to)"
+        rf"{_DO}?{_NOT} (?:really |much |particularly |especially |wholeheartedly |quite |at all )*(?:to )?(?:like|enjoy|love|care (?:much )?for|appreciate|rate|value|go for|warm to|warmed to|take to|took to|think (?:much|a lot|highly|well) of|get into|get on with|see the point of|respond (?:well )?to|fond of|keen on|into|impressed by|interested in|lean towards?|prefer|favou?r|return to)"
         + _VERBS,
         Cue(-1),
     ),
     (
-        r"(?:\w+n['’]t) (?:really |much |particularly |wholeheartedly |quite )*(?:like|enjoy|love|care (?:much )?for|appreciate|rate|value|go for|fond of|keen on|into|impressed by|lean towards?|prefer|faze|return to)"
+        r"(?:\w+n['’]t) (?:really |much |particularly |wholeheartedly |quite )*(?:like|enjoy|love|care (?:much )?for|appreciate|rate|value|go for|warm to|take to|think (?:much|a lot|highly|well) of|get into|get on with|respond (?:well )?to|fond of|keen on|into|impressed by|lean towards?|prefer|faze|return to)"
         + _VERBS,
         Cue(-1),
     ),
@@ -100,10 +104,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(1, True),
     ),
     (r"fonder(?: than \w+ (?:are )?)?(?: of)?", Cue(1, True)),
-    (r"favou?r(?:s|ed|ing)?(?= )", Cue(1, True)),
+    (r"favou?r(?:s|ed|ing)?", Cue(1, True)),
     (r"favou?rites?(?: \w+)?(?: (?:is|are|was|were|include[sd]?))?:?", Cue(1, True)),
     (
-        r"(?:gravitate[sd]?|drawn|incline[sd]?|tend(?:s|ed)?) (?:more )?to(?:wards?)?(?! (?:like|enjoy|love|prefer|lean|favou?r|rate|dislike|avoid|be))|partial to|soft spot for|(?:particular |special )?(?:preference|weakness|taste|love|liking|fondness|affinity|enthusiasm) for",
+        r"(?:gravitate[sd]?|drawn|incline[sd]?) (?:more )?to(?:wards?)?|tend(?:s|ed)? towards?|(?:especially|particularly|most) (?:fond of|keen on|happy with|into|interested in|taken with)|(?:respond|react|warm|take|open up)(?:s|ed)? (?:better|more|best|most)(?: \w+)? to|most (?:generous|enthusiastic|positive|forgiving)(?: (?:to|with|about|towards?))?|partial to|soft spot for|(?:particular |special )?(?:preference|weakness|taste|love|liking|fondness|affinity|enthusiasm) for",
         Cue(1, True),
     ),
     (
@@ -121,7 +125,7 @@ _CUES: tuple[tuple[str, Cue], ...] = (
         Cue(1),
     ),
     (
-        r"(?:big |great |huge |real )?(?:fans?|lovers?|admirers?) of|keen on|fond of|(?:big|strong|solid|sold) on|(?:happy|pleased|impressed|taken|delighted|moved|satisfied) (?:with|by)|enthusiastic about",
+        r"(?:big |great |huge |real )?(?:fans?|lovers?|admirers?) of|keen on|fond of|(?:big|strong|solid|sold) on|(?:happy|pleased|impressed|taken|delighted|moved|satisfied|thrilled|excited|charmed|captivated|won over|enthralled) (?:with|by)|(?:respond|react|warm|take|took)(?:s|ed)? (?:well |warmly )?to|(?:liking|enjoying|loving|appreciating)|enthusiastic about",
         Cue(1),
     ),
     (
@@ -130,6 +134,10 @@ _CUES: tuple[tuple[str, Cue], ...] = (
     ),
     (r"(?:had|have|has) (?:a (?:good|great|fine|wonderful) time|fun) with", Cue(1)),
     # Of the names before the cue.
+    (
+        r"(?:is|are|was|were) (?:their|his|her|the|a) least (?:favou?rite|liked|loved|preferred)s?(?: \w+)?",
+        Cue(-1, True, before=True),
+    ),
     (
         r"(?:an? |their |his |her )?(?:\w+ )?(?:low|poor|bad|weak|terrible|lower|the lowest) (?:rating|mark|score|grade)s?|(?:was|were|is|are) (?:a )?(?:flop|miss|dud|disappointment|disappointing)\b(?: \w+ (?:them|this \w+))?|(?<= )(?:disappointing|boring|dull|tedious)(?=[.,;]|$)",
         Cue(-1, before=True),
@@ -226,13 +234,20 @@ SHARE_WORDS = re.compile(
     re.IGNORECASE,
 )
 RATING = re.compile(
-    rf"(?P<hedge>(?:about|around|roughly|nearly|almost|approximately) )?(?<![\d.(])(?P<value>\d(?:\.\d+)?|one|two|three|four|five)(?P<stars>[- ]?stars?\b)?(?![\d%])(?! (?:in|of|out)\b)",
+    r"(?P<hedge>(?:about|around|roughly|nearly|almost|approximately) )?(?<![\d.(])(?P<value>\d(?:\.\d+)?|one|two|three|four|five)(?P<stars>[- ]?stars?\b)?(?![\d%])(?! (?:in|of|out)\b)",
     re.IGNORECASE,
 )
 AVERAGE = re.compile(r"\b(?:on average|averag\w+|mean(?: rating)?)\b", re.IGNORECASE)
 SPLIT = re.compile(r";|\b(?:but|while|whereas|although|though|however|yet|whilst|except)\b", re.IGNORECASE)
 OVER = re.compile(
     r"\b(?:(?:better|more|higher|rather) than|more often than|over|instead of|above|ahead of|than|to)\b", re.IGNORECASE
+)
+AGAINST = re.compile(
+    r"\b(?:compared (?:with|to)|in comparison (?:with|to)|unlike|next to|relative to)\b", re.IGNORECASE
+)
+BEATS = re.compile(
+    r"\b(?:beats?|outranks?|outscores?|outdoes|outdo|surpass(?:es)?|wins? over|(?:would|'d) (?:rather|sooner)(?: \w+)?)(?![\w])",
+    re.IGNORECASE,
 )
 OVER_LESS = re.compile(r"\b(?:worse|less|lower) than\b", re.IGNORECASE)
 NEGATION = re.compile(r"\b(?:not|nor|never)\b(?! only)", re.IGNORECASE)
@@ -274,7 +289,7 @@ YEARS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 DECADES = dict(
     zip(
-        "twenties thirties forties fifties sixties seventies eighties nineties".split(),
+        ["twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties"],
         range(1920, 2000, 10),
         strict=True,
     )
