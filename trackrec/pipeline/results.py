@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,14 @@ class Results:
         self.rounds = parts.rounds
         self.rows: list[MetricRow] = []
 
-    def write(self) -> list[MetricRow]:
-        """Compute all rows and write ``metrics.json``."""
+    def write(self, more: Sequence[MetricRow] = ()) -> list[MetricRow]:
+        """Compute all rows and write ``metrics.json``, with ``more`` behind them."""
         self.recommender()
         self.matrix()
         self.feedback()
         self.ranker()
         self._add("promotion", "round", Interval(self.promoted, math.nan, math.nan), Role.LM_VALIDATION, 0, 0)
+        self.rows += more
         write_metrics(self.run.folder / "metrics.json", self.rows)
         return self.rows
 

@@ -169,7 +169,7 @@ def _share_word(word: str) -> Amount:
     if word in ("none", "no", "nothing"):
         return Amount(0.0, 0.0)
     if word in ("most", "the majority"):
-        return Amount(0.5 + 1e-9, 0.0, "least")
+        return Amount(0.5 + 1e-6, 0.0, "least")
     if word in ("few", "a minority"):
         return Amount(0.35, 0.0, "most")
     return Amount(0.85, 0.0, "least") if word in ("nearly all", "almost all") else Amount(0.15, 0.0, "most")
