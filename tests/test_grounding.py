@@ -115,7 +115,7 @@ def test_an_empty_history_supports_nothing() -> None:
 
 
 def test_made_claims_on_a_made_world() -> None:
-    """At least 2,000 claims that other code wrote from histories of another domain."""
+    """Claims that other code wrote from histories of another domain."""
     import numpy as np
 
     rng = np.random.default_rng(3)
@@ -142,11 +142,11 @@ def test_made_claims_on_a_made_world() -> None:
     histories = pl.DataFrame(rows, schema=schema, orient="row")
     from checker_accuracy import accuracy, check_made
 
-    made = ClaimMaker(histories, items, ("book", "books", "reader"), seed=4).make(2000)
+    made = ClaimMaker(histories, items, ("book", "books", "reader"), seed=4).make(300)
     found = accuracy(
         (c.verdict, given) for c, given in check_made(made, histories, Vocabulary(items, find_domain("books")))
     )
-    assert len(made) >= 2000
+    assert len(made) >= 300
     assert {verdict: one.precision.value > 0.95 for verdict, one in found.items()} == dict.fromkeys(found, True)
     assert {verdict: one.recall.value > 0.95 for verdict, one in found.items()} == dict.fromkeys(found, True)
 

@@ -17,7 +17,6 @@ from trackrec.metrics import Interval, auc, bootstrap_users, paired_bootstrap
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
-from trackrec.recipe import Recipe, load_recipe
 from trackrec.reccot.truth import (
     KEY,
     claims_table,
@@ -29,6 +28,7 @@ from trackrec.reccot.truth import (
     word_count,
 )
 from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run, write_table
 
 ARM = "grounding"
@@ -76,7 +76,7 @@ class Truth:
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         measures = truth_measures(mine, seed, draws)
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
-        chosen = [texts_user for texts_user in texts][:SPECIFICITY_USERS]
+        chosen = list(texts)[:SPECIFICITY_USERS]
         found = found_among({user: texts[user] for user in chosen}, self.world.history_rows, self.vocabulary, seed)
         measures["specificity"] = self._mean(list(found), list(found.values()))
         changed = [
@@ -110,7 +110,10 @@ class Truth:
             lambda p, y: float(np.mean(p) - np.mean(y)), users, yes, labels, seed=seed, draws=draws
         )
         count = both["user_id"].n_unique()
-        notes = {"swap_test": "AUC with the own RecCoT less with another user's", "sycophancy": "mean P(Yes) less likes"}
+        notes = {
+            "swap_test": "AUC with the own RecCoT less with another user's",
+            "sycophancy": "mean P(Yes) less likes",
+        }
         rows = {"swap_test": swap, "sycophancy": flattery}
         return [self._row(name, interval, promoted, count, notes[name], "ranker") for name, interval in rows.items()]
 

@@ -77,8 +77,8 @@ def _ratio(over: Any, under: Any) -> float:
 def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Interval]:
     """Measures of a set of RecCoTs (one a user) with intervals over users.
 
-    ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of these,
-    about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``; ``coverage``:
+    ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
+    these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``; ``coverage``:
     sentences with a checkable claim.
     """
 
@@ -165,7 +165,14 @@ def deletion_drops(
 
 def _gist(one: Judged) -> tuple[Any, ...]:
     claim = one.claim
-    return (claim.kind, claim.subject.items, claim.subject.attributes, claim.subject.low, claim.subject.high, claim.sign)
+    return (
+        claim.kind,
+        claim.subject.items,
+        claim.subject.attributes,
+        claim.subject.low,
+        claim.subject.high,
+        claim.sign,
+    )
 
 
 def _supported(sentences: Sequence[GroundedSentence]) -> list[Judged]:
