@@ -40,9 +40,9 @@ def test_there_are_enough_attempts() -> None:
     assert len(set(ATTEMPTS)) >= 100
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: f"{a.place}-{abs(hash(a.text)) % 10**6}")
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=[f"{a.place}-{number}" for number, a in enumerate(ATTEMPTS)])
 def test_no_control_token_comes_from_data(attempt: Attempt, tokenizer: PreTrainedTokenizerBase) -> None:
-    settings = PromptSettings(attributes=("studio",), digest=True, history_tokens=2000)
+    settings = PromptSettings(attributes=("studio",), digest=True, history_tokens=2000, reccot_tokens=1000)
     control = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder)
     history = [{"item_id": 1, "rating": 5.0, "label": 1}, {"item_id": 2, "rating": 2.0, "label": 0}]
 
@@ -66,8 +66,8 @@ def test_invisible_marks_go_and_joiners_stay() -> None:
 
 @pytest.mark.slow
 def test_no_control_token_of_the_embedded_model_comes_from_data() -> None:
-    from trackrec.assets import smollm2
+    from trackrec.assets import embedded_language_model
 
-    found = AutoTokenizer.from_pretrained(smollm2())
+    found = AutoTokenizer.from_pretrained(embedded_language_model())
     for attempt in ATTEMPTS:
         test_no_control_token_comes_from_data(attempt, found)

@@ -78,8 +78,8 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
     """Measures of a set of RecCoTs (one a user) with intervals over users.
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
-    these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``; ``coverage``:
-    sentences with a checkable claim.
+    these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
+    ``coverage``: sentences with a checkable claim.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
