@@ -5,33 +5,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from harness import HISTORY, RECCOT, SEED, Texts, compare, main, model, weights_gflop
+from harness import HISTORY, RECCOT, SEED, Texts, ask, compare, main, model, plain, weights_gflop
 
-from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.sampling import Continuation, DecodingSettings, sample
+from trackrec.reccot.generator import Generator
 
-NEVER = 1
-"""A control token that stands for the end of a text and is all but never drawn: every text is as long as it may be."""
+NEVER = 49_151
+"""The last token of the vocabulary stands for the end of a text; it is all but never drawn: texts have full length."""
 
 
 def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
     """One reading of each prompt, its rows share the cache."""
+    return _writing(size, "same")
+
+
+def ours_quantised(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+    """The same with eight-bit weights; the texts' log-probabilities under the true weights are part of the work."""
+    return _writing(size, "int8")
+
+
+def _writing(size: dict[str, int], weights: str) -> tuple[Callable[[], Any], float, dict[str, float]]:
     language_model = model()
     texts = Texts(language_model)
     prompts = [texts.prompt(user) for user in range(size["users"])]
-    merged = language_model.merged("bench")
+    settings = language_model.settings.model_copy(update={"writing_weights": weights})
+    language_model.settings = settings
+    writer = Generator(language_model, texts.renderer, texts.histories).writer("bench")
     layer, head = weights_gflop(language_model)
     new = size["users"] * size["n"] * RECCOT
     figures: dict[str, float] = {}
 
     def work() -> None:
-        made = sample(merged, prompts, range(len(prompts)), size["n"], [NEVER], DecodingSettings(max_new_tokens=RECCOT))
-        figures["new_tokens"] = sum(len(text.token_ids) for part in made for text in part)
+        decoding = DecodingSettings(max_new_tokens=RECCOT)
+        drawn = sample(writer.quick or writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
+        figures["new_tokens"] = sum(len(text.token_ids) for part in drawn for text in part)
+        if writer.quick is not None:
+            figures.update(divergence(drawn, writer.scored(prompts, drawn)))
 
     return work, layer * (size["users"] * HISTORY + new) + head * new, figures
+
+
+def divergence(drawn: Sequence[Sequence[Continuation]], scored: Sequence[Sequence[Continuation]]) -> dict[str, float]:
+    """KL of the distribution drawn from, from the true one: nats a token, and its standard error over texts."""
+    texts = zip([text for part in drawn for text in part], [text for part in scored for text in part], strict=True)
+    gaps = [sum(ours.token_logprobs) - sum(true.token_logprobs) for ours, true in texts]
+    error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
+    return {"kl_nats_a_token": round(statistics.mean(gaps) / RECCOT, 4), "kl_error": round(error / RECCOT, 4)}
 
 
 def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
@@ -39,12 +63,12 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
     language_model = model()
     texts = Texts(language_model)
     ids = torch.tensor([texts.prompt(user) for user in range(size["users"])])
-    merged: Any = language_model.merged("bench")
-    merged.set_attn_implementation("sdpa")
+    merged = plain(language_model)
+    figures: dict[str, float] = {}
 
     def work() -> None:
         torch.manual_seed(SEED)
-        merged.generate(
+        made = merged.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=True,
@@ -56,17 +80,20 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
             eos_token_id=NEVER,
             pad_token_id=0,
         )
+        figures["new_tokens"] = (made.shape[1] - ids.shape[1]) * made.shape[0]
 
-    return work, 0.0, {}
+    return work, 0.0, figures
 
 
 def jobs(quick: bool, repeats: int) -> None:
-    """The job of the aim, then how the cost grows."""
-    name = "transformers generate(num_return_sequences=n)"
-    compare(__file__, "sampling", name, ("ours", "peer"), {"n": 8, "users": 4}, repeats)
-    for n, users in () if quick else ((1, 4), (4, 4), (16, 4), (8, 2), (8, 8), (8, 16)):
+    """The jobs of the aims, then how the cost grows."""
+    name, size = "transformers generate(num_return_sequences=n)", {"n": 8, "users": 4}
+    theirs = ask(__file__, "peer", size, repeats)
+    compare(__file__, "sampling", name, ("ours", theirs), size, repeats)
+    compare(__file__, "sampling-quantised", name, ("ours-quantised", theirs), size, repeats)
+    for n, users in () if quick else ((1, 4), (4, 4), (16, 4), (8, 1), (8, 8), (8, 16)):
         compare(__file__, "sampling", "", ("ours", None), {"n": n, "users": users}, repeats)
 
 
 if __name__ == "__main__":
-    main(__file__, {"ours": ours, "peer": peer}, jobs)
+    main(__file__, {"ours": ours, "ours-quantised": ours_quantised, "peer": peer}, jobs)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from harness import Texts, branch, compare, main, model, tokens_of, weights_gflop
+from harness import Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
 
 from trackrec.lm.scoring import answer_logits
 
@@ -33,8 +33,7 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
     language_model = model()
     texts = Texts(language_model)
     trees = [texts.validator_tree(user, size["n"], size["m"]) for user in range(size["users"])]
-    merged: Any = language_model.merged("bench")
-    merged.set_attn_implementation("sdpa")
+    merged = plain(language_model)
     rows = [branch(tree, end) for tree, ends in trees for end in ends]
 
     @torch.inference_mode()

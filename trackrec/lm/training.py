@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
@@ -283,13 +283,25 @@ def _by_step(figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
 
 @torch.inference_mode()
 def sequence_logprobs(
-    model: LanguageModel, adapter: str | None, examples: Sequence[TreeExample], progress: Progress | None = None
+    model: LanguageModel,
+    adapter: str | None,
+    examples: Sequence[TreeExample],
+    progress: Progress | None = None,
+    merged: PreTrainedModel | None = None,
 ) -> list[list[list[float]]]:
-    """Log-probability of every token of the counted segments, per example and segment."""
+    """Log-probability of every token of the counted segments, per example and segment.
+
+    Args:
+        model: the language model.
+        adapter: which adapter computes; None: the base alone.
+        examples: trees with the segments that count.
+        progress: called after each example.
+        merged: a copy of the model with the adapter merged in, if the caller has one.
+    """
     results = []
     with model.use(adapter):
         for done, example in enumerate(examples):
-            hidden = model.hidden([example.tree])[0]
+            hidden = model.hidden([example.tree], merged)[0]
             results.append([part.tolist() for part in text_logprobs(model, hidden, example)])
             if progress:
                 progress(done + 1, len(examples))
