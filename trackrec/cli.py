@@ -60,6 +60,31 @@ def explain(
 
 
 @app.command()
+def grounding(
+    folder: RunFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
+    import json
+
+    from trackrec.pipeline.truth import as_tree, ground_run, print_grounding
+
+    rows = ground_run(folder)
+    if as_json:
+        console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_grounding(rows, console)
+
+
+@app.command()
+def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
+    """Remove a user from every table, shard, manifest and report of a run."""
+    from trackrec.forget import forget_user
+
+    console.print(forget_user(user, folder))
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write the HTML report of a run anew."""
     from trackrec.report import write_report

@@ -114,6 +114,23 @@ class Interval(NamedTuple):
     high: float
 
 
+def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
+    """A share with Wilson's interval (95% by default); NaN without trials.
+
+    Source:
+        Wilson 1927; its ends stay in [0, 1] and it is wide where trials are few, also at shares of 0 and 1.
+
+    >>> [round(x, 4) for x in wilson(9, 10)]
+    [0.9, 0.5958, 0.9821]
+    """
+    if not trials:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * float(np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)))
+    return Interval(share, centre - half, centre + half)
+
+
 def bootstrap_users(
     statistic: Callable[..., float],
     users: ArrayLike,
