@@ -42,8 +42,10 @@ class DIEN(nn.Module):
                 settings.attention_units, weight_normalization=True, return_score=True, embedding_dim=event
             )
             self.evolution = AUGRUCell(event, event)
+            # The library leaves the cell's weights as it finds memory, and gives both its biases one tensor.
+            self.evolution.bias_ih = nn.Parameter(torch.zeros(3 * event))
             for weight in (self.evolution.weight_ih, self.evolution.weight_hh):
-                nn.init.uniform_(weight, -(event**-0.5), event**-0.5)  # the library leaves memory as it finds it
+                nn.init.uniform_(weight, -(event**-0.5), event**-0.5)
             width += event
         self.network = network(width, settings)
         self.logit = nn.Linear(settings.hidden_units[-1], 1)

@@ -55,6 +55,10 @@ class FitResult:
     """Mean LogLoss of each epoch's training batches, in nats."""
     validation_loss: list[float]
     """LogLoss on the validation examples after each epoch, in nats."""
+    seconds: list[float]
+    """Seconds of each epoch's training steps."""
+    cpu_seconds: list[float]
+    """Processor time of those, over all threads."""
 
 
 @contextmanager
@@ -128,9 +132,11 @@ def fit_ranker(
     best, best_epoch, best_weights = math.inf, 0, copy.deepcopy(model.state_dict())
     training_loss: list[float] = []
     validation_loss: list[float] = []
+    seconds: list[float] = []
+    cpu_seconds: list[float] = []
     with seeded(seed):
         for epoch in range(1, settings.epochs + 1):
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             model.train()
             order = torch.randperm(len(train)).to(device)
             on = (torch.rand(len(train)) >= settings.vector_dropout).to(device)
@@ -145,13 +151,14 @@ def fit_ranker(
                 schedule.step()
                 losses.append(loss.detach())
             training_loss.append(float(torch.stack(losses).double().mean()))
-            seconds = time.perf_counter() - started
+            seconds.append(time.perf_counter() - started)
+            cpu_seconds.append(time.process_time() - cpu_started)
             logits = predict_logits(model, validation, vectors)
             validation_loss.append(float(binary_cross_entropy_with_logits(logits, validation.label)))
             if reporter is not None:
                 reporter.line(
                     f"epoch {epoch} of {settings.epochs}: LogLoss {training_loss[-1]:.4f} in training, "
-                    f"{validation_loss[-1]:.4f} on validation users; {len(train) / max(seconds, 1e-9):,.0f} examples/s"
+                    f"{validation_loss[-1]:.4f} on validation users; {len(train) / seconds[-1]:,.0f} examples/s"
                 )
             if validation_loss[-1] < best:
                 best, best_epoch, best_weights = validation_loss[-1], epoch, copy.deepcopy(model.state_dict())
@@ -160,7 +167,7 @@ def fit_ranker(
     model.load_state_dict(best_weights)
     model.to(torch.device("cpu"))
     model.eval()
-    return FitResult(best_epoch, training_loss, validation_loss)
+    return FitResult(best_epoch, training_loss, validation_loss, seconds, cpu_seconds)
 
 
 @torch.no_grad()
