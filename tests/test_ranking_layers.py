@@ -6,9 +6,23 @@ import pytest
 import torch
 
 from trackrec.ranking.dcnv2 import MatrixCross
-from trackrec.ranking.deepctr import CIN, FM, _layers
+from trackrec.ranking.deepctr import CIN, FM, AttentionSequencePoolingLayer, _layers
+from trackrec.ranking.din import attend
 from trackrec.ranking.fibinet import PairProducts
 from trackrec.ranking.fignn import FieldGraph
+
+
+@pytest.mark.parametrize("units", [(5,), (5, 4)])
+def test_attention_is_the_librarys(units: tuple[int, ...]) -> None:
+    layer = AttentionSequencePoolingLayer(units, att_activation="sigmoid", embedding_dim=6)
+    for part in layer.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.reset_parameters()
+    query, keys, seen = torch.randn(5, 1, 6), torch.randn(5, 4, 6), torch.arange(5)
+    real = torch.arange(4)[None, :] < seen[:, None]
+    expected = layer(query, keys, seen.unsqueeze(1)).squeeze(1)
+    assert expected[0].eq(0).all()
+    assert torch.allclose(attend(layer, query, keys, real), expected, atol=1e-6)
 
 
 def test_matrix_crosses_are_the_librarys() -> None:

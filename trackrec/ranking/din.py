@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from trackrec.ranking.deepctr import AttentionSequencePoolingLayer
 from trackrec.ranking.features import Examples, VectorTable
-from trackrec.ranking.inputs import ItemEmbeddings, NumberInputs, TextInputs, network, start_linear_layers
+from trackrec.ranking.inputs import ItemEmbeddings, NumberInputs, TextInputs, network, real_events, start_linear_layers
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 
 
@@ -52,7 +55,32 @@ class DIN(nn.Module):
             rating = self.items.rating
             query = torch.cat([target, rating(torch.zeros_like(batch.item))], dim=-1).unsqueeze(1)
             keys = torch.cat([recent, rating(batch.rating)], dim=-1)
-            parts.append(self.attention(query, keys, batch.seen.unsqueeze(1)).squeeze(1))
+            parts.append(attend(self.attention, query, keys, real_events(batch)))
         parts += self.texts(batch, vectors)
         logit: Tensor = self.logit(self.network(torch.cat(parts, dim=-1))).squeeze(-1)
         return logit
+
+
+def attend(layer: Any, query: Tensor, keys: Tensor, real: Tensor) -> Tensor:
+    """What the library's attention pooling computes, with its weights, in about two thirds of the time.
+
+    Its first layer reads (q, k, q - k, q * k) side by side. The part of q is the same for all events of an example, and
+    the difference falls to its two terms, so half of the products and the long input itself need not be made.
+
+    Args:
+        layer: the library's, with sigmoid and without softmax.
+        query: shape (batch, 1, width).
+        keys: shape (batch, length, width).
+        real: which keys are read, bool, shape (batch, length).
+
+    Returns:
+        Shape (batch, width).
+    """
+    first, *rest = layer.local_att.dnn.linears
+    of_query, of_key, of_difference, of_product = first.weight.chunk(4, dim=1)
+    hidden = linear(keys, of_key - of_difference) + linear(query * keys, of_product)
+    hidden = torch.sigmoid(hidden + linear(query, of_query + of_difference, first.bias))
+    for deeper in rest:
+        hidden = torch.sigmoid(deeper(hidden))
+    weights: Tensor = layer.local_att.dense(hidden).transpose(1, 2) * real.unsqueeze(1)
+    return torch.bmm(weights, keys).squeeze(1)
