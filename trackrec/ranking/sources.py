@@ -46,7 +46,7 @@ def item_vectors(
 
 
 def item_rows(sources: list[pl.DataFrame], frame: pl.DataFrame) -> Tensor:
-    """For ``Examples.with_item_vectors``: each example's row of each source, 0 without a vector, (examples, sources)."""
+    """For ``Examples.with_item_vectors``: each example's row of each source, 0 without one, (examples, sources)."""
     columns = [
         frame.select("item_id").join(rows, on="item_id", how="left", maintain_order="left")["row"].fill_null(0)
         for rows in sources
