@@ -21,12 +21,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
-BASE = {"errors", "settings", "assets", "metrics", "metric_rows", "progress"}
+MEASURES = {"metrics", "metric_rows", "list_metrics", "calibration", "significance", "cold_start"}
+BASE = {"errors", "settings", "assets", "progress"} | MEASURES
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "metric_rows": {"errors"},
     "metrics": {"errors", "metric_rows"},
+    "list_metrics": {"errors"},
+    "calibration": {"errors", "metrics"},
+    "significance": {"errors", "metrics"},
+    "cold_start": {"errors", "metrics"},
     "progress": {"errors"},
     "assets": {"errors", "settings", "progress"},
     "data": BASE,
