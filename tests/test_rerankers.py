@@ -59,12 +59,9 @@ def lists(count: int = 7, recent: int = RECENT, seed: int = 3) -> ListExamples:
 
 def permuted(batch: ListExamples, order: torch.Tensor) -> ListExamples:
     """Each list's candidates in another order, padding still behind."""
+    rows = torch.arange(len(batch)).unsqueeze(1)
     names = ("item", "dense", "label", "item_vector", "place")
-    values = {name: getattr(batch, name) for name in names}
-    turned = {
-        name: torch.gather(value, 1, order if value.ndim == 2 else order.unsqueeze(-1)) for name, value in values.items()
-    }
-    return replace(batch, **turned)
+    return replace(batch, **{name: getattr(batch, name)[rows, order] for name in names})
 
 
 def shuffle(batch: ListExamples) -> torch.Tensor:
@@ -221,7 +218,8 @@ def test_losses_by_hand() -> None:
     assert float(list_cross_entropy(scores, two_likes, mask)) == pytest.approx(-(np.log(3 / 4) + np.log(1 / 4)) / 2)
     assert float(list_cross_entropy(scores, torch.zeros(2, 3), mask)) == 0.0
     single = mask & torch.tensor([[True], [False]])
-    assert float(candidate_cross_entropy(scores, one_like, single)) == pytest.approx(-(np.log(1 / 2) + np.log(3 / 4)) / 2)
+    by_hand = -(np.log(1 / 2) + np.log(3 / 4)) / 2
+    assert float(candidate_cross_entropy(scores, one_like, single)) == pytest.approx(by_hand)
 
 
 def test_tables_become_tensors() -> None:

@@ -11,10 +11,10 @@ from trackrec.metrics import expected_calibration_error as expected_calibration_
 def equal_mass_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
     """Gap between mean probability and share of likes in bins of about equal size, averaged by the bins' examples.
 
-    Where predictions crowd together, bins of equal width leave most of them in two or three: here each bin holds as many
-    examples as the next. Examples of equal probability share a bin, that of their mean rank, so that neither the order
-    of the rows nor their labels decide who falls where; with many ties bins are then uneven, or fewer. The error is
-    biased upwards by about the noise of a bin's share: compare models on the same examples and bins only.
+    Where predictions crowd together, bins of equal width leave most of them in two or three: here each bin holds as
+    many examples as the next. Examples of equal probability share a bin, that of their mean rank, so that neither the
+    order of the rows nor their labels decide who falls where; with many ties bins are then uneven, or fewer. The error
+    is biased upwards by about the noise of a bin's share: compare models on the same examples and bins only.
 
     Args:
         labels: 0 or 1, shape (examples,).

@@ -95,8 +95,10 @@ def break_down(
                     value = bootstrap(statistic, users, labels, *scores, seed=seed, draws=draws, folds=folds)
                 figures = [None if value is None or np.isnan(x) else float(x) for x in (value or (0.0, 0.0, 0.0))]
                 rows.append((by, bucket, metric, *figures, part["user_id"].n_unique(), part.height))
-    schema = {"by": pl.String, "bucket": pl.String, "metric": pl.String}
-    schema |= {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "users": pl.Int64, "examples": pl.Int64}
+    schema: dict[str, pl.DataType] = {}
+    for kind, columns in ((pl.String(), ("by", "bucket", "metric")), (pl.Float64(), ("value", "low", "high"))):
+        schema |= dict.fromkeys(columns, kind)
+    schema |= dict.fromkeys(("users", "examples"), pl.Int64())
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

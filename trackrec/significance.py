@@ -80,7 +80,11 @@ class SeedSpread(NamedTuple):
 
 
 def seed_spread(
-    statistic: Callable[..., float], users: ArrayLike, labels: ArrayLike, scores: ArrayLike, folds: ArrayLike | None = None
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    folds: ArrayLike | None = None,
 ) -> SeedSpread:
     """How much a statistic differs between trainings that differ in nothing but their seed.
 
@@ -88,7 +92,7 @@ def seed_spread(
         statistic, users, labels, folds: as in `trackrec.metrics.bootstrap_users`.
         scores: shape (seeds, examples).
     """
-    arms = [(labels, row) for row in np.asarray(scores, dtype=np.float64)]
+    arms: list[tuple[ArrayLike, ...]] = [(labels, row) for row in np.asarray(scores, dtype=np.float64)]
     values, _ = draw_users(statistic, users, arms, seed=0, draws=0, folds=folds)
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     return SeedSpread(float(values.mean()), deviation, float(values.min()), float(values.max()))

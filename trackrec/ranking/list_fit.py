@@ -88,7 +88,7 @@ def fit_reranker(
             for batch in shown.batches(settings.batch, order):
                 loss = loss_of(reranker(batch, users, items), batch.label, batch.mask)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
                 losses.append(float(loss.detach()))
@@ -112,7 +112,7 @@ def score_lists(
     items: VectorTable | None = None,
     batch: int = 2048,
 ) -> Tensor:
-    """Scores, shape (lists, length); a list's scores do not depend on the other lists, those of padding mean nothing."""
+    """Scores, shape (lists, length), each list's by itself; those of padding mean nothing."""
     model.eval()
     parts = [as_reranker(model)(part, users, items) for part in lists.batches(batch)]
     return torch.cat(parts) if parts else torch.zeros(lists.item.shape)

@@ -65,7 +65,7 @@ class MIR(nn.Module):
     the order; across the two, :class:`SetListAttention` at the level of items and at that of their fields. A set has
     no order: a permuted list gets the permuted scores. With no events in view only the set is left.
 
-    Where we differ: the rate at which events fade is one number a level, not one a user, since a ranker meets new users.
+    Where we differ: the rate at which events fade is one number a level, not one a user, since rankers meet new users.
 
     Args:
         shape: what it is built for.
