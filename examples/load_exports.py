@@ -1,7 +1,7 @@
 """Each export, loaded by the library that it is for: ``python examples/load_exports.py RUN [FORMAT ...]``.
 
 Parquet is read by pyarrow and Hugging Face's form by ``datasets`` (part of the development tools). FuxiCTR brings ray
-and RecBole wants NumPy 1, so each of the two gets an environment of its own under ``.peers/``, made by pip on first use.
+and RecBole wants NumPy 1, so each of the two gets an environment of its own under ``.peers/``, made on first use.
 What is loaded is compared with the run's own tables; with FuxiCTR (on a thousand examples of each part) and
 RecBole (on all) a small model is then trained for an epoch, with the vectors in its input.
 """
