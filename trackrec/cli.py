@@ -1,4 +1,4 @@
-"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``settings``."""
+"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``settings``."""
 
 from __future__ import annotations
 
@@ -90,6 +90,22 @@ def report(folder: RunFolder) -> None:
     from trackrec.report import write_report
 
     console.print(f"Report: {write_report(folder)}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
+    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole or huggingface.")] = "parquet",
+    fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
+    item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
+) -> None:
+    """Write the ranker users' examples with the RecCoT vectors for another library."""
+    from trackrec.export import export_run
+
+    _quiet_libraries()
+    written = export_run(folder, form, out, fold, item_vectors)
+    console.print(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
 
 
 @app.command()

@@ -159,7 +159,7 @@ def bootstrap_users(
     Returns:
         The statistic and its bounds; the bounds are NaN if a fold has a single user.
     """
-    value, drawn = _draw(statistic, users, [arrays], seed, draws, folds)
+    value, drawn = draw_users(statistic, users, [arrays], seed, draws, folds)
     return _interval(float(value[0]), drawn[:, 0], level)
 
 
@@ -179,7 +179,7 @@ def paired_bootstrap(
 
     Both arms score the same examples; the other arguments are those of `bootstrap_users`.
     """
-    value, drawn = _draw(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
+    value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
     return _interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
 
 
@@ -296,7 +296,7 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, *arrays: NDArra
     return mean
 
 
-def _draw(
+def draw_users(
     statistic: Callable[..., float],
     users: ArrayLike,
     arms: list[tuple[ArrayLike, ...]],
@@ -304,7 +304,7 @@ def _draw(
     draws: int,
     folds: ArrayLike | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """The statistic of each arm, shape (arms,), and of each arm in each draw, shape (draws, arms)."""
+    """What `bootstrap_users` draws: the statistic of each arm, (arms,), and of each arm in each draw, (draws, arms)."""
     tables = [[np.asarray(array) for array in arm] for arm in arms]
     examples = len(np.asarray(users))
     for array in (array for table in tables for array in table):
