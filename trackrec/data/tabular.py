@@ -61,6 +61,17 @@ def read_tables(settings: TablesSettings) -> Log:
         return make_log(_open(settings, Path(scratch)), settings, where=_place(settings))
 
 
+def read_shown(settings: TablesSettings) -> tuple[Log, list[Columns]]:
+    """The log, and what each table's columns were taken for; every table is opened once."""
+    with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
+        tables = _open(settings, Path(scratch))
+        columns = [
+            find_columns(name, table.names, settings.columns, where=table.where, catalogue="items" in tables)
+            for name, table in tables.items()
+        ]
+        return make_log(tables, settings, where=_place(settings)), columns
+
+
 def guess_columns(settings: TablesSettings) -> list[Columns]:
     """What each table's columns are taken for, to be shown before anything is read."""
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
