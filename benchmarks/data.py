@@ -5,8 +5,10 @@ size and side runs in a process of its own, so that its peak memory is its own; 
 generate``, seed 17) are written before and not timed. Threads: ``POLARS_MAX_THREADS`` (2 if it is not set).
 
 Peers, on the same CSV file of the first size: the per-user Python loops of the field (``benchmarks/data_loops.py``,
-our own straightforward equivalent), and the data set build of RecBole 1.2.1, if ``.peers/recbole/bin/python`` exists:
-``python3 -m venv .peers/recbole && .peers/recbole/bin/pip install recbole==1.2.1 'numpy<2' 'scipy<1.14' 'pandas<2.3' torch``.
+our own straightforward equivalent), and the data set build of RecBole 1.2.1, if ``.peers/recbole/bin/python`` exists::
+
+    python3 -m venv .peers/recbole
+    .peers/recbole/bin/pip install recbole==1.2.1 torch 'numpy<2' 'scipy<1.14' 'pandas<2.3'
 """
 
 from __future__ import annotations
@@ -83,7 +85,12 @@ def whole(folder: Path, out: Path) -> dict[str, Any]:
         with clock.stage("write"):
             for name, table in (("histories", split.histories), ("targets", targets), ("prompts", prompts)):
                 table.write_parquet(out / f"{name}-{number}.parquet")
-        sizes = (prompts.height, split.histories.height, targets.height, prompts["tokens"].sum() + targets["tokens"].sum())
+        sizes = (
+            prompts.height,
+            split.histories.height,
+            targets.height,
+            prompts["tokens"].sum() + targets["tokens"].sum(),
+        )
         totals = {name: totals[name] + int(size) for name, size in zip(totals, sizes, strict=True)}
     opened.__exit__(None, None, None)
     stages = {name: round(seconds, 2) for name, seconds in clock.seconds.items()}
@@ -166,12 +173,14 @@ def race(size: float, base: Path) -> None:
             ours = ask("examples", folder, Path(out))
         with tempfile.TemporaryDirectory(dir=base) as out:
             theirs = ask(side, folder, Path(out), command)
-        again = None
         with tempfile.TemporaryDirectory(dir=base) as out:
             again = ask("examples", folder, Path(out))
-        row = {"s": (ours["s"] + again["s"]) / 2, "peak_gb": ours["peak_gb"], "peer_s": round(theirs["s"], 2),
-               "peer_gb": theirs["peak_gb"], "examples": ours["examples"], "peer_examples": theirs["examples"]}  # fmt: skip
-        say("from the CSV to histories and examples", row, interactions=number, peer=name, ratio=round(theirs["s"] / row["s"], 1))
+        seconds = (ours["s"] + again["s"]) / 2
+        row = {
+            "s": seconds, "peak_gb": ours["peak_gb"], "peer_s": round(theirs["s"], 2), "peer_gb": theirs["peak_gb"],
+            "examples": ours["examples"], "peer_examples": theirs["examples"], "ratio": round(theirs["s"] / seconds, 1),
+        }  # fmt: skip
+        say("from the CSV to histories and examples", row, interactions=number, peer=name)
     if not RECBOLE.exists():
         print(json.dumps({"job": "RecBole", "left_out": f"{RECBOLE} is not there"}), flush=True)
 

@@ -13,8 +13,27 @@ from pathlib import Path
 import numpy as np
 
 SUBJECTS = ["Mystery", "History", "Science", "Cooking", "Poetry", "Travel", "Fantasy", "Biography"]
-AUTHORS = ["A. Marlow", "B. Okafor", "C. Lindqvist", "D. Tanaka", "E. Ruiz", "F. O'Hara", "G. Petrov", "李华", "H. Nowak"]
-FIRST = ["The Last", "A Quiet", "Beyond the", "Letters from the", "Under a", "The Secret", "Winter in the", 'The "Other"']
+AUTHORS = [
+    "A. Marlow",
+    "B. Okafor",
+    "C. Lindqvist",
+    "D. Tanaka",
+    "E. Ruiz",
+    "F. O'Hara",
+    "G. Petrov",
+    "李华",
+    "H. Nowak",
+]
+FIRST = [
+    "The Last",
+    "A Quiet",
+    "Beyond the",
+    "Letters from the",
+    "Under a",
+    "The Secret",
+    "Winter in the",
+    'The "Other"',
+]
 SECOND = ["Harbour", "Garden", "Archive", "Kitchen", "Mountain", "Library, Again", "Orchard", "Café", "Station"]
 SHELVES = {
     "Fruit & Vegetables": ["Bananas", "Tomatoes, cherry", "Spinach", "Apples", "Carrots", "Avocado"],
@@ -28,7 +47,7 @@ BEGIN = datetime.datetime(2023, 1, 5, 9, 0, tzinfo=datetime.UTC)
 
 
 def write_books(path: Path, readers: int = 160, books: int = 240, seed: int = 17) -> None:
-    """Ratings of 1 to 10 with titles, authors and subjects in the same table, semicolons between; a few rows are bad."""
+    """Ratings of 1 to 10 with titles, authors and subjects in the same table, semicolons between; a few bad rows."""
     generator = np.random.default_rng([seed, 1])
     subject = generator.integers(0, len(SUBJECTS), books)
     titles = [
@@ -46,7 +65,17 @@ def write_books(path: Path, readers: int = 160, books: int = 240, seed: int = 17
             mean = 8.2 if subject[book] in tastes else 5.6
             stars = int(np.clip(round(generator.normal(mean, 1.4)), 1, 10))
             isbn = f"97800{10_000_000 + 7 * book}"
-            rows.append([f"R{reader:04d}", isbn, titles[book], authors[book], SUBJECTS[subject[book]], stars, f"{when:%Y-%m-%d %H:%M}"])
+            rows.append(
+                [
+                    f"R{reader:04d}",
+                    isbn,
+                    titles[book],
+                    authors[book],
+                    SUBJECTS[subject[book]],
+                    stars,
+                    f"{when:%Y-%m-%d %H:%M}",
+                ]
+            )
     rows.sort(key=lambda row: str(row[-1]))
     rows[5][0], rows[17][5], rows[40][6] = "", "n/a", "unknown"
     rows.append(rows[-1])
@@ -70,10 +99,14 @@ def write_groceries(path: Path, customers: int = 120, seed: int = 17) -> None:
             when = BEGIN + datetime.timedelta(days=float(generator.uniform(0, 60)))
             for _ in range(int(generator.integers(4, 14))):
                 order, when = order + 1, when + datetime.timedelta(days=float(generator.exponential(9.0)))
-                for place in generator.choice(len(shelf_of), int(generator.integers(1, 6)), replace=False, p=weight / weight.sum()):
+                for place in generator.choice(
+                    len(shelf_of), int(generator.integers(1, 6)), replace=False, p=weight / weight.sum()
+                ):
                     shelf, name = shelf_of[place]
                     number = int(generator.integers(1, 5)) if generator.random() > 0.02 else -1
-                    writer.writerow([order, f"C-{customer:03d}", f"SKU{place:03d}", name, shelf, number, f"{when:%d.%m.%Y %H:%M}"])
+                    writer.writerow(
+                        [order, f"C-{customer:03d}", f"SKU{place:03d}", name, shelf, number, f"{when:%d.%m.%Y %H:%M}"]
+                    )
 
 
 if __name__ == "__main__":

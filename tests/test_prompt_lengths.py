@@ -24,7 +24,9 @@ def tokenizer(tiny_model_folder: Path) -> Any:
 @pytest.mark.parametrize("settings", [{"history_tokens": 60}, {"history_tokens": 1}, {"digest": True}])
 def test_lengths_are_those_of_the_prompts(settings: dict[str, Any], tokenizer: Any) -> None:
     generator = np.random.default_rng(0)
-    items = pl.DataFrame({"item_id": range(len(TITLES)), "title": TITLES, "year": None, "genres": [["War", "<|x|>"]] * 7})
+    items = pl.DataFrame(
+        {"item_id": range(len(TITLES)), "title": TITLES, "year": None, "genres": [["War", "<|x|>"]] * 7}
+    )
     sizes = generator.integers(1, 12, 30)
     users = np.repeat(np.arange(30), sizes)
     histories = pl.DataFrame(
@@ -47,7 +49,11 @@ def test_lengths_are_those_of_the_prompts(settings: dict[str, Any], tokenizer: A
         assert tokens == len(renderer.generator_prompt(rows))
     raters = generator.integers(0, 30, 200)
     targets = pl.DataFrame(
-        {"item_id": generator.integers(0, len(TITLES), 200), "raters": raters, "likes": generator.integers(0, raters + 1)}
+        {
+            "item_id": generator.integers(0, len(TITLES), 200),
+            "raters": raters,
+            "likes": generator.integers(0, raters + 1),
+        }
     )
     counted = lengths.target_segments(targets)
     assert counted.to_list() == [len(renderer.target_segment(*row)) for row in targets.iter_rows()]

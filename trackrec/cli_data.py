@@ -25,7 +25,8 @@ Columns = Annotated[
     typer.Option("--column", help="What a column is: ROLE=NAME, such as user=customer; ROLE=- if there is none."),
 ]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting of the recipe: key=value, such as split.min_history=3.")
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of the recipe: key=value, such as split.min_history=3."),
 ]
 
 
@@ -53,7 +54,9 @@ def check(
     ] = "tables",
     columns: Columns = None,
     changes: Changes = None,
-    form: Annotated[Form, typer.Option("--form", help="Of the recipe: minutes, or a run that can tell something.")] = Form.short,
+    form: Annotated[
+        Form, typer.Option("--form", help="Of the recipe: minutes, or a run that can tell something.")
+    ] = Form.short,
     out: Annotated[Path, typer.Option("--out", help="Folder for card and recipe.")] = Path(),
 ) -> None:
     """Say what a log holds, what becomes of it, and whether a run on it can mean anything; write a recipe for it."""
@@ -67,7 +70,7 @@ def check(
     told: dict[str, Any] = {"source": source, "folder": _place(interactions)}
     if source == "tables":
         files = {"interactions": interactions, "items": items, "users": users}
-        told = {"source": source, "tables": {table: _place(file) for table, file in files.items() if file}}
+        told = {"source": source, "tables": {table: {"path": _place(file)} for table, file in files.items() if file}}
     logging.getLogger("trackrec.data").setLevel(logging.ERROR)  # the card says it all, in order
     try:
         card = check_log(name, told, tree, form.value)
@@ -187,7 +190,7 @@ def _on_the_command_line(message: str) -> str:
     if "columns." in message:
         return ". Here: --column ROLE=NAME, such as --column user=NAME for columns.user"
     if "encoding" in message or "column_names" in message or "separator" in message:
-        return ". Here: --set source.tables.interactions={path: FILE, encoding: latin-1, separator: ';', column_names: [..]}"
+        return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
     return ""
 
 

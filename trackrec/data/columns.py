@@ -30,7 +30,8 @@ _USUAL = {
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
 USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {"part": []}
-"""Per role the names that are understood, usual ones first. Case and punctuation do not count. A part is never guessed."""
+"""Per role the names that are understood, usual ones first. A part is never guessed.
+Case and punctuation do not count."""
 
 _OWN_ID = {"items": ("item", "id"), "users": ("user", "id")}
 """In a table of its own, an entity's id is often called id alone."""

@@ -38,8 +38,8 @@ def guess_liking(ratings: pl.Series, has_ratings: bool) -> Liking:
         ('threshold', 1.0)
     """
     if not has_ratings:
-        return Liking("implicit", _USUAL, "there are no ratings, so every interaction is a like, and items that the user "
-                      "never touches stand for dislikes")  # fmt: skip
+        reason = "there are no ratings, so every interaction is a like, and items that the user never touches stand for"
+        return Liking("implicit", _USUAL, f"{reason} dislikes")
     counts = ratings.value_counts(name="number").sort("rating", descending=True)
     shares = counts["number"].cum_sum() / len(ratings)
     high, low = float(counts["rating"][0]), float(counts["rating"][-1])
@@ -50,4 +50,6 @@ def guess_liking(ratings: pl.Series, has_ratings: bool) -> Liking:
         return Liking("threshold", _USUAL, f"every rating is {high:g}")
     place = int((shares[:-1] - 0.5).abs().arg_min() or 0)
     value = float(counts["rating"][place])
-    return Liking("threshold", value, f"ratings go from {low:g} to {high:g}, and {shares[place]:.0%} are {value:g} or more")
+    return Liking(
+        "threshold", value, f"ratings go from {low:g} to {high:g}, and {shares[place]:.0%} are {value:g} or more"
+    )

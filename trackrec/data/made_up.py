@@ -22,9 +22,45 @@ _CHUNK = 2_000_000
 _FIRST, _LAST = 820_454_400, 1_700_000_000
 """The log's first and last possible second: 1996 to 2023."""
 _ITEMS_AT_25_MILLION = 62_000
-_GENRES = "Action Adventure Animation Comedy Crime Documentary Drama Fantasy Horror Mystery Romance Thriller War Western"
-_WORDS = """Silent Golden Broken Last First Hidden Distant Little Great Lost Red Night Summer River Stone Garden Letter
-    Stranger Island Winter Road House Song Dream Shadow Light Heart City Mountain Sea Daughter King Clock Mirror""".split()
+_GENRES = (
+    "Action Adventure Animation Comedy Crime Documentary Drama Fantasy Horror Mystery Romance Thriller War Western"
+)
+_WORDS = [
+    "Silent",
+    "Golden",
+    "Broken",
+    "Last",
+    "First",
+    "Hidden",
+    "Distant",
+    "Little",
+    "Great",
+    "Lost",
+    "Red",
+    "Night",
+    "Summer",
+    "River",
+    "Stone",
+    "Garden",
+    "Letter",
+    "Stranger",
+    "Island",
+    "Winter",
+    "Road",
+    "House",
+    "Song",
+    "Dream",
+    "Shadow",
+    "Light",
+    "Heart",
+    "City",
+    "Mountain",
+    "Sea",
+    "Daughter",
+    "King",
+    "Clock",
+    "Mirror",
+]
 
 Ints = NDArray[np.int64]
 
@@ -124,8 +160,8 @@ class _World:
         """The interactions of some users."""
         spread = 1.1
         mean = max(self.settings.events_per_user - 20.0, 1.0)
-        count = 20 + generator.lognormal(np.log(mean) - spread**2 / 2, spread, number)
-        count = np.minimum(count, self.settings.catalogue_size / 3).astype(np.int64).clip(min=1)
+        drawn = 20 + generator.lognormal(np.log(mean) - spread**2 / 2, spread, number)
+        count = np.minimum(drawn, self.settings.catalogue_size / 3).astype(np.int64).clip(min=1)
         owner = np.repeat(np.arange(number), count)
         times = self._times(generator, count, owner)
         item = self._draw(generator, times)
@@ -167,7 +203,9 @@ def _items(settings: MadeUpSettings) -> pl.DataFrame:
     size, genres = settings.catalogue_size, np.array(_GENRES.split())
     words = np.array(_WORDS)[generator.integers(0, len(_WORDS), (size, 2))]
     years = 1930 + (90 * generator.beta(4, 1.3, size)).astype(np.int64)
-    kinds = [genres[generator.choice(len(genres), 1 + k, replace=False)].tolist() for k in generator.integers(0, 3, size)]
+    kinds = [
+        genres[generator.choice(len(genres), 1 + k, replace=False)].tolist() for k in generator.integers(0, 3, size)
+    ]
     titles = [f"The {a} {b} {i} ({year})" for i, ((a, b), year) in enumerate(zip(words, years, strict=True), start=1)]
     return pl.DataFrame({"item_id": np.arange(1, size + 1), "title": titles, "genres": kinds})
 

@@ -19,7 +19,12 @@ from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import (
-    TablesSettings, items_of, odd_counts, open_tables, plain_interactions, without_repeated,
+    TablesSettings,
+    items_of,
+    odd_counts,
+    open_tables,
+    plain_interactions,
+    without_repeated,
 )  # fmt: skip
 from trackrec.errors import LogError
 
@@ -91,7 +96,9 @@ class LogInParts:
 
 
 @contextmanager
-def read_in_parts(settings: TablesSettings, parts: int | None = None, scratch: Path | None = None) -> Iterator[LogInParts]:
+def read_in_parts(
+    settings: TablesSettings, parts: int | None = None, scratch: Path | None = None
+) -> Iterator[LogInParts]:
     """Open a log of any size. Its interactions are read in batches and dealt into files by their user.
 
     Args:
@@ -159,5 +166,7 @@ def _deal(frame: pl.LazyFrame, parts: int, folder: Path) -> tuple[Path, ...]:
 
 
 def _any_usable(rows: pl.DataFrame, items: pl.DataFrame) -> bool:
-    usable = rows.filter(pl.col("unusable").is_null() & pl.col("user_id").is_not_null() & pl.col("timestamp").is_not_null())
+    usable = rows.filter(
+        pl.col("unusable").is_null() & pl.col("user_id").is_not_null() & pl.col("timestamp").is_not_null()
+    )
     return bool(usable["item_id"].is_in(items["item_id"].implode()).any())

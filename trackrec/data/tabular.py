@@ -106,6 +106,7 @@ def make_log(tables: Mapping[str, Table], settings: TablesSettings, *, where: st
 
 
 def open_tables(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
+    """The tables that are given, by name; ``scratch`` must live until they have been read."""
     if not settings.interactions.given:
         raise LogError("no interactions are given: name their file in tables.interactions, such as ratings.csv")
     given = {"interactions": settings.interactions, "items": settings.items, "users": settings.users}

@@ -88,9 +88,13 @@ def find_warnings(log: Figures, split: Figures | None, counts: Mapping[str, int]
         found.append(f"{likes:.1%} of the examples are likes: far more examples than usual are needed to tell anything")
     cold = split["cold"]
     if cold["users_without_history"] > _HALF:
-        found.append(f"{cold['users_without_history']:.0%} of the users have no history, so no RecCoT is written for them")
+        found.append(
+            f"{cold['users_without_history']:.0%} of the users have no history, so no RecCoT is written for them"
+        )
     if cold["examples_of_cold_items"] > _HALF:
-        found.append(f"{cold['examples_of_cold_items']:.0%} of the examples are of items that nobody had touched before")
+        found.append(
+            f"{cold['examples_of_cold_items']:.0%} of the examples are of items that nobody had touched before"
+        )
     if split["users"]["with_history_and_examples"] < 300:
         users = split["users"]["with_history_and_examples"]
         found.append(f"{users} users have a history and examples: figures of a run will have wide intervals")

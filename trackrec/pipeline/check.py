@@ -22,7 +22,12 @@ from trackrec.data.tabular import read_shown
 from trackrec.data.verdict import find_problems, find_warnings
 from trackrec.errors import LogError
 from trackrec.pipeline.own_recipe import (
-    Form, choose_attributes, fit_recipe, guess_domain, merged, users_needed,
+    Form,
+    choose_attributes,
+    fit_recipe,
+    guess_domain,
+    merged,
+    users_needed,
 )  # fmt: skip
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, make_recipe
@@ -118,8 +123,8 @@ def _asked_liking(guess: Liking, changes: Mapping[str, Any]) -> Liking:
     threshold = changes.get("split", {}).get("like_threshold")
     if kind is None and threshold is None:
         return guess
-    said = " and ".join(f"{key}={value}" for key, value in
-                        (("feedback.kind", kind), ("split.like_threshold", threshold)) if value is not None)  # fmt: skip
+    asked = {"feedback.kind": kind, "split.like_threshold": threshold}
+    said = " and ".join(f"{key}={value}" for key, value in asked.items() if value is not None)
     return Liking(
         kind or "threshold", guess.like_threshold if threshold is None else float(threshold), f"as asked: {said}"
     )

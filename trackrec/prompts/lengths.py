@@ -91,5 +91,7 @@ class PromptLengths:
 
     def _with_digests(self, lengths: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
         ordered = histories.sort("user_id", "position")
-        digests = [self._renderer.digest(rows.to_dicts()) for rows in ordered.partition_by("user_id", maintain_order=True)]
+        digests = [
+            self._renderer.digest(rows.to_dicts()) for rows in ordered.partition_by("user_id", maintain_order=True)
+        ]
         return lengths.with_columns(tokens=pl.col("tokens") + self._count(digests))

@@ -48,7 +48,8 @@ def size_rows(card: Card) -> list[list[str]]:
     if split is None:
         return rows
     labels, cold, histories = split["labels"], split["cold"], split["histories"]
-    return rows + [
+    return [
+        *rows,
         ["users with a history and examples", number(split["users"]["with_history_and_examples"])],
         ["history: median, longest", f"{histories['median']}, {histories['most']} (at most {histories['limit']})"],
         ["histories that reach the limit", number(histories["at_the_limit"])],
@@ -91,8 +92,8 @@ def _verdict(card: Card, command: str) -> Section:
     ready = not card["problems"]
     users = card["split"]["users"]["with_history_and_examples"] if card["split"] else 0
     tiles = [
-        Tile("Can a run on this log mean anything?", "yes" if ready else "no", f"{len(card['problems'])} reasons against",
-             "good" if ready else "bad"),
+        Tile("Can a run on this log mean anything?", "yes" if ready else "no",
+             f"{len(card['problems'])} reasons against", "good" if ready else "bad"),
         Tile("Users with a history and examples", number(users), "the others have too few interactions", "plain"),
         Tile("What counts as a like", card["liking"]["kind"], card["liking"]["reason"], "plain"),
         Tile("Prompts' domain", card["domain"], "--set prompts.domain=... overrules it", "plain"),
@@ -106,9 +107,13 @@ def _verdict(card: Card, command: str) -> Section:
 
 def _columns(card: Card) -> Section:
     if not card["columns"]:
-        return Section("columns", "Columns", "Columns", [Note("A source with columns of its own; nothing was guessed.")])
+        return Section(
+            "columns", "Columns", "Columns", [Note("A source with columns of its own; nothing was guessed.")]
+        )
     blocks: list[Block] = [Table("Which column is what", ["table", "role", "column", "how"], column_rows(card))]
-    rest = [[part["table"], ", ".join(part["kept"]) or "–", ", ".join(part["not_used"]) or "–"] for part in card["columns"]]
+    rest = [
+        [part["table"], ", ".join(part["kept"]) or "–", ", ".join(part["not_used"]) or "–"] for part in card["columns"]
+    ]
     blocks.append(Table("Further columns", ["table", "kept", "not used"], rest))
     blocks.append(Note("A wrong guess is overruled with --column ROLE=NAME; --column ROLE=- says that there is none."))
     return Section("columns", "Columns", "Columns", blocks)
@@ -126,10 +131,11 @@ def _log(card: Card) -> Section:
     values = [value for value, _ in ratings["counts"]]
     liked = [value >= threshold for value in values] if card["liking"]["kind"] == "threshold" else []
     period = log["by_period"]["period"]
+    names, numbers = [f"{value:g}" for value in values], [count for _, count in ratings["counts"]]
     plots = [
         Plot(over_time("interactions over time", log["by_period"]["counts"], period), "Gaps and bursts show here."),
         Plot(
-            bars("ratings", [f"{value:g}" for value in values], [n for _, n in ratings["counts"]], "ratings", "rating", liked),
+            bars("ratings", names, numbers, "ratings", "rating", liked),
             f"{ratings['different']} different values; likes in colour.",
         ),
         Plot(_doubling("users by activity", log["activity"]["histogram"], "users", "interactions of a user"),
@@ -159,9 +165,7 @@ def _split(card: Card) -> Section:
              "What can be predicted for each user."),
     ]  # fmt: skip
     rows = [[name.replace("_", " "), number(value)] for name, value in split["users"].items()]
-    return Section(
-        "split", "Histories and examples", "Split", [Plots(plots), Table("Users", ["what", "number"], rows)]
-    )
+    return Section("split", "Histories and examples", "Split", [Plots(plots), Table("Users", ["what", "number"], rows)])
 
 
 def _titles(card: Card) -> Section:

@@ -19,8 +19,8 @@ from trackrec.report.upkeep import cost, recipe
 from trackrec.run import written_whole
 
 _WORDS = (
-    "G: generator, writes RecCoTs. V: validator, predicts with them. RecCoT: a short text on what a user likes, written "
-    "from the history alone. Round 0: after distillation, before any feedback."
+    "G: generator, writes RecCoTs. V: validator, predicts with them. RecCoT: a short text on what a user likes, "
+    "written from the history alone. Round 0: after distillation, before any feedback."
 )
 SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     headline,
