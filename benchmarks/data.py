@@ -74,6 +74,8 @@ def whole(folder: Path, out: Path) -> dict[str, Any]:
     for number in range(len(log.files)):
         with clock.stage("split"):
             part, split = next(splits)
+        if split is None:
+            continue
         with clock.stage("targets"):
             targets = tr.choose_targets(split.examples, split.users.to_list(), PER_USER, SEED)
         with clock.stage("tokens"):

@@ -162,7 +162,7 @@ def _by_rank(ordered: pl.Series) -> list[list[int]]:
 
 
 def _ratings(ratings: pl.Series) -> Figures:
-    values = ratings.value_counts(name="number").sort("rating")
+    values = ratings.rename("rating").value_counts(name="number").sort("rating")
     if values.height > _MOST_RATINGS:
         numbers, ends = np.histogram(ratings.to_numpy(), bins=_MOST_RATINGS - 1)
         return {"different": values.height, "steps": True, "counts": _plain(ends[:-1].tolist(), numbers.tolist())}

@@ -40,7 +40,7 @@ def guess_liking(ratings: pl.Series, has_ratings: bool) -> Liking:
     if not has_ratings:
         reason = "there are no ratings, so every interaction is a like, and items that the user never touches stand for"
         return Liking("implicit", _USUAL, f"{reason} dislikes")
-    counts = ratings.value_counts(name="number").sort("rating", descending=True)
+    counts = ratings.rename("rating").value_counts(name="number").sort("rating", descending=True)
     shares = counts["number"].cum_sum() / len(ratings)
     high, low = float(counts["rating"][0]), float(counts["rating"][-1])
     usual = float((ratings >= _USUAL).sum()) / len(ratings)

@@ -72,8 +72,12 @@ class LogInParts:
         quantile = times.quantile(settings.temporal_quantile, interpolation="higher")
         return None if quantile is None else int(quantile)
 
-    def splits(self, settings: SplitSettings, feedback: FeedbackSettings | None = None) -> Iterator[tuple[Log, Split]]:
+    def splits(
+        self, settings: SplitSettings, feedback: FeedbackSettings | None = None
+    ) -> Iterator[tuple[Log, Split | None]]:
         """Each part and its split; together they have the rows that the split of the whole log has.
+
+        The split is None where no user of a part has a history and examples; the part's counts still count.
 
         Args:
             settings: how it is cut. With ``recent=0`` far less memory is needed.
@@ -88,6 +92,7 @@ class LogInParts:
                 split = split_log(log, settings, feedback, cutoff)
             except LogError as error:
                 reason = str(error)
+                yield log, None
                 continue
             any_user = True
             yield log, split
