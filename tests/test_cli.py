@@ -23,6 +23,8 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     [
         (["run", "moviland"], "no recipe 'moviland'"),
         (["run", "quick", "--set", "loop.round=1"], "the nearest known one is 'loop.rounds'"),
+        (["run", "quick", "--set", "prompts.domain=film"], "prompts.domain is 'film', which is no known domain"),
+        (["run", "quick", "--set", "prompts.domain=gone.yaml"], "names the file gone.yaml, which cannot be read"),
         (["explain", "1", "--run", "nowhere"], "holds no finished run"),
     ],
 )

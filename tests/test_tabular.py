@@ -6,7 +6,6 @@ import datetime
 import gzip
 import json
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,25 +101,21 @@ def test_a_query_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         read_tables(TablesSettings.model_validate({"interactions": {"query": "SELECT\n1"}}))
 
 
-def test_a_query_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in with DuckDB's three calls: what is asked, and what becomes of the answer and of an error."""
-
-    class Stub:
-        def execute(self, query: str) -> Stub:
-            if "FROM log" not in query:
-                raise stub.Error("Parser Error")  # type: ignore[attr-defined]
-            return self
-
-        def fetch_arrow_table(self) -> object:
-            return pl.DataFrame({"user": [7], "item": ["01"], "time": [datetime.datetime(1970, 1, 2)]}).to_arrow()
-
-    stub = types.ModuleType("duckdb")
-    stub.__dict__.update(connect=Stub, Error=type("Error", (Exception,), {}))
-    monkeypatch.setitem(sys.modules, "duckdb", stub)
-    settings = TablesSettings.model_validate({"interactions": {"query": "SELECT * FROM log"}})
-    assert read_tables(settings).interactions.rows() == [(0, 7, "01", 1.0, 86_400)]
-    with pytest.raises(LogError, match="the query 'SELEKT' failed: Parser Error"):
+def test_a_query_is_asked(tmp_path: Path) -> None:
+    """The real DuckDB: its types, a file that the query names, and its own words when it fails."""
+    pytest.importorskip("duckdb")
+    write_csv(tmp_path / "shop.csv")
+    query = f"""SELECT "Customer ID" AS "user", SKU AS item, Stars::DECIMAL(3, 1) AS rating,
+        make_timestamp("Date"::BIGINT * 1000000) AS time FROM read_csv('{tmp_path / "shop.csv"}')"""
+    log = read_tables(TablesSettings.model_validate({"interactions": {"query": query}}))
+    assert log.interactions.rows() == EXPECTED
+    typed = "SELECT 7 AS \"user\", '01' AS item, DATE '1970-01-02' AS time"
+    log = read_tables(TablesSettings.model_validate({"interactions": {"query": typed}}))
+    assert log.interactions.rows() == [(0, 7, "01", 1.0, 86_400)]
+    with pytest.raises(LogError, match=r"the query 'SELEKT' failed: Parser Error"):
         read_tables(TablesSettings.model_validate({"interactions": {"query": "SELEKT"}}))
+    with pytest.raises(LogError, match=r"the query '-- nothing' gives no table: expected a SELECT"):
+        read_tables(TablesSettings.model_validate({"interactions": {"query": "-- nothing"}}))
 
 
 def test_a_path_and_a_query_are_one_too_many() -> None:

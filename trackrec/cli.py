@@ -1,4 +1,4 @@
-"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``settings``."""
+"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``settings``, ``data`` and more."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from trackrec.cli_data import data
 from trackrec.errors import TrackRecError
 
 app = typer.Typer(
     help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
 )
+app.add_typer(data, name="data")
 console = Console()
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]

@@ -164,7 +164,7 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
     if not isinstance(tree, dict):
         raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
     for change in changes:
-        _apply(tree, change)
+        apply_change(tree, change)
     return make_recipe(tree, str(file))
 
 
@@ -186,7 +186,8 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _apply(tree: dict[str, Any], change: str) -> None:
+def apply_change(tree: dict[str, Any], change: str) -> None:
+    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML."""
     key, equals, value = change.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")

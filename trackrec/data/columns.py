@@ -29,15 +29,16 @@ _USUAL = {
     "genres": "genres genre categories category item_category product_category tags",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
-USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()}
-"""Per role the names that are understood, usual ones first. Case and punctuation do not count."""
+USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {"part": []}
+"""Per role the names that are understood, usual ones first. A part is never guessed.
+Case and punctuation do not count."""
 
 _OWN_ID = {"items": ("item", "id"), "users": ("user", "id")}
 """In a table of its own, an entity's id is often called id alone."""
 
 NEEDED = {"interactions": ("user", "item", "timestamp"), "items": ("item",), "users": ("user",)}
 OPTIONAL = {
-    "interactions": ("rating", "quantity", "title", "year", "genres", "creator"),
+    "interactions": ("rating", "quantity", "part", "title", "year", "genres", "creator"),
     "items": ("title", "year", "genres", "creator"),
     "users": (),
 }
@@ -64,6 +65,8 @@ class ColumnMapping(Settings):
     """For logs without times alone: the order of the rows stands for time."""
     quantity: str = ""
     """How many were bought. Rows with none or fewer (returns) are left out and counted."""
+    part: str = ""
+    """For ``split.kind: column`` alone: the interactions' column that says history, train, example or test."""
     title: str = ""
     """The item's title, in the items' table or, without one, in the interactions."""
     year: str = ""

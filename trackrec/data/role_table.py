@@ -19,7 +19,7 @@ log = logging.getLogger("trackrec.data")
 
 ID_COLUMNS = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 _ROLES = {"user_id": "user", "item_id": "item"}
-_OWN_NAMES = {"user_id", "item_id", "rating", "timestamp", "quantity", "title", "year", "genres", "creator"}
+_OWN_NAMES = {"user_id", "item_id", "rating", "timestamp", "quantity", "part", "title", "year", "genres", "creator"}
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ class Split:
         return self.histories["user_id"].unique().sort()
 
 
-def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | None = None) -> Split:
+def split_log(
+    log: Log, settings: SplitSettings, feedback: FeedbackSettings | None = None, cutoff: int | None = None
+) -> Split:
     """Cut each user's interactions, sorted by time (ties by event_id), into a history and examples.
 
     kar: the boundary lies after the first half, or after ``max_history`` interactions if that is earlier. "Before" is
@@ -99,6 +101,7 @@ def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | No
         settings: how it is cut.
         feedback: what counts as a like; None: a rating of ``settings.like_threshold``. Under ``implicit`` all are
             likes; ``trackrec.data.feedback.add_negatives`` adds the others.
+        cutoff: temporal alone: the moment, where ``log`` is a part of a log; None: found from the log.
 
     Raises:
         LogError: no user is left; or the kind is column, and ``part`` is missing or says something else.
@@ -115,16 +118,16 @@ def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | No
         )
         .with_columns(pl.col("place").min().over("user_id", "timestamp").alias("first_of_time"))
     )
-    cutoff: int | None = None
     counts = {"users_in_log": events["user_id"].n_unique()}
     if settings.kind == "kar":
         events = events.with_columns(_kar_boundary(settings).alias("boundary"))
         counts["dropped_without_boundary"] = events.filter(pl.col("boundary").is_null())["user_id"].n_unique()
         events = _cut_at_boundary(events)
     elif settings.kind == "temporal":
-        quantile = events["timestamp"].quantile(settings.temporal_quantile, interpolation="higher")
-        assert quantile is not None, "a checked log is never empty"
-        cutoff = int(quantile)
+        if cutoff is None:
+            quantile = events["timestamp"].quantile(settings.temporal_quantile, interpolation="higher")
+            assert quantile is not None, "a checked log is never empty"
+            cutoff = int(quantile)
         before = (pl.col("timestamp") < cutoff).sum().over("user_id").cast(pl.Int64)
         events = _cut_at_boundary(events.with_columns(before.alias("boundary")))
     elif settings.kind == "leave_last":
@@ -161,7 +164,9 @@ def split_log(log: Log, settings: SplitSettings, feedback: FeedbackSettings | No
     if settings.kind in ("leave_last", "column"):
         counts["left_out_not_before_examples"] = events.filter(~pl.col("past") & ~pl.col("example")).height
         counts |= count_cold(log.interactions, histories, examples)
-    return Split(histories=histories, examples=examples, counts=counts, cutoff=cutoff)
+    return Split(
+        histories=histories, examples=examples, counts=counts, cutoff=cutoff if settings.kind == "temporal" else None
+    )
 
 
 def _cut_at_boundary(events: pl.DataFrame) -> pl.DataFrame:

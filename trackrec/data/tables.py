@@ -178,7 +178,11 @@ def _ask(query: str) -> Table:
     except ImportError as error:
         raise LogError(f"{where} needs DuckDB: pip install 'trackrec[sql]'") from error
     try:
-        frame = pl.DataFrame(duckdb.connect().execute(query).fetch_arrow_table())
+        # The relation hands its rows over by itself (Arrow's C stream), whatever DuckDB calls its methods.
+        answer = duckdb.connect().sql(query)
+        if answer is None:
+            raise LogError(f"{where} gives no table: expected a SELECT")
+        frame = pl.DataFrame(answer)
     except duckdb.Error as error:
         raise LogError(f"{where} failed: {error}") from error
     return _typed(frame.lazy(), where)

@@ -58,13 +58,24 @@ def read_tables(settings: TablesSettings) -> Log:
         LogError: a table cannot be read or used; the message says which, why, and what to do.
     """
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
-        return make_log(_open(settings, Path(scratch)), settings, where=_place(settings))
+        return make_log(open_tables(settings, Path(scratch)), settings, where=_place(settings))
+
+
+def read_shown(settings: TablesSettings) -> tuple[Log, list[Columns]]:
+    """The log, and what each table's columns were taken for; every table is opened once."""
+    with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
+        tables = open_tables(settings, Path(scratch))
+        columns = [
+            find_columns(name, table.names, settings.columns, where=table.where, catalogue="items" in tables)
+            for name, table in tables.items()
+        ]
+        return make_log(tables, settings, where=_place(settings)), columns
 
 
 def guess_columns(settings: TablesSettings) -> list[Columns]:
     """What each table's columns are taken for, to be shown before anything is read."""
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
-        tables = _open(settings, Path(scratch))
+        tables = open_tables(settings, Path(scratch))
         return [
             find_columns(name, table.names, settings.columns, where=table.where, catalogue="items" in tables)
             for name, table in tables.items()
@@ -85,19 +96,17 @@ def make_log(tables: Mapping[str, Table], settings: TablesSettings, *, where: st
     whole = {column: whole_in_all(column, parts, counts) for column in ID_COLUMNS["interactions"]}
     acts = parts["interactions"]
     rows = _interactions(acts, whole, settings, counts)
-    if "items" in parts:
-        items = _items(parts["items"], whole, settings.columns, counts)
-    else:
-        items = _items_of_interactions(acts, rows, whole, settings.columns, counts)
+    items = items_of(parts, rows.lazy(), whole, settings.columns, counts)
     users = None
     if "users" in parts:
         kept = ["user_id", *parts["users"].attributes]
         users = parts["users"].collect(parts["users"].ids(whole)).select(kept)
     checked = Log.checked(rows, items, users, where=where)
-    return dataclasses.replace(checked, counts=checked.counts | counts | _odd_counts(checked, where))
+    return dataclasses.replace(checked, counts=checked.counts | counts | odd_counts(checked, where))
 
 
-def _open(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
+def open_tables(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
+    """The tables that are given, by name; ``scratch`` must live until they have been read."""
     if not settings.interactions.given:
         raise LogError("no interactions are given: name their file in tables.interactions, such as ratings.csv")
     given = {"interactions": settings.interactions, "items": settings.items, "users": settings.users}
@@ -112,6 +121,16 @@ def _interactions(
     part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, counts: dict[str, int]
 ) -> pl.DataFrame:
     """user_id, item_id, rating, timestamp, and the reason why a row is ``unusable``."""
+    rows = part.collect(plain_interactions(part, whole, settings, counts))
+    if settings.columns.row_order_as_time:
+        rows = rows.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("timestamp"))
+    return without_repeated(rows, settings)
+
+
+def plain_interactions(
+    part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, counts: dict[str, int]
+) -> pl.LazyFrame:
+    """The same, not yet read; each row is made of its own row in the file alone."""
     reasons = []
     if "rating" in part.schema:
         rating = part.number("rating")
@@ -127,12 +146,15 @@ def _interactions(
     seconds, odd = _seconds(part, settings, counts)
     ids = [read_ids(name, part.schema[name], whole=whole[name]) for name in ID_COLUMNS["interactions"]]
     unusable = pl.coalesce(*reasons, odd)
-    wanted = (*ids, rating.alias("rating"), seconds.alias("timestamp"), unusable.alias("unusable"))
-    rows = part.collect(part.frame.select(*wanted))
+    wanted = [*ids, rating.alias("rating"), seconds.alias("timestamp"), unusable.cast(pl.String).alias("unusable")]
     if settings.columns.row_order_as_time:
-        rows = rows.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("timestamp"))
-        counts["times_from_the_order_of_rows"] = rows.height
+        counts["times_from_the_order_of_rows"] = part.facts["rows"]
         log.warning("%s: the order of its rows stands for time, as row_order_as_time says", part.table.where)
+    return part.frame.select(*wanted, *(["part"] if "part" in part.schema else []))
+
+
+def without_repeated(rows: pl.DataFrame, settings: TablesSettings) -> pl.DataFrame:
+    """With rows that repeat an earlier one marked as unusable, if the settings say so."""
     if settings.repeated_rows == "drop":
         repeated = pl.when(~_row_hash().is_first_distinct()).then(pl.lit("repeated_row"))
         rows = rows.with_columns(pl.coalesce("unusable", repeated).alias("unusable"))
@@ -185,16 +207,27 @@ def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
     return part.frame.select(ids, *wanted, *genres, *part.attributes)
 
 
-def _items(part: RoleTable, whole: Mapping[str, bool], mapping: ColumnMapping, counts: dict[str, int]) -> pl.DataFrame:
-    return _finished(part.collect(_described(part, whole)), mapping, counts)
+def items_of(
+    parts: Mapping[str, RoleTable],
+    rows: pl.LazyFrame,
+    whole: Mapping[str, bool],
+    mapping: ColumnMapping,
+    counts: dict[str, int],
+) -> pl.DataFrame:
+    """The catalogue: the table of items, or what the interactions (``rows``: with their ids) say of them."""
+    if "items" in parts:
+        part = parts["items"]
+        return _finished(part.collect(_described(part, whole)), mapping, counts)
+    return _items_of_interactions(parts["interactions"], rows, whole, mapping, counts)
 
 
 def _items_of_interactions(
-    part: RoleTable, rows: pl.DataFrame, whole: Mapping[str, bool], mapping: ColumnMapping, counts: dict[str, int]
+    part: RoleTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, counts: dict[str, int]
 ) -> pl.DataFrame:
     described = _described(part, whole)
     if described.collect_schema().names() == ["item_id"]:
-        return _finished(rows.select(pl.col("item_id").drop_nulls().unique().sort()), mapping, counts)
+        ids = rows.select(pl.col("item_id").drop_nulls().unique().sort()).collect(engine="streaming")
+        return _finished(ids, mapping, counts)
     with part.table.reading():
         items, found = items_described(described)
     several = found["items_with_several_titles"]
@@ -219,7 +252,7 @@ def _finished(items: pl.DataFrame, mapping: ColumnMapping, counts: dict[str, int
     return items
 
 
-def _odd_counts(checked: Log, where: str) -> dict[str, int]:
+def odd_counts(checked: Log, where: str) -> dict[str, int]:
     """What a run may stumble over, though it can be read."""
     rows = checked.interactions
     hashed = rows.lazy().select("user_id", _row_hash().alias("row"))

@@ -49,27 +49,29 @@ def choose_targets(examples: pl.DataFrame, users: Iterable[int | str], per_user:
     Raises:
         LogError: a user has no example.
     """
-    wanted = pl.DataFrame({"user_id": list(users)}, schema={"user_id": examples.schema["user_id"]})
-    mine = examples.join(wanted, on="user_id", how="semi").sort("user_id", "event_id")
-    by_user = {key[0]: table for key, table in mine.partition_by("user_id", as_dict=True).items()}
-    chosen = []
-    for user in wanted["user_id"]:
-        if user not in by_user:
+    wanted = pl.Series("user_id", list(users), dtype=examples.schema["user_id"])
+    mine = examples.filter(pl.col("user_id").is_in(wanted.implode())).sort("user_id", "event_id")
+    begins = mine["user_id"].rle_id().to_numpy() if mine.height else np.zeros(0, dtype=np.int64)
+    bounds = np.append(np.flatnonzero(np.diff(begins, prepend=-1)), mine.height)
+    place = dict(zip(mine["user_id"].gather(bounds[:-1]).to_list(), range(len(bounds) - 1), strict=True))
+    liked = mine["label"].to_numpy() == 1
+    rows, slots = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for user in wanted.to_list():
+        if user not in place:
             raise LogError(f"no targets for user {user!r}: expected a user of the split with at least one example")
+        start, stop = bounds[place[user]], bounds[place[user] + 1]
         generator = np.random.default_rng([seed, stable_hash(user)])
-        label = by_user[user]["label"].to_numpy()
-        likes, dislikes = np.flatnonzero(label == 1), np.flatnonzero(label != 1)
+        likes, dislikes = np.flatnonzero(liked[start:stop]), np.flatnonzero(~liked[start:stop])
         quota = like_quota(len(likes), len(dislikes), per_user)
-        total = min(per_user, len(label))
+        total = min(per_user, int(stop - start))
         drawn = np.concatenate(
             [
                 generator.choice(likes, quota, replace=False),
                 generator.choice(dislikes, total - quota, replace=False),
             ]
         )
-        rows = by_user[user][generator.permutation(drawn)]
-        chosen.append(rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int16).alias("slot")))
-    columns = ("user_id", "slot", "event_id", "item_id", "label")
-    if not chosen:
-        return examples.clear().with_columns(pl.lit(0, pl.Int16).alias("slot")).select(columns)
-    return pl.concat(chosen).select(columns)
+        rows.append(start + generator.permutation(drawn))
+        slots.append(np.arange(total))
+    # One gather for everybody: rows of single users are never tables of their own.
+    chosen = mine[np.concatenate(rows)].with_columns(pl.Series("slot", np.concatenate(slots), dtype=pl.Int16))
+    return chosen.select("user_id", "slot", "event_id", "item_id", "label")

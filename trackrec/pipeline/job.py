@@ -16,6 +16,7 @@ from trackrec.pipeline.results import Results
 from trackrec.pipeline.truth import Truth
 from trackrec.pipeline.world import prepare
 from trackrec.progress import Reporter
+from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
 from trackrec.run import Run, written_whole
 
@@ -32,8 +33,10 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         The folder.
 
     Raises:
+        RecipeError: there is no such domain, or its file is none; nothing has been read or written by then.
         RunError: the folder holds a run of another recipe, or V0 is no better than counting (see ``Loop``).
     """
+    find_domain(recipe.prompts.domain)  # a mistake in it would show only after the data stage
     run = open_run(recipe, folder, reporter or Reporter())
     torch.set_num_threads(recipe.model.threads)  # for every stage, also those that load no language model
     world = prepare(recipe, run)

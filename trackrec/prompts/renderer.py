@@ -177,15 +177,30 @@ class Renderer:
         """
         if not 0 <= likes <= raters:
             raise ValueError(f"Item {item_id!r} has {likes} likes of {raters} raters; expected 0 <= likes <= raters.")
+        return self._plain.encode(self.target_text(item_id, raters, likes)) + self._validator.tail
+
+    def target_text(self, item_id: object, raters: int, likes: int) -> str:
+        """What a target's part says before the chat template ends the turn."""
         parts = [f"{self._catalogue[item_id].describe(self.domain.genre_separator)}."]
         if self.settings.show_statistics:
             parts.append(self.domain.liked_by.format(tenths=tenths(likes, raters)) if raters else self.domain.unrated)
-        parts.append(self.domain.question)
-        return self._plain.encode(" ".join(parts)) + self._validator.tail
+        return " ".join([*parts, self.domain.question])
+
+    def line_text(self, item_id: object, rating: float) -> str:
+        """An event's line in a history."""
+        return f"{rating:g}: {self._catalogue[item_id].describe(self.domain.genre_separator)}\n"
+
+    def count_all(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text takes where it is a segment of its own."""
+        return self._plain.count_all(texts)
+
+    @property
+    def frame_tokens(self) -> tuple[int, int]:
+        """Tokens around the history in the generator's prompt, and after a target's text in the validator's."""
+        return len(self._generator.head) + len(self._generator.tail), len(self._validator.tail)
 
     def _lines(self, history: Sequence[Row]) -> list[int]:
         return [token for row in history for token in self._history_line(row)]
 
     def _history_line(self, row: Row) -> list[int]:
-        item = self._catalogue[row["item_id"]].describe(self.domain.genre_separator)
-        return self._plain.encode(f"{row['rating']:g}: {item}\n")
+        return self._plain.encode(self.line_text(row["item_id"], row["rating"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,6 +19,10 @@ from trackrec.report.truth import truth
 from trackrec.report.upkeep import cost, recipe
 from trackrec.run import written_whole
 
+_WORDS = (
+    "G: generator, writes RecCoTs. V: validator, predicts with them. RecCoT: a short text on what a user likes, "
+    "written from the history alone. Round 0: after distillation, before any feedback."
+)
 SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     headline,
     users,
@@ -60,7 +64,21 @@ def write_report(folder: Path) -> Path:
 
 
 def render(facts: Facts) -> str:
-    """The page as HTML. Titles, RecCoTs and settings come from outside: all is escaped but our own drawings."""
+    """The page of a run as HTML."""
+    name = str(facts.setting("name", facts.folder.resolve().name))
+    return render_sections(name, summary(facts), [section(facts) for section in SECTIONS], "TrackRec report", _WORDS)
+
+
+def render_sections(name: str, line: str, sections: Sequence[Section], brand: str, footer: str) -> str:
+    """A page as HTML. Titles, RecCoTs and settings come from outside: all is escaped but our own drawings.
+
+    Args:
+        name: what the page is about.
+        line: one line below it.
+        sections: in order.
+        brand: what kind of page it is.
+        footer: the words that need explaining.
+    """
     environment = Environment(
         loader=PackageLoader("trackrec.report", "templates"),
         autoescape=True,
@@ -68,11 +86,8 @@ def render(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = [section(facts) for section in SECTIONS]
     return environment.get_template("page.html").render(
-        name=str(facts.setting("name", facts.folder.resolve().name)),
-        summary=summary(facts),
-        sections=sections,
+        name=name, summary=line, sections=list(sections), brand=brand, footer=footer
     )
 
 

@@ -1,0 +1,216 @@
+"""From raw files to histories, targets and prompts' token counts: seconds, peak memory, growth, and two peers.
+
+``python benchmarks/data.py [--quick] [--sizes 1,5,25] [--folder DIR]`` prints JSON lines; sizes are in millions. Every
+size and side runs in a process of its own, so that its peak memory is its own; the made-up logs (``trackrec data
+generate``, seed 17) are written before and not timed. Threads: ``POLARS_MAX_THREADS`` (2 if it is not set).
+
+Peers, on the same CSV file of the first size: the per-user Python loops of the field (``benchmarks/data_loops.py``,
+our own straightforward equivalent), and the data set build of RecBole 1.2.1, if ``.peers/recbole/bin/python`` exists::
+
+    python3 -m venv .peers/recbole
+    .peers/recbole/bin/pip install recbole==1.2.1 torch 'numpy<2' 'scipy<1.14' 'pandas<2.3'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SEED, THREADS, PER_USER = 17, 2, 8
+RECBOLE = HERE.parent / ".peers" / "recbole" / "bin" / "python"
+SIZES, QUICK = (1.0, 5.0, 25.0), (0.1, 0.4)
+
+
+class Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what the block takes to a stage."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def tables(folder: Path, ending: str) -> Any:
+    """The settings of a log's tables."""
+    from trackrec.data.tabular import TablesSettings
+
+    files = {name: str(folder / f"{name}.{ending}") for name in ("interactions", "items")}
+    return TablesSettings.model_validate(files)
+
+
+def whole(folder: Path, out: Path) -> dict[str, Any]:
+    """Ours at any size: histories, targets and token counts of all users, part by part, written to Parquet."""
+    from transformers import AutoTokenizer
+
+    from trackrec import api as tr
+    from trackrec.assets import resolve_language_model
+    from trackrec.data.parts import read_in_parts
+    from trackrec.prompts.lengths import PromptLengths
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve_language_model("smollm2-135m-instruct"))
+    clock, totals, lengths = Clock(), {"users": 0, "histories": 0, "targets": 0, "tokens": 0}, None
+    started = time.perf_counter()
+    with clock.stage("read"):
+        opened = read_in_parts(tables(folder, "parquet"), scratch=out)
+        log = opened.__enter__()
+    splits = log.splits(tr.SplitSettings(recent=0))
+    for number in range(len(log.files)):
+        with clock.stage("split"):
+            part, split = next(splits)
+        if split is None:
+            continue
+        with clock.stage("targets"):
+            targets = tr.choose_targets(split.examples, split.users.to_list(), PER_USER, SEED)
+        with clock.stage("tokens"):
+            if lengths is None:
+                lengths = PromptLengths(tr.Renderer(tokenizer, part.items, tr.PromptSettings()))
+            prompts = lengths.generator_prompts(split.histories)
+            unrated = targets.select("item_id", raters=0, likes=0)
+            targets = targets.with_columns(lengths.target_segments(unrated).alias("tokens"))
+        with clock.stage("write"):
+            for name, table in (("histories", split.histories), ("targets", targets), ("prompts", prompts)):
+                table.write_parquet(out / f"{name}-{number}.parquet")
+        sizes = (
+            prompts.height,
+            split.histories.height,
+            targets.height,
+            prompts["tokens"].sum() + targets["tokens"].sum(),
+        )
+        totals = {name: totals[name] + int(size) for name, size in zip(totals, sizes, strict=True)}
+    opened.__exit__(None, None, None)
+    stages = {name: round(seconds, 2) for name, seconds in clock.seconds.items()}
+    return {"s": time.perf_counter() - started, "parts": len(log.files), "stages": stages, **totals}
+
+
+def examples(folder: Path, out: Path) -> dict[str, Any]:
+    """Ours for the peers' job: the CSV to histories and examples, each with the 10 interactions before it."""
+    from trackrec import api as tr
+    from trackrec.data.tabular import read_tables
+
+    started = time.perf_counter()
+    log = read_tables(tables(folder, "csv"))
+    split = tr.split_log(log, tr.SplitSettings(recent=10))
+    split.histories.write_parquet(out / "histories.parquet")
+    split.examples.write_parquet(out / "examples.parquet")
+    return {
+        "s": time.perf_counter() - started, "users": len(split.users),
+        "histories": split.histories.height, "examples": split.examples.height,
+    }  # fmt: skip
+
+
+def generate(folder: Path, out: Path) -> dict[str, Any]:
+    """The made-up log itself, for the record."""
+    from trackrec.data.made_up import MadeUpSettings, write_made_up_log
+
+    started = time.perf_counter()
+    settings = MadeUpSettings(interactions=int(out.name), seed=SEED)
+    counts = write_made_up_log(folder, settings, "csv" if folder.name.endswith("csv") else "parquet")
+    return {"s": time.perf_counter() - started, **counts}
+
+
+SIDES = {"whole": whole, "examples": examples, "generate": generate}
+
+
+def ask(side: str, folder: Path, out: Path, command: list[str] | None = None) -> dict[str, Any]:
+    """One side in a fresh process."""
+    command = command or [sys.executable, __file__]
+    environment = {"POLARS_MAX_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "true",
+                   "RAYON_NUM_THREADS": str(THREADS)} | os.environ  # fmt: skip
+    arguments = ["--side", side, "--folder", str(folder), "--out", str(out)]
+    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{side} failed on {folder}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def say(job: str, row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Print one line of the result."""
+    row = {"job": job, **more, **row, "s": round(row["s"], 2)}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def grow(sizes: list[float], base: Path) -> None:
+    """Ours at each size, and the exponent of its growth from the size before."""
+    before: dict[str, Any] | None = None
+    for size in sizes:
+        number, folder = round(size * 1e6), base / f"log-{size:g}"
+        if not (folder / "items.parquet").is_file():
+            say("generate", ask("generate", folder, base / str(number)))
+        with tempfile.TemporaryDirectory(dir=base) as out:
+            row = ask("whole", folder, Path(out))
+        more: dict[str, Any] = {"interactions": number}
+        if before:
+            more["exponent"] = round(math.log(row["s"] / before["s"]) / math.log(number / before["interactions"]), 2)
+        before = say("from raw files to token counts", row, **more)
+
+
+def race(size: float, base: Path) -> None:
+    """The peers on one CSV file; each does the job next to ours, in the same minute."""
+    number, folder = round(size * 1e6), base / f"log-{size:g}-csv"
+    if not (folder / "items.csv").is_file():
+        ask("generate", folder, base / str(number))
+    peers = {"per-user Python loops": ("loops", [sys.executable, str(HERE / "data_loops.py")])}
+    if RECBOLE.exists():
+        peers["RecBole 1.2.1"] = ("recbole", [str(RECBOLE), str(HERE / "data_recbole.py")])
+    for name, (side, command) in peers.items():
+        with tempfile.TemporaryDirectory(dir=base) as out:
+            ours = ask("examples", folder, Path(out))
+        with tempfile.TemporaryDirectory(dir=base) as out:
+            theirs = ask(side, folder, Path(out), command)
+        with tempfile.TemporaryDirectory(dir=base) as out:
+            again = ask("examples", folder, Path(out))
+        seconds = (ours["s"] + again["s"]) / 2
+        row = {
+            "s": seconds, "peak_gb": ours["peak_gb"], "peer_s": round(theirs["s"], 2), "peer_gb": theirs["peak_gb"],
+            "examples": ours["examples"], "peer_examples": theirs["examples"], "ratio": round(theirs["s"] / seconds, 1),
+        }  # fmt: skip
+        say("from the CSV to histories and examples", row, interactions=number, peer=name)
+    if not RECBOLE.exists():
+        print(json.dumps({"job": "RecBole", "left_out": f"{RECBOLE} is not there"}), flush=True)
+
+
+def main() -> None:
+    """All sizes and peers, or one side in this process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="0.1 and 0.4 million interactions: a minute")
+    parser.add_argument("--sizes", default="", help="in millions, such as 1,5,25,100")
+    parser.add_argument("--folder", type=Path, help="where the logs are kept; else a temporary folder")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.side:
+        row = SIDES[arguments.side](arguments.folder, arguments.out)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(json.dumps(row | {"peak_gb": round(peak, 2)}))
+        return
+    default = QUICK if arguments.quick else SIZES
+    sizes = [float(size) for size in arguments.sizes.split(",")] if arguments.sizes else list(default)
+    with tempfile.TemporaryDirectory() as temporary:
+        base = arguments.folder or Path(temporary)
+        base.mkdir(parents=True, exist_ok=True)
+        grow(sizes, base)
+        if not arguments.no_peers:
+            race(sizes[0], base)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What is to count as a like where nobody has said it: found from the ratings, told, and easily overruled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+_USUAL = 4.0
+"""The threshold of five-star scales."""
+_EVEN = (0.15, 0.85)
+"""Between these shares of likes the usual threshold is taken."""
+
+
+class Liking(NamedTuple):
+    """What counts as a like."""
+
+    kind: str
+    """``threshold`` or ``implicit``, as in ``feedback.kind``."""
+    like_threshold: float
+    reason: str
+    """How this was found, in words."""
+
+
+def guess_liking(ratings: pl.Series, has_ratings: bool) -> Liking:
+    """What to count as a like.
+
+    Args:
+        ratings: of all interactions.
+        has_ratings: the log has ratings at all; without, each interaction was given a 1.
+
+    Returns:
+        Without ratings: implicit feedback. With a scale up to 5 on which 15% to 85% are at 4 or above: 4. Else the
+        rating by which likes and dislikes are most nearly even.
+
+    Example:
+        >>> guess_liking(pl.Series([0.0, 1.0, 1.0]), has_ratings=True)[:2]
+        ('threshold', 1.0)
+    """
+    if not has_ratings:
+        reason = "there are no ratings, so every interaction is a like, and items that the user never touches stand for"
+        return Liking("implicit", _USUAL, f"{reason} dislikes")
+    counts = ratings.rename("rating").value_counts(name="number").sort("rating", descending=True)
+    shares = counts["number"].cum_sum() / len(ratings)
+    high, low = float(counts["rating"][0]), float(counts["rating"][-1])
+    usual = float((ratings >= _USUAL).sum()) / len(ratings)
+    if low >= 0 and 2 < high <= 5 and _EVEN[0] <= usual <= _EVEN[1]:
+        return Liking("threshold", _USUAL, f"ratings go from {low:g} to {high:g}, and {usual:.0%} are 4 or more")
+    if counts.height == 1:
+        return Liking("threshold", _USUAL, f"every rating is {high:g}")
+    place = int((shares[:-1] - 0.5).abs().arg_min() or 0)
+    value = float(counts["rating"][place])
+    return Liking(
+        "threshold", value, f"ratings go from {low:g} to {high:g}, and {shares[place]:.0%} are {value:g} or more"
+    )
