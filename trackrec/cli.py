@@ -1,4 +1,4 @@
-"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``settings``, ``data`` and more."""
+"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``data`` and the others."""
 
 from __future__ import annotations
 
@@ -46,6 +46,28 @@ def run(
 ) -> None:
     """Run a recipe; start it again to go on where it stopped."""
     _run(recipe, out, changes)
+
+
+@app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run."""
+    from trackrec.pipeline.comparison import QUICK, ComparisonSettings, compare_recipe
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.report.comparison import print_comparison, write_comparison_page
+
+    _quiet_libraries()
+    loaded = load_recipe(recipe, changes or ())
+    folder = out or Path("runs") / loaded.name
+    settings = ComparisonSettings.model_validate(QUICK if quick else {})
+    compare_recipe(loaded, folder, settings, Reporter(console))
+    print_comparison(folder, console)
+    console.print(f"Page: {write_comparison_page(folder)}")
 
 
 @app.command()

@@ -38,13 +38,46 @@ def paired_p_value(
     Source:
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
     """
-    _, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
+    return paired_contrast(
+        statistic, users, labels, scores, baseline_scores, seed=seed, draws=draws, folds=folds
+    ).p_value
+
+
+class PairedContrast(NamedTuple):
+    """A difference between two arms on the same examples."""
+
+    difference: float
+    low: float
+    high: float
+    """Ends of the 95% percentile interval over users."""
+    p_value: float
+    """See `paired_p_value`."""
+    baseline: float
+    """The statistic of the arm that it is the difference from."""
+
+
+def paired_contrast(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    baseline_scores: ArrayLike,
+    *,
+    seed: int,
+    draws: int = 1000,
+    folds: ArrayLike | None = None,
+) -> PairedContrast:
+    """`trackrec.metrics.paired_bootstrap` and `paired_p_value` from one set of draws; arguments as there."""
+    value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
     difference = drawn[:, 0] - drawn[:, 1]
     difference = difference[~np.isnan(difference)]
+    gain, baseline = float(value[0] - value[1]), float(value[1])
     if not len(difference):
-        return float("nan")
+        return PairedContrast(gain, float("nan"), float("nan"), float("nan"), baseline)
+    low, high = np.quantile(difference, [0.025, 0.975])
     side = min(int((difference <= 0).sum()), int((difference >= 0).sum()))
-    return min(1.0, 2 * (side + 1) / (len(difference) + 1))
+    p_value = min(1.0, 2 * (side + 1) / (len(difference) + 1))
+    return PairedContrast(gain, float(low), float(high), p_value, baseline)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
