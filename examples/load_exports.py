@@ -2,8 +2,8 @@
 
 Parquet is read by pyarrow and Hugging Face's form by ``datasets`` (part of the development tools). FuxiCTR brings ray
 and RecBole wants NumPy 1, so each of the two gets an environment of its own under ``.peers/``, made on first use.
-What is loaded is compared with the run's own tables; with FuxiCTR (on a thousand examples of each part) and
-RecBole (on all) a small model is then trained for an epoch, with the vectors in its input.
+What is loaded is compared with what was written; then a small model is trained with the vectors in its input: with
+RecBole for an epoch, with FuxiCTR for a few steps on a thousand examples, since its way through ray takes minutes.
 """
 
 from __future__ import annotations
