@@ -1,7 +1,8 @@
-"""One cell of a comparison: a model that sees so many events, trained with one arm's vectors; run in worker processes."""
+"""One cell of a comparison: a model that sees so many events, trained with each arm's vectors, in worker processes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.data.statistics import ItemStatistics
+from trackrec.list_metrics import mean_of_lists
 from trackrec.metrics import auc, gauc, log_loss
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
@@ -20,7 +22,7 @@ from trackrec.recipe import Recipe
 from trackrec.run import Run
 from trackrec.significance import PairedContrast, paired_contrast
 
-CTR_METRICS = {"auc": auc, "gauc": gauc, "log_loss": log_loss}
+CTR_METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc, "log_loss": log_loss}
 LIST_METRICS = ("ndcg_3", "ndcg_7", "map_3", "map_7")
 
 
@@ -125,8 +127,3 @@ def contrast(
         "users": first["user_id"].n_unique(),
         "examples": first.height,
     }
-
-
-def mean_of_lists(_likes: Any, values: Any) -> float:
-    """Mean of a metric that each list has already."""
-    return float(values.mean())

@@ -30,9 +30,9 @@ class ComparisonSettings(Settings):
     """What ``trackrec compare`` trains. The primary contrast is fixed: the final round against no text and against
     another user's, on ``models`` with ``recent`` events in view and on ``reranker``."""
 
-    models: list[Backbone] = ["din", "dcnv2"]
+    models: tuple[Backbone, ...] = ("din", "dcnv2")
     """CTR models with all arms."""
-    recent: list[int] = [0, 3, 10]
+    recent: tuple[int, ...] = (0, 3, 10)
     """Recent events in view of them."""
     reranker: RerankerName = "prm"
     """Re-ranker with all arms."""

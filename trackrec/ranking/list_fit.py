@@ -101,7 +101,7 @@ def fit_reranker(
                 break
     model.load_state_dict(best_weights)
     model.eval()
-    return FitResult(best_epoch, training_loss, validation_loss)
+    return FitResult(best_epoch, training_loss, validation_loss, [], [])
 
 
 @torch.no_grad()

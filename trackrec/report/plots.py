@@ -32,8 +32,9 @@ def by_round(
     axis: str,
     ringed: int | None = None,
     from_zero: bool = False,
+    across: str = "round",
 ) -> str:
-    """Values by round with their intervals.
+    """Values by round, or by another whole number, with their intervals.
 
     Args:
         label: what the drawing shows.
@@ -42,6 +43,7 @@ def by_round(
         axis: what the values are.
         ringed: the promoted round, which is ringed.
         from_zero: the values are amounts, so the vertical axis begins at 0.
+        across: what the number along the horizontal axis is.
     """
     rounds = sorted({number for points in series.values() for number in points})
     with Drawing(label, 2.9) as drawing:
@@ -66,7 +68,7 @@ def by_round(
             )  # fmt: skip
         axes.set_xlim(min(rounds, default=0) - 0.35, max(rounds, default=0) + 0.35)
         axes.set_xticks(rounds)
-        axes.set_xlabel("round")
+        axes.set_xlabel(across)
         axes.set_title(axis)
         axes.grid(axis="y")
         if from_zero:

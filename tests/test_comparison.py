@@ -1,0 +1,132 @@
+"""The comparison's verdicts, its page, and a whole small comparison on a made-up run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from trackrec.errors import RunError
+from trackrec.pipeline.cells import Cell, contrast
+from trackrec.pipeline.comparison import ComparisonSettings
+from trackrec.report.comparison import (
+    comparison_page,
+    read_comparison,
+    told,
+    verdict,
+    worth_in_events,
+    write_comparison_page,
+)
+
+CTR = Cell("ctr", "din", 3, 2, True)
+LISTS = Cell("rerank", "prm", 0, 1, True)
+
+
+def predictions(probabilities: list[float], seeds: int = 2) -> pl.DataFrame:
+    """Four users in two folds, two examples each: one liked, one not."""
+    rows = []
+    for seed in range(seeds):
+        for place, probability in enumerate(probabilities):
+            rows.append((seed, place // 4, f"u{place // 2}", place, (place + 1) % 2, probability))
+    return pl.DataFrame(rows, schema=["seed", "fold", "user_id", "event_id", "label", "probability"], orient="row")
+
+
+def test_a_contrast_is_the_difference_of_the_means_over_seeds() -> None:
+    right, wrong = predictions([0.9, 0.1] * 4), predictions([0.1, 0.9] * 4)
+    row = contrast(CTR, "gauc", right, wrong, seed=1, draws=100)
+    assert (row["difference"], row["value"], row["against_value"]) == (1.0, 1.0, 0.0)
+    assert (row["folds"], row["seeds"], row["users"], row["examples"]) == (2, 2, 4, 8)
+    assert row["lower"] == row["upper"] == 1.0
+
+
+def test_rows_in_another_order_are_the_same_examples() -> None:
+    one, other = predictions([0.9, 0.3, 0.2, 0.6, 0.8, 0.1, 0.4, 0.5]), predictions([0.5, 0.4] * 4)
+    expected = contrast(CTR, "auc", one, other, seed=1, draws=100)
+    assert contrast(CTR, "auc", one.sample(fraction=1.0, shuffle=True, seed=3), other, seed=1, draws=100) == expected
+
+
+def test_lists_without_a_like_do_not_count() -> None:
+    lists = pl.DataFrame(
+        {
+            "seed": [0] * 4,
+            "fold": [0] * 4,
+            "user_id": ["a", "b", "c", "d"],
+            "list": [0] * 4,
+            "likes": [1, 2, 0, 1],
+            "ndcg_3": [1.0, 0.5, float("nan"), 0.5],
+        }
+    )
+    worse = lists.with_columns(ndcg_3=pl.col("ndcg_3") - 0.25)
+    row = contrast(LISTS, "ndcg_3", lists, worse, seed=1, draws=100)
+    assert row["difference"] == pytest.approx(0.25)
+    assert (row["examples"], row["value"]) == (3, pytest.approx(2 / 3))
+
+
+def test_the_primary_cells_have_all_arms_and_the_others_one_seed() -> None:
+    cells = ComparisonSettings().cells()
+    assert {cell.name for cell in cells if cell.primary} == {
+        *(f"{model}-{recent}" for model in ("din", "dcnv2") for recent in (0, 3, 10)),
+        "prm-0",
+    }
+    assert {cell.seeds for cell in cells if not cell.primary} == {1}
+    assert len({cell.model for cell in cells}) == 10 + 4
+
+
+def row(recent: int, difference: float, half: float, **changes: Any) -> dict[str, Any]:
+    value = 0.6 + 0.02 * recent
+    return {
+        "task": "ctr",
+        "model": "din",
+        "recent": recent,
+        "arm": "final round",
+        "against": "no text",
+        "primary": True,
+        "metric": "auc",
+        "difference": difference,
+        "lower": difference - half,
+        "upper": difference + half,
+        "p": 0.01,
+        "p_holm": None,
+        "value": value + difference,
+        "against_value": value,
+        "folds": 5,
+        "seeds": 3,
+        "users": 10,
+        "examples": 90,
+    } | changes
+
+
+def test_verdicts() -> None:
+    assert verdict(row(0, 0.01, 0.005)) == "better"
+    assert verdict(row(0, -0.01, 0.005)) == "worse"
+    assert verdict(row(0, 0.01, 0.02)) == "no difference shown"
+    assert verdict(row(0, -0.01, 0.005, metric="log_loss")) == "better", "a lower loss"
+    assert verdict(row(0, 0.01, 0.005, primary=False, p_holm=0.2)) == "no difference shown", "Holm decides the others"
+    assert verdict(row(0, 0.01, 0.005, primary=False, p_holm=0.01)) == "better"
+    assert verdict(row(0, 0.01, float("nan"))) == "undefined"
+    assert told(row(0, 0.01, 0.005)) == "+0.0100 [+0.0050, +0.0150]"
+
+
+def test_a_reccot_is_worth_the_events_that_reach_as_far() -> None:
+    # Without text: .60, .66, .80 at 0, 3, 10 events; with the RecCoT and none in view .63: half way to three events.
+    rows = [row(0, 0.03, 0.01), row(3, 0.01, 0.01), row(10, 0.0, 0.01)]
+    assert worth_in_events(rows, "din", "auc", "final round", "no text") == pytest.approx(1.5)
+    assert worth_in_events([row(0, -0.01, 0.01), *rows[1:]], "din", "auc", "final round", "no text") == 0.0
+    assert worth_in_events(rows[1:], "din", "auc", "final round", "no text") is None
+
+
+def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None:
+    rows = [row(recent, 0.01, 0.005, metric=metric) for recent in (0, 10) for metric in ("auc", "gauc")]
+    rows.append(row(0, 0.01, 0.005, primary=False, against="<b>zero-shot</b>", p_holm=0.5))
+    told_of = {"recipe": "made", "seed": 1, "final_round": 2, "primary": "final against none", "rows": rows}
+    with pytest.raises(RunError, match="run `trackrec compare`"):
+        read_comparison(tmp_path)
+    (tmp_path / "compare.json").write_text(json.dumps(told_of))
+    page = write_comparison_page(tmp_path).read_text()
+    assert page == comparison_page(told_of)
+    assert "Of 4 primary contrasts 4 are above zero" in page
+    assert "All 5 contrasts" in page
+    assert "<b>zero-shot</b>" not in page

@@ -1,0 +1,214 @@
+"""The page and the table of a comparison: which differences hold, and how many events a RecCoT is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as ConsoleTable
+
+from trackrec.errors import RunError
+from trackrec.report.blocks import Note, Plot, Plots, Section, Table, Tile, Tiles, Tone
+from trackrec.report.page import render_sections
+from trackrec.report.plots import Spot, by_round, forest
+from trackrec.run import written_whole
+
+Row = dict[str, Any]
+TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3", "ndcg_7": "NDCG@7"} | {
+    "map_3": "MAP@3",
+    "map_7": "MAP@7",
+}
+LOWER_IS_BETTER = {"log_loss"}
+_WORDS = (
+    "RecCoT: a short text on what a user likes, written from the history alone. AUC compares all examples, GAUC those "
+    "of one user. Intervals: 95%, users drawn with replacement within folds, on the mean over trainings; they are "
+    "conditional on the one generator that was trained. p (Holm): corrected over all but the primary contrasts."
+)
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    """What ``trackrec compare`` wrote into a run folder.
+
+    Raises:
+        RunError: nothing yet.
+    """
+    path = folder if folder.is_file() else folder / "compare.json"
+    if not path.is_file():
+        raise RunError(f"{folder} holds no compare.json: run `trackrec compare` on its recipe with --out {folder}")
+    return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def verdict(row: Row) -> str:
+    """Whether a difference holds, in a few words.
+
+    The primary contrasts are judged by their interval, the others by Holm's p.
+
+    >>> verdict({"metric": "auc", "primary": True, "lower": 0.001, "upper": 0.003, "difference": 0.002, "p_holm": None})
+    'better'
+    """
+    if row["lower"] is None or row["upper"] is None or np.isnan(row["lower"]):
+        return "undefined"
+    sure = row["lower"] > 0 or row["upper"] < 0
+    if not row["primary"]:
+        sure = row["p_holm"] is not None and row["p_holm"] < 0.05
+    if not sure:
+        return "no difference shown"
+    return "better" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "worse"
+
+
+def told(row: Row, digits: int = 4) -> str:
+    """A difference with its interval: ``+0.0040 [0.0030, 0.0050]``."""
+    return f"{row['difference']:+.{digits}f} [{row['lower']:+.{digits}f}, {row['upper']:+.{digits}f}]"
+
+
+def worth_in_events(rows: Sequence[Row], model: str, metric: str, final: str, without: str) -> float | None:
+    """With no event in view, how many events the model without text would need to be as good as with the RecCoT.
+
+    Read off the straight lines between the numbers of events that were tried; None where there is nothing to read off.
+    """
+    found = [row for row in rows if row["model"] == model and row["metric"] == metric and row["against"] == without]
+    points = sorted((row["recent"], row["against_value"], row["value"]) for row in found if row["arm"] == final)
+    if not points or points[0][0] != 0 or len(points) < 2:
+        return None
+    reached = points[0][2]
+    for (left, low, _), (right, high, _) in pairwise(points):
+        if low <= reached <= high and high > low:
+            return float(left + (reached - low) / (high - low) * (right - left))
+    return 0.0 if reached < points[0][1] else None
+
+
+def write_comparison_page(folder: Path) -> Path:
+    """Write ``report/comparison.html``: one file without scripts.
+
+    Returns:
+        Its path.
+    """
+    path = folder / "report" / "comparison.html"
+    with written_whole(path) as partial:
+        partial.write_text(comparison_page(read_comparison(folder)), encoding="utf-8")
+    return path
+
+
+def comparison_page(told_of: dict[str, Any]) -> str:
+    """The page as HTML."""
+    rows = told_of["rows"]
+    sections = [_primary(told_of), _events(told_of), *_models(told_of), _everything(rows)]
+    line = (
+        f"Seed {told_of['seed']}, final round {told_of['final_round']}; primary contrast: {told_of['primary']}, "
+        "named before the run."
+    )
+    return render_sections(told_of["recipe"], line, sections, "TrackRec comparison", _WORDS)
+
+
+def print_comparison(folder: Path, console: Console) -> None:
+    """The primary contrasts as a table in the terminal."""
+    table = ConsoleTable("model", "events", "against", "metric", "difference", "relative", "verdict")
+    for row in _primary_rows(read_comparison(folder)["rows"]):
+        table.add_row(
+            row["model"],
+            str(row["recent"]),
+            row["against"],
+            TITLES[row["metric"]],
+            told(row),
+            f"{row['difference'] / row['against_value']:+.2%}",
+            verdict(row),
+        )
+    console.print(table)
+
+
+def _primary_rows(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["primary"]]
+
+
+def _primary(told_of: dict[str, Any]) -> Section:
+    rows = _primary_rows(told_of["rows"])
+    tones: dict[str, Tone] = {"better": "good", "worse": "bad"}
+    tiles = []
+    for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
+        mine = [row for row in rows if (row["model"], row["recent"]) == (model, recent)]
+        held = [verdict(row) for row in mine]
+        answer = max(set(held), key=held.count) if len(set(held)) == 1 else "mixed"
+        figure = "; ".join(f"{TITLES[row['metric']]} against {row['against']} {told(row)}" for row in mine)
+        tiles.append(Tile(f"{model.upper()}, {recent} events in view", answer, figure, tones.get(answer, "unclear")))
+    sure = [row for row in rows if verdict(row) == "better"]
+    words = f"Of {len(rows)} primary contrasts {len(sure)} are above zero with their 95% interval"
+    worse = [row for row in rows if verdict(row) == "worse"]
+    words += f" and {len(worse)} below." if worse else "."
+    return Section("verdict", "Does the RecCoT help?", "Verdict", [Note(words), Tiles(tiles)])
+
+
+def _events(told_of: dict[str, Any]) -> Section:
+    """The curve over the number of events in view."""
+    rows = told_of["rows"]
+    models = list(dict.fromkeys(row["model"] for row in rows if row["task"] == "ctr" and row["primary"]))
+    plots, words = [], []
+    for metric in ("gauc", "auc"):
+        gains: dict[str, dict[int, Spot]] = {}
+        for row in _primary_rows(rows):
+            if row["metric"] == metric:
+                name = f"{row['model']} against {row['against']}"
+                spot = Spot(row["difference"], row["lower"], row["upper"])
+                gains.setdefault(name, {})[row["recent"]] = spot
+        if gains:
+            title = f"gain in {TITLES[metric]}"
+            drawn = by_round(title, gains, {"no gain": 0.0}, title, across="recent events in view")
+            plots.append(Plot(drawn, f"What the final round's RecCoT adds in {TITLES[metric]}."))
+    for model in models:
+        levels: dict[str, dict[int, Spot]] = {}
+        for row in rows:
+            if row["model"] == model and row["metric"] == "auc" and row["arm"] == "final round":
+                levels.setdefault("final round", {})[row["recent"]] = Spot(row["value"])
+                if row["against"] in ("no text", "another user's", "profile as numbers", "raw history"):
+                    levels.setdefault(row["against"], {})[row["recent"]] = Spot(row["against_value"])
+        if levels:
+            drawn = by_round(f"AUC of {model}", levels, {}, f"AUC of {model}", across="recent events in view")
+            plots.append(Plot(drawn, f"How well {model} predicts with each text."))
+        worth = worth_in_events(rows, model, "auc", "final round", "no text")
+        if worth is not None:
+            words.append(
+                f"{model}: with no event in view the RecCoT is worth about {worth:.1f} events (AUC, no interval)."
+            )
+    notes = [Note(" ".join(words))] if words else []
+    return Section("events", "How many events is a RecCoT worth?", "Events", [*notes, Plots(plots)])
+
+
+def _models(told_of: dict[str, Any]) -> list[Section]:
+    """Each model's differences from the final round's RecCoT."""
+    rows = told_of["rows"]
+    sections = []
+    for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
+        mine = [row for row in rows if (row["model"], row["recent"]) == (model, recent)]
+        metric = "gauc" if mine[0]["task"] == "ctr" else "ndcg_7"
+        shown = [row for row in mine if row["metric"] == metric]
+        spots = {
+            f"{row['arm']} less {row['against']}": Spot(row["difference"], row["lower"], row["upper"]) for row in shown
+        }
+        name = f"{model} with {recent} events in view"
+        drawn = forest(name, spots, f"difference in {TITLES[metric]}")
+        plot = Plot(drawn, f"{shown[0]['folds']} folds, {shown[0]['seeds']} seeds, {shown[0]['users']} users.")
+        sections.append(Section(f"{model}-{recent}", name, name, [Plots([plot])]))
+    return sections
+
+
+def _everything(rows: Sequence[Row]) -> Section:
+    head = ("contrast", "metric", "value", "difference", "relative", "p", "p (Holm)", "verdict", "seeds")
+    lines = [
+        (
+            f"{row['model']}, {row['recent']} events: {row['arm']} less {row['against']}",
+            TITLES[row["metric"]],
+            f"{row['value']:.4f}",
+            told(row),
+            f"{row['difference'] / row['against_value']:+.2%}",
+            f"{row['p']:.3f}",
+            "primary" if row["primary"] else f"{row['p_holm']:.3f}",
+            verdict(row),
+            str(row["seeds"]),
+        )
+        for row in rows
+    ]
+    return Section("all", "All contrasts", "All", [Table(f"All {len(lines)} contrasts", head, lines, folded=True)])
