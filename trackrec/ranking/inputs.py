@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, pad
+from torch.nn.functional import embedding, embedding_bag, pad
 
 from trackrec.ranking.adaptor import build_adaptor
 from trackrec.ranking.deepctr import DNN
@@ -42,9 +42,23 @@ class ItemEmbeddings(nn.Module):
     def forward(self, *rows: Tensor) -> list[Tensor]:
         """Embeddings of items by their catalogue rows; each argument's shape gets an axis of ``size`` behind it."""
         if len(self.years) <= WHOLE_CATALOGUE:
-            items = self.item.weight + self.genre(self.genres) + self.year(self.years)
+            items = self._catalogue()
             return [embedding(part, items) for part in rows]
         return [self.item(part) + self.genre(self.genres[part]) + self.year(self.years[part]) for part in rows]
+
+    def means(self, batch: Examples) -> list[Tensor]:
+        """Means over the real events of their items and of their ratings, each of shape (batch, size)."""
+        weights = real_events(batch).float() / batch.seen.clamp(min=1).unsqueeze(1)
+        if len(self.years) <= WHOLE_CATALOGUE:
+            items = embedding_bag(batch.recent, self._catalogue(), mode="sum", per_sample_weights=weights)
+        else:
+            items = torch.bmm(weights.unsqueeze(1), self(batch.recent)[0]).squeeze(1)
+        shares = weights.new_zeros(len(weights), self.rating.num_embeddings).scatter_add(1, batch.rating, weights)
+        return [items, shares @ self.rating.weight]  # a mean of few different rows is a product with their shares
+
+    def _catalogue(self) -> Tensor:
+        items: Tensor = self.item.weight + self.genre(self.genres) + self.year(self.years)
+        return items
 
 
 class NumberInputs(nn.Module):
@@ -130,10 +144,7 @@ class FieldInputs(nn.Module):
         if self.has_years:
             parts.append(items.year(items.years[batch.item]))
         if self.recent:
-            (events,) = items(batch.recent)
-            weights = real_events(batch).float() / batch.seen.clamp(min=1).unsqueeze(1)
-            for sequence in (events, items.rating(batch.rating)):
-                parts.append(torch.bmm(weights.unsqueeze(1), sequence).squeeze(1))
+            parts += items.means(batch)
         if self.number_field is not None:
             parts.append(self.number_field(self.numbers(batch)))
         for adapted in self.texts(batch, vectors):
