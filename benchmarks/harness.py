@@ -1,8 +1,10 @@
 """What the benchmarks of the language-model runtime share: real prompts, a fresh process a side, the machine's rate.
 
 Each side (ours, the peer) runs in a process of its own, so that its peak memory is its own, and times its work after
-one untimed pass. A line of the result is one JSON object: ``job, peer, size, ours_s, peer_s, ratio, ours_gb, peer_gb``,
-what share of the machine's matrix rate ours reached (``gemm_share``), and that rate, measured in the same run.
+one untimed pass (none where a single pass is timed). A line of the result is one JSON object: ``job, peer, size``,
+``ours_s, peer_s, ratio, ours_gb, peer_gb``, ``gflops`` (the work that cannot be done without, per second), the rates
+of matrix products measured in the same run (``gemm_gflops`` by PyTorch's ``linear``, ``product_gflops`` by our layers),
+and which share of each was reached.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from typing import Any
 import torch
 
 from trackrec import api as tr
+from trackrec.lm.linear import QuickLinear, product
 from trackrec.lm.tree import Tree
 
 SEED, THREADS = 17, 2
 HISTORY, RECCOT, TARGET = 350, 100, 40
 """Tokens of a prompt, of a RecCoT and of a target."""
 
-Side = Callable[[dict[str, int]], tuple[Callable[[], Any], float, dict[str, float]]]
-"""Given the size of the job: the work to time, the GFLOP that it cannot do without, and further figures to report."""
+Prepared = tuple[Callable[[], Any], float, Callable[[], dict[str, float]]]
+"""The work to time, the GFLOP that it cannot do without, and what gives further figures to report after the timing."""
+Side = Callable[[dict[str, int]], Prepared]
+"""Given the size of the job, what is to be timed."""
 
 
 def model() -> tr.LanguageModel:
@@ -35,6 +40,16 @@ def model() -> tr.LanguageModel:
     made = tr.LanguageModel(tr.LanguageModelSettings(threads=THREADS))
     made.add("bench", SEED)
     return made
+
+
+def plain(language_model: tr.LanguageModel) -> Any:
+    """What a peer computes with: the merged model as transformers loads it, none of our kernels in it."""
+    merged: Any = language_model.merged("bench")
+    for module in merged.modules():
+        if isinstance(module, QuickLinear):
+            module.__class__ = torch.nn.Linear
+    merged.set_attn_implementation("sdpa")
+    return merged
 
 
 class Texts:
@@ -105,23 +120,28 @@ def weights_gflop(language_model: tr.LanguageModel) -> tuple[float, float]:
     return 2 * layers / 1e9, 2 * head / 1e9
 
 
-def gemm_rate() -> float:
-    """GFLOP/s of a plain matrix product of a layer's size, median of several."""
+def matrix_rates() -> tuple[float, float]:
+    """GFLOP/s of matrix products of a layer's size: PyTorch's own and those of our layers, medians of several."""
     x, weight = torch.randn(512, 576), torch.randn(1536, 576)
-    rates = []
-    for _ in range(9):
-        started = time.perf_counter()
-        for _ in range(20):
-            torch.nn.functional.linear(x, weight)
-        rates.append(20 * 2 * x.shape[0] * weight.numel() / (time.perf_counter() - started) / 1e9)
-    return statistics.median(rates)
+    medians = []
+    for multiply in (torch.nn.functional.linear, product):
+        rates = []
+        for _ in range(9):
+            started = time.perf_counter()
+            for _ in range(20):
+                multiply(x, weight)
+            rates.append(20 * 2 * x.shape[0] * weight.numel() / (time.perf_counter() - started) / 1e9)
+        medians.append(statistics.median(rates))
+    return medians[0], medians[1]
 
 
 def run_side(sides: Mapping[str, Side], name: str, size: dict[str, int], repeats: int) -> None:
-    """In a process of its own: prepare, warm up, time, print one JSON object."""
+    """In a process of its own: prepare, warm up (not for a single pass), time, print one JSON object."""
     torch.set_num_threads(THREADS)
     work, gflop, figures = sides[name](size)
-    work()
+    if repeats > 1:
+        work()
+    before = matrix_rates()
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -129,9 +149,9 @@ def run_side(sides: Mapping[str, Side], name: str, size: dict[str, int], repeats
         times.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     seconds = statistics.median(times)
-    rate = gemm_rate()
-    row = {"s": seconds, "spread": max(times) - min(times), "gb": peak, "gemm": rate, "share": gflop / seconds / rate}
-    print(json.dumps(row | figures))
+    gemm, ours = (max(pair) for pair in zip(before, matrix_rates(), strict=True))
+    row = {"s": seconds, "spread": max(times) - min(times), "gb": peak, "gemm": gemm, "product": ours, "gflop": gflop}
+    print(json.dumps(row | figures()))
 
 
 def ask(script: str, side: str, size: dict[str, int], repeats: int) -> dict[str, float]:
@@ -144,7 +164,12 @@ def ask(script: str, side: str, size: dict[str, int], repeats: int) -> dict[str,
 
 
 def compare(
-    script: str, job: str, peer: str, sides: tuple[str, str | None], size: dict[str, int], repeats: int, part: float = 1
+    script: str,
+    job: str,
+    peer: str,
+    sides: tuple[str, str | dict[str, float] | None],
+    size: dict[str, int],
+    repeats: int,
 ) -> dict[str, Any]:
     """Both sides of a job, printed as one line.
 
@@ -152,21 +177,26 @@ def compare(
         script: the benchmark's file.
         job: what is done.
         peer: what it is compared with.
-        sides: names of ours and of the peer's; None: ours alone, to see how the cost grows.
+        sides: names of ours and of the peer's, or what ``ask`` found of the peer before; None: ours alone, to see how
+            the cost grows.
         size: of the job.
         repeats: timed passes a side.
-        part: the share of the job that the peer's side does; its time is scaled up.
     """
+    theirs = ask(script, sides[1], size, repeats) if isinstance(sides[1], str) else sides[1]
     ours = ask(script, sides[0], size, repeats)
-    row: dict[str, Any] = {"job": job, "peer": peer if sides[1] else None, "size": size, "ours_s": round(ours["s"], 3)}
-    if sides[1]:
-        theirs = ask(script, sides[1], size, repeats)
-        row |= {"peer_s": round(theirs["s"] / part, 3), "ratio": round(theirs["s"] / part / ours["s"], 2)}
-        row |= {"ours_gb": round(ours["gb"], 2), "peer_gb": round(theirs["gb"], 2)}
-    else:
-        row["ours_gb"] = round(ours["gb"], 2)
-    row |= {"gemm_share": round(ours["share"], 2), "gemm_gflops": round(ours["gemm"], 1)}
-    row |= {name: value for name, value in ours.items() if name not in {"s", "gb", "gemm", "share"}}
+    row: dict[str, Any] = {"job": job, "peer": peer or None, "size": size, "ours_s": round(ours["s"], 3)}
+    row["ours_spread_s"] = round(ours["spread"], 3)
+    if theirs is not None:
+        row |= {"peer_s": round(theirs["s"], 3), "peer_spread_s": round(theirs["spread"], 3)}
+        row["ratio"] = round(theirs["s"] / ours["s"], 2)
+    row["ours_gb"] = round(ours["gb"], 2)
+    if theirs is not None:
+        row["peer_gb"] = round(theirs["gb"], 2)
+    rate = ours["gflop"] / ours["s"]
+    row |= {"gflops": round(rate), "gemm_gflops": round(ours["gemm"]), "gemm_share": round(rate / ours["gemm"], 2)}
+    row |= {"product_gflops": round(ours["product"]), "product_share": round(rate / ours["product"], 2)}
+    known = {"s", "spread", "gb", "gemm", "product", "gflop"}
+    row |= {name: value for name, value in ours.items() if name not in known}
     print(json.dumps(row), flush=True)
     return row
 

@@ -5,46 +5,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from harness import HISTORY, RECCOT, SEED, Texts, compare, main, model, weights_gflop
+from harness import HISTORY, RECCOT, SEED, Prepared, Texts, ask, compare, main, model, plain, weights_gflop
 
-from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.sampling import Continuation, DecodingSettings, sample
+from trackrec.reccot.generator import Generator
 
-NEVER = 1
-"""A control token that stands for the end of a text and is all but never drawn: every text is as long as it may be."""
+NEVER = 49_151
+"""The last token of the vocabulary stands for the end of a text; it is all but never drawn: texts have full length."""
 
 
-def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours(size: dict[str, int]) -> Prepared:
     """One reading of each prompt, its rows share the cache."""
+    return _writing(size, "same")
+
+
+def ours_quantised(size: dict[str, int]) -> Prepared:
+    """The same with eight-bit weights. Beside the drawing: how long the texts' scoring with the true weights takes."""
+    return _writing(size, "int8")
+
+
+def _writing(size: dict[str, int], weights: str) -> Prepared:
     language_model = model()
     texts = Texts(language_model)
     prompts = [texts.prompt(user) for user in range(size["users"])]
-    merged = language_model.merged("bench")
+    settings = language_model.settings.model_copy(update={"writing_weights": weights})
+    language_model.settings = settings
+    writer = Generator(language_model, texts.renderer, texts.histories).writer("bench")
     layer, head = weights_gflop(language_model)
     new = size["users"] * size["n"] * RECCOT
-    figures: dict[str, float] = {}
+    decoding = DecodingSettings(max_new_tokens=RECCOT)
+    drawn: list[list[Continuation]] = []
 
     def work() -> None:
-        made = sample(merged, prompts, range(len(prompts)), size["n"], [NEVER], DecodingSettings(max_new_tokens=RECCOT))
-        figures["new_tokens"] = sum(len(text.token_ids) for part in made for text in part)
+        drawn[:] = sample(writer.quick or writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
+
+    def figures() -> dict[str, float]:
+        tokens = {"new_tokens": sum(len(text.token_ids) for part in drawn for text in part)}
+        if writer.quick is None:
+            return tokens
+        started = time.perf_counter()
+        scored = writer.scored(prompts, drawn)
+        return tokens | {"scoring_s": round(time.perf_counter() - started, 3)} | divergence(drawn, scored)
 
     return work, layer * (size["users"] * HISTORY + new) + head * new, figures
 
 
-def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def divergence(drawn: Sequence[Sequence[Continuation]], scored: Sequence[Sequence[Continuation]]) -> dict[str, float]:
+    """KL of the distribution drawn from, from the true one: nats a token, and its standard error over texts."""
+    texts = zip([text for part in drawn for text in part], [text for part in scored for text in part], strict=True)
+    gaps = [sum(ours.token_logprobs) - sum(true.token_logprobs) for ours, true in texts]
+    error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
+    return {"kl_nats_a_token": round(statistics.mean(gaps) / RECCOT, 4), "kl_error": round(error / RECCOT, 4)}
+
+
+def peer(size: dict[str, int]) -> Prepared:
     """All prompts in one call; it copies each prompt for its samples."""
     language_model = model()
     texts = Texts(language_model)
     ids = torch.tensor([texts.prompt(user) for user in range(size["users"])])
-    merged: Any = language_model.merged("bench")
-    merged.set_attn_implementation("sdpa")
+    merged = plain(language_model)
+    made: list[Any] = []
 
     def work() -> None:
         torch.manual_seed(SEED)
-        merged.generate(
+        made[:] = merged.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=True,
@@ -57,16 +87,18 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
             pad_token_id=0,
         )
 
-    return work, 0.0, {}
+    return work, 0.0, lambda: {"new_tokens": sum(len(row) - HISTORY for row in made)}
 
 
 def jobs(quick: bool, repeats: int) -> None:
-    """The job of the aim, then how the cost grows."""
-    name = "transformers generate(num_return_sequences=n)"
-    compare(__file__, "sampling", name, ("ours", "peer"), {"n": 8, "users": 4}, repeats)
-    for n, users in () if quick else ((1, 4), (4, 4), (16, 4), (8, 2), (8, 8), (8, 16)):
+    """The jobs of the aims, then how the cost grows."""
+    name, size = "transformers generate(num_return_sequences=n)", {"n": 8, "users": 4}
+    theirs = ask(__file__, "peer", size, repeats)
+    compare(__file__, "sampling", name, ("ours", theirs), size, repeats)
+    compare(__file__, "sampling-quantised", name, ("ours-quantised", theirs), size, repeats)
+    for n, users in () if quick else ((1, 4), (4, 4), (16, 4), (8, 1), (8, 8), (8, 16)):
         compare(__file__, "sampling", "", ("ours", None), {"n": n, "users": users}, repeats)
 
 
 if __name__ == "__main__":
-    main(__file__, {"ours": ours, "peer": peer}, jobs)
+    main(__file__, {"ours": ours, "ours-quantised": ours_quantised, "peer": peer}, jobs)

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
-from harness import Texts, branch, compare, main, model, tokens_of, weights_gflop
+from harness import Prepared, Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
 
 from trackrec.lm.scoring import answer_logits
 
 
-def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours(size: dict[str, int]) -> Prepared:
     """One tree a user."""
     language_model = model()
     texts = Texts(language_model)
@@ -25,16 +22,15 @@ def ours(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
     def work() -> None:
         answer_logits(language_model, "bench", trees, texts.renderer.answer_ids, merged=merged)
 
-    return work, layer * tokens_of([tree for tree, _ in trees]), {}
+    return work, layer * tokens_of([tree for tree, _ in trees]), dict
 
 
-def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer(size: dict[str, int]) -> Prepared:
     """A padded batch a RecCoT, logits of the last position only, LoRA merged."""
     language_model = model()
     texts = Texts(language_model)
     trees = [texts.validator_tree(user, size["n"], size["m"]) for user in range(size["users"])]
-    merged: Any = language_model.merged("bench")
-    merged.set_attn_implementation("sdpa")
+    merged = plain(language_model)
     rows = [branch(tree, end) for tree, ends in trees for end in ends]
 
     @torch.inference_mode()
@@ -43,7 +39,7 @@ def peer(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, floa
             ids = torch.tensor(rows[start : start + size["m"]])
             merged(input_ids=ids, attention_mask=torch.ones_like(ids), logits_to_keep=1, use_cache=False)
 
-    return work, 0.0, {}
+    return work, 0.0, dict
 
 
 def jobs(quick: bool, repeats: int) -> None:

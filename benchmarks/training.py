@@ -9,18 +9,19 @@ side trains on the pairs of the chosen with each rejected sample.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
-from harness import SEED, Texts, branch, compare, main, model, tokens_of, weights_gflop
+from harness import SEED, Prepared, Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
 
 from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, preference_loss, train
 
+BATCH = 4
+"""Rows in a pass of the peer, as people run it on such a machine; its passes add up to the same optimiser step."""
 RATE = 1e-6
 """So small that the weights stay where they are: every pass is the same work."""
 
 
-def ours_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours_answers(size: dict[str, int]) -> Prepared:
     """A tree a user: history, RecCoT, m targets."""
     language_model = model()
     texts = Texts(language_model)
@@ -35,10 +36,10 @@ def ours_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[s
 
     layer, head = weights_gflop(language_model)
     answers = size["users"] * size["m"]
-    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * answers), {}
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * answers), dict
 
 
-def ours_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def ours_preferences(size: dict[str, int]) -> Prepared:
     """A tree a user: prompt, the chosen sample, the rejected ones; the reference was recorded while sampling."""
     language_model = model()
     texts = Texts(language_model)
@@ -53,10 +54,10 @@ def ours_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, di
 
     layer, head = weights_gflop(language_model)
     told = sum(len(part.tree.segments[segment]) for part in examples for segment in part.segments)
-    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * told), {}
+    return work, 2 * (layer * tokens_of([example.tree for example in examples]) + head * told), dict
 
 
-def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer_answers(size: dict[str, int]) -> Prepared:
     """TRL's SFTTrainer on one row a target, loss on the answer alone."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -69,30 +70,29 @@ def peer_answers(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[s
         for end in ends:
             ids = branch(tree, end)
             rows.append({"input_ids": [*ids, texts.renderer.answer_ids[0]], "completion_mask": [0] * len(ids) + [1]})
-    base: Any = language_model.base
-    base.set_attn_implementation("sdpa")
-    language_model.peft.set_adapter("bench")
+    base, tokenizer = plain(language_model), language_model.tokenizer
+    del language_model
 
     def work() -> None:
+        nonlocal base
         with tempfile.TemporaryDirectory() as folder:
-            arguments = SFTConfig(
-                completion_only_loss=True, max_length=None, **common_arguments(folder, size["m"], size["users"])
-            )
+            arguments = SFTConfig(completion_only_loss=True, max_length=None, **common_arguments(folder, len(rows)))
             trainer = SFTTrainer(
-                language_model.peft,
+                base,
                 arguments,
                 train_dataset=Dataset.from_list(rows),
-                processing_class=language_model.tokenizer,
+                processing_class=tokenizer,
+                peft_config=adapter(),
             )
             trainer.train()
+            base = trainer.model.unload()
 
-    return work, 0.0, {}
+    return work, 0.0, dict
 
 
-def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, dict[str, float]]:
+def peer_preferences(size: dict[str, int]) -> Prepared:
     """TRL's DPOTrainer on one row a pair; its reference is the model without the adapter, computed in the step."""
     from datasets import Dataset
-    from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
 
     class Tokenised(DPOTrainer):  # type: ignore[misc]
@@ -106,35 +106,38 @@ def peer_preferences(size: dict[str, int]) -> tuple[Callable[[], Any], float, di
         for number in range(size["rejected"]):
             chosen, rejected = texts.reccot(user, 0), texts.reccot(user, number + 1)
             rows.append({"prompt_ids": texts.prompt(user), "chosen_ids": chosen, "rejected_ids": rejected})
-    plain: Any = language_model.merged(None)
-    plain.set_attn_implementation("sdpa")
-    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    tokenizer = language_model.tokenizer
+    base, tokenizer = plain(language_model), language_model.tokenizer
     del language_model
 
     def work() -> None:
-        nonlocal plain
+        nonlocal base
         with tempfile.TemporaryDirectory() as folder:
-            arguments = DPOConfig(max_length=None, **common_arguments(folder, size["rejected"], size["users"]))
             trainer = Tokenised(
-                plain,
-                args=arguments,
+                base,
+                args=DPOConfig(max_length=None, **common_arguments(folder, len(rows))),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
-                peft_config=lora,
+                peft_config=adapter(),
             )
             trainer.train()
-            plain = trainer.model.unload()
+            base = trainer.model.unload()
 
-    return work, 0.0, {}
+    return work, 0.0, dict
 
 
-def common_arguments(folder: str, rows: int, users: int) -> dict[str, Any]:
-    """One optimiser step of all users: a user's rows in a pass."""
+def adapter() -> Any:
+    """The peer's LoRA."""
+    from peft import LoraConfig
+
+    return LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def common_arguments(folder: str, rows: int) -> dict[str, Any]:
+    """One optimiser step of all rows, at most ``BATCH`` in a pass."""
     return {
         "output_dir": folder,
-        "per_device_train_batch_size": rows,
-        "gradient_accumulation_steps": users,
+        "per_device_train_batch_size": min(rows, BATCH),
+        "gradient_accumulation_steps": -(-rows // BATCH),
         "num_train_epochs": 1,
         "learning_rate": RATE,
         "gradient_checkpointing": False,
@@ -151,11 +154,11 @@ def common_arguments(folder: str, rows: int, users: int) -> dict[str, Any]:
 
 def jobs(quick: bool, repeats: int) -> None:
     """The jobs of the aims, then how the cost grows."""
-    users = 1 if quick else 2
     answers, pairs = ("ours-answers", "peer-answers"), ("ours-preferences", "peer-preferences")
-    compare(__file__, "rec-tuning", "TRL SFTTrainer", answers, {"m": 8, "users": users}, repeats)
+    few, users = (1, 4) if quick else (2, 4)
+    compare(__file__, "rec-tuning", "TRL SFTTrainer", answers, {"m": 8, "users": few}, repeats)
     compare(__file__, "dpo", "TRL DPOTrainer", pairs, {"rejected": 1, "users": users}, repeats)
-    compare(__file__, "softmax-dpo", "TRL DPOTrainer on the pairs", pairs, {"rejected": 3, "users": users}, repeats)
+    compare(__file__, "softmax-dpo", "TRL DPOTrainer on the pairs", pairs, {"rejected": 3, "users": few}, repeats)
     if quick:
         return
     for m, number in ((2, 1), (4, 1), (16, 1), (8, 4)):

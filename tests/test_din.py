@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from trackrec.ranking.adaptor import AdaptorSettings, HybridExpertAdaptor
-from trackrec.ranking.din import DIN, DINSettings
+from trackrec.ranking.din import DIN
 from trackrec.ranking.features import Examples, ItemTable, VectorTable
 from trackrec.ranking.fit import predict_logits, seeded
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 
 LENGTH = 4
 
@@ -25,7 +26,8 @@ def catalogue() -> ItemTable:
 
 def model(recent: int = LENGTH, components: int = 0, dense: int = 0) -> DIN:
     with seeded(0):
-        return DIN(catalogue(), ratings=6, recent=recent, dense=dense, components=components, settings=DINSettings())
+        texts = (components,) if components else ()
+        return DIN(RankerSizes(catalogue(), ratings=6, recent=recent, dense=dense, texts=texts), BackboneSettings())
 
 
 def examples(count: int = 6, recent: int = LENGTH) -> Examples:

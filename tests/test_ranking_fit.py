@@ -8,9 +8,10 @@ import pytest
 import torch
 from ranking_world import make_world
 
-from trackrec.ranking.din import DIN, DINSettings
+from trackrec.ranking.din import DIN
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, build_examples
 from trackrec.ranking.fit import FitSettings, fit_ranker, learning_rate_factor, one_thread, predict, seeded
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 
 SETTINGS = FitSettings(epochs=3, batch=64)
 
@@ -25,7 +26,7 @@ def parts() -> tuple[ItemTable, RatingScale, Examples, Examples]:
 def trained(seed: int, settings: FitSettings = SETTINGS) -> tuple[list[float], list[float], int]:
     items, scale, train, validation = parts()
     with seeded(seed):
-        model = DIN(items, scale.buckets, 2, 0, 0, DINSettings())
+        model = DIN(RankerSizes.of(items, scale, train), BackboneSettings())
     result = fit_ranker(model, train, validation, settings, seed)
     return predict(model, validation).tolist(), result.validation_loss, result.best_epoch
 

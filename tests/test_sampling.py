@@ -12,7 +12,7 @@ import torch
 from tiny_language import add_moved, plain_logits, plain_logprobs, tiny_language_model
 from transformers import PreTrainedModel
 
-from trackrec.lm.sampling import DecodingSettings, draw, sample
+from trackrec.lm.sampling import DecodingSettings, draw, invert, sample
 from trackrec.lm.shared_prefix import SharedPrompts
 
 LENGTHS = (3, 17, 1, 8, 30, 8)
@@ -225,3 +225,19 @@ def test_sampled_first_tokens_follow_the_model(
     shares = torch.bincount(torch.tensor([text.token_ids[0] for text in texts]), minlength=len(expected)) / n
     # Five standard errors of a share, and one count for the rarest tokens.
     assert ((shares - expected).abs() <= 5 * (expected * (1 - expected) / n).sqrt() + 1 / n).all()
+
+
+@pytest.mark.parametrize("size", [5, 256, 300, 1000])
+def test_inverting_finds_where_the_running_sum_passes_the_point(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    weights = torch.rand(40, size, generator=generator) * (torch.rand(40, size, generator=generator) < 0.2)
+    weights[:, size // 2] += 0.1
+    for uniform in (torch.rand(40, generator=generator), torch.zeros(40), torch.full((40,), 1 - 2**-24)):
+        found = invert(weights, uniform)
+        assert bool((weights[torch.arange(40), found] > 0).all()), "what has no weight is never drawn"
+        running = weights.double().cumsum(dim=1)
+        point = uniform.double() * running[:, -1]
+        above = running[torch.arange(40), found]
+        below = above - weights[torch.arange(40), found].double()
+        assert bool((below <= point + 1e-6).all())
+        assert bool((point < above + 1e-6).all())

@@ -1,4 +1,4 @@
-"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``settings``, ``data``."""
+"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``data`` and the others."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def run(
 
 
 @app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run."""
+    from trackrec.pipeline.comparison import QUICK, ComparisonSettings, compare_recipe
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.report.comparison import print_comparison, write_comparison_page
+
+    _quiet_libraries()
+    loaded = load_recipe(recipe, changes or ())
+    folder = out or Path("runs") / loaded.name
+    settings = ComparisonSettings.model_validate(QUICK if quick else {})
+    compare_recipe(loaded, folder, settings, Reporter(console))
+    print_comparison(folder, console)
+    console.print(f"Page: {write_comparison_page(folder)}")
+
+
+@app.command()
 def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,
@@ -62,11 +84,52 @@ def explain(
 
 
 @app.command()
+def grounding(
+    folder: RunFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
+    import json
+
+    from trackrec.pipeline.truth import as_tree, ground_run, print_grounding
+
+    rows = ground_run(folder)
+    if as_json:
+        console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_grounding(rows, console)
+
+
+@app.command()
+def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
+    """Remove a user from every table, shard, manifest and report of a run."""
+    from trackrec.forget import forget_user
+
+    console.print(forget_user(user, folder))
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write the HTML report of a run anew."""
     from trackrec.report import write_report
 
     console.print(f"Report: {write_report(folder)}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
+    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole or huggingface.")] = "parquet",
+    fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
+    item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
+) -> None:
+    """Write the ranker users' examples with the RecCoT vectors for another library."""
+    from trackrec.export import export_run
+
+    _quiet_libraries()
+    written = export_run(folder, form, out, fold, item_vectors)
+    console.print(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
 
 
 @app.command()

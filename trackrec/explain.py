@@ -16,7 +16,11 @@ from trackrec.errors import RunError
 from trackrec.pipeline.parts import OUTSIDE, Parts
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
+from trackrec.reccot.grounding import ground
 from trackrec.reccot.rewards import PLACEHOLDER
+from trackrec.reccot.teacher import ProfileTeacher
+from trackrec.reccot.truth import publishable
+from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -55,6 +59,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console) -> None:
     if recipe.prompts.digest:
         console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
+    _print_verdicts(row["text"], parts, name, console)
     _print_predictions(name, row["text"], items, parts, promoted, console)
 
 
@@ -71,6 +76,33 @@ def _print_history(shown: list[Any], total: int, world: World, console: Console)
     for row in shown:
         table.add_row(f"{row['rating']:g}", escape(titles[row["item_id"]]))
     console.print(table)
+
+
+def _print_verdicts(text: str, parts: Parts, name: Any, console: Console) -> None:
+    """Each sentence with its verdict, and the claims in it with what decides them; then what may be published."""
+    recipe, world = parts.recipe, parts.world
+    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes)
+    rows = world.history_rows[name]
+    titles = _titles(world)
+    sentences = ground(text, rows, vocabulary)
+    table = Table(title="Is it true?")
+    for column in ("sentence, and its claims", "verdict", "why", "decided by"):
+        table.add_column(column)
+    for sentence in sentences:
+        table.add_row(escape(sentence.text), str(sentence.verdict).replace("_", " "), "", "")
+        for one in sentence.claims:
+            deciders = [titles[rows[place]["item_id"]] for place in one.evidence[:3]]
+            more = f" and {len(one.evidence) - 3} more" if len(one.evidence) > 3 else ""
+            told = str(one.verdict).replace("_", " ")
+            claim = f"  {one.claim.kind}: {one.claim.subject.name}"
+            table.add_row(escape(claim), told, escape(one.reason), escape(", ".join(deciders) + more))
+    console.print(table)
+
+    def profile() -> str:
+        teacher = ProfileTeacher(world.items, parts.renderer.domain, parts.renderer.count_tokens, recipe.teacher)
+        return teacher.write(name, rows, recipe.seed)
+
+    console.print(f"Fit to be published: {escape(publishable(sentences, profile))}")
 
 
 def _print_predictions(name: Any, text: str, items: int, parts: Parts, promoted: int, console: Console) -> None:

@@ -114,6 +114,23 @@ class Interval(NamedTuple):
     high: float
 
 
+def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
+    """A share with Wilson's interval (95% by default); NaN without trials.
+
+    Source:
+        Wilson 1927; its ends stay in [0, 1] and it is wide where trials are few, also at shares of 0 and 1.
+
+    >>> [round(x, 4) for x in wilson(9, 10)]
+    [0.9, 0.5958, 0.9821]
+    """
+    if not trials:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * float(np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)))
+    return Interval(share, centre - half, centre + half)
+
+
 def bootstrap_users(
     statistic: Callable[..., float],
     users: ArrayLike,
@@ -142,7 +159,7 @@ def bootstrap_users(
     Returns:
         The statistic and its bounds; the bounds are NaN if a fold has a single user.
     """
-    value, drawn = _draw(statistic, users, [arrays], seed, draws, folds)
+    value, drawn = draw_users(statistic, users, [arrays], seed, draws, folds)
     return _interval(float(value[0]), drawn[:, 0], level)
 
 
@@ -162,7 +179,7 @@ def paired_bootstrap(
 
     Both arms score the same examples; the other arguments are those of `bootstrap_users`.
     """
-    value, drawn = _draw(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
+    value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
     return _interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
 
 
@@ -279,7 +296,7 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, *arrays: NDArra
     return mean
 
 
-def _draw(
+def draw_users(
     statistic: Callable[..., float],
     users: ArrayLike,
     arms: list[tuple[ArrayLike, ...]],
@@ -287,7 +304,7 @@ def _draw(
     draws: int,
     folds: ArrayLike | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """The statistic of each arm, shape (arms,), and of each arm in each draw, shape (draws, arms)."""
+    """What `bootstrap_users` draws: the statistic of each arm, (arms,), and of each arm in each draw, (draws, arms)."""
     tables = [[np.asarray(array) for array in arm] for arm in arms]
     examples = len(np.asarray(users))
     for array in (array for table in tables for array in table):

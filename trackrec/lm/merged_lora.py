@@ -20,6 +20,8 @@ from peft import PeftModel
 from peft.tuners.lora import Linear
 from torch import Tensor
 
+from trackrec.lm.linear import product
+
 
 class _MergedLinear(torch.autograd.Function):
     """``x`` times the merged weights; gradients go to ``x``, A (rank, inputs) and B (outputs, rank)."""
@@ -28,16 +30,16 @@ class _MergedLinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, merged: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         ctx.save_for_backward(x, merged, a, b)
         ctx.scale = scale
-        return torch.nn.functional.linear(x, merged, bias)
+        return product(x, merged, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, merged, a, b = ctx.saved_tensors
         gradient = gradients[0].reshape(-1, merged.shape[0])
         flat = x.reshape(-1, merged.shape[1])
-        of_x = (gradient @ merged).view_as(x) if ctx.needs_input_grad[0] else None
-        of_a = ctx.scale * ((gradient @ b).T @ flat)
-        of_b = ctx.scale * (gradient.T @ (flat @ a.T))
+        of_x = product(gradient, merged.T).view_as(x) if ctx.needs_input_grad[0] else None
+        of_a = ctx.scale * (product(gradient, b.T).T @ flat)
+        of_b = ctx.scale * (gradient.T @ product(flat, a))
         return of_x, None, None, of_a, of_b, None
 
 

@@ -22,6 +22,9 @@ from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.unrolled import generated_copies
 from trackrec.settings import Settings
 
+BLOCK = 256
+"""Tokens of the vocabulary that ``invert`` sums up together."""
+
 
 class DecodingSettings(Settings):
     """How a continuation is drawn."""
@@ -59,14 +62,41 @@ def draw(logits: Tensor, uniform: Tensor, settings: DecodingSettings) -> Tensor:
     """
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
-    probabilities = (logits / settings.temperature).softmax(dim=-1)
+    weights = (logits / settings.temperature - logits.amax(dim=-1, keepdim=True) / settings.temperature).exp()
     if settings.top_p < 1:
+        probabilities = weights / weights.sum(dim=-1, keepdim=True)
         ordered, order = probabilities.sort(dim=-1, descending=True)
         ordered = ordered.masked_fill(ordered.cumsum(dim=-1) - ordered >= settings.top_p, 0)
-        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
-    cumulative = probabilities.double().cumsum(dim=-1)
-    point = uniform[:, None].double() * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, point, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        weights = torch.zeros_like(probabilities).scatter(-1, order, ordered)
+    return invert(weights, uniform)
+
+
+def invert(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The first index at which the running sum of a row's weights exceeds ``uniform`` of the row's sum.
+
+    The block of ``BLOCK`` weights in which it lies is found first, so that only sums of blocks and one block are summed
+    up in float64, not a whole vocabulary.
+
+    Args:
+        weights: not negative, their sum above 0, shape (rows, size).
+        uniform: numbers in [0, 1), shape (rows,).
+
+    Returns:
+        Indices whose weight is above 0, shape (rows,).
+
+    >>> invert(torch.tensor([[0.0, 2.0, 0.0, 2.0]] * 3), torch.tensor([0.0, 0.49, 0.5])).tolist()
+    [1, 1, 3]
+    """
+    rows, size = weights.shape
+    blocks = torch.nn.functional.pad(weights, (0, -size % BLOCK)).view(rows, -1, BLOCK)
+    sums = blocks.sum(dim=-1).double().cumsum(dim=-1)
+    point = uniform.double()[:, None] * sums[:, -1:]
+    block = torch.searchsorted(sums, point, right=True).clamp(max=sums.shape[1] - 1)
+    before = sums.gather(1, block) - blocks.sum(dim=-1).gather(1, block).double()
+    inside = blocks[torch.arange(rows, device=weights.device), block[:, 0]].double().cumsum(dim=-1)
+    # Rounding must not carry the point out of the block.
+    offset = torch.minimum((point - before).clamp(min=0), inside[:, -1:] * (1 - 1e-12))
+    return (block * BLOCK + torch.searchsorted(inside, offset, right=True))[:, 0]
 
 
 @torch.inference_mode()
@@ -189,7 +219,7 @@ class _Job:
         place = self.lengths[text]
         chosen = draw(self.logits, self.uniform[text, place], self.settings)
         self.tokens[text, place] = chosen
-        self.logprobs[text, place] = self.logits.log_softmax(dim=-1).gather(-1, chosen[:, None])[:, 0]
+        self.logprobs[text, place] = self.logits.gather(-1, chosen[:, None])[:, 0] - self.logits.logsumexp(dim=-1)
         self.lengths[text] = place + 1
         ended = torch.isin(chosen, self.stops)
         self.finished[text] = ended

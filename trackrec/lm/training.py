@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
@@ -118,9 +118,17 @@ def _answer_logits(
 def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
     """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width)."""
     predictors = [example.tree.predictors(segment) for segment in example.segments]
-    logits = model.logits(hidden[[index for indices in predictors for index in indices]])
-    targets = [token for segment in example.segments for token in example.tree.segments[segment]]
-    logprobs = -torch.nn.functional.cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    states = hidden[[index for indices in predictors for index in indices]]
+    targets = torch.tensor(
+        [token for segment in example.segments for token in example.tree.segments[segment]], device=states.device
+    )
+    # Nothing is kept for a gradient when there is none: a few logits at a time stay in the processor's cache.
+    size = len(states) if torch.is_grad_enabled() else 128
+    parts = [
+        -torch.nn.functional.cross_entropy(model.logits(some), wanted, reduction="none")
+        for some, wanted in zip(states.split(size), targets.split(size), strict=True)
+    ]
+    logprobs = torch.cat(parts)
     return list(logprobs.split([len(indices) for indices in predictors]))
 
 
@@ -283,13 +291,25 @@ def _by_step(figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
 
 @torch.inference_mode()
 def sequence_logprobs(
-    model: LanguageModel, adapter: str | None, examples: Sequence[TreeExample], progress: Progress | None = None
+    model: LanguageModel,
+    adapter: str | None,
+    examples: Sequence[TreeExample],
+    progress: Progress | None = None,
+    merged: PreTrainedModel | None = None,
 ) -> list[list[list[float]]]:
-    """Log-probability of every token of the counted segments, per example and segment."""
+    """Log-probability of every token of the counted segments, per example and segment.
+
+    Args:
+        model: the language model.
+        adapter: which adapter computes; None: the base alone.
+        examples: trees with the segments that count.
+        progress: called after each example.
+        merged: a copy of the model with the adapter merged in, if the caller has one.
+    """
     results = []
     with model.use(adapter):
         for done, example in enumerate(examples):
-            hidden = model.hidden([example.tree])[0]
+            hidden = model.hidden([example.tree], merged)[0]
             results.append([part.tolist() for part in text_logprobs(model, hidden, example)])
             if progress:
                 progress(done + 1, len(examples))

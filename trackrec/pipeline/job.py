@@ -13,6 +13,7 @@ from trackrec.pipeline.features import Features
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.results import Results
+from trackrec.pipeline.truth import Truth
 from trackrec.pipeline.world import prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
@@ -56,7 +57,9 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     features.write_everybody()
     features.collect()
     features.compare()
-    Results(parts, promoted).write()
+    truth = Truth(recipe, run, world)
+    truth.collect()
+    Results(parts, promoted).write(truth.rows())
     return folder
 
 

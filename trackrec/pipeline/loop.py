@@ -117,7 +117,7 @@ class Loop:
             def shard(part: Sequence[Any]) -> pl.DataFrame:
                 nonlocal writer
                 writer = writer or self.parts.generator.writer(self.parts.generator_adapter(number))
-                return writer.write(part, n, decoding, seed).with_columns(adapter_hash=pl.lit(origin))
+                return writer.write(part, n, decoding, seed, exact=n > 1).with_columns(adapter_hash=pl.lit(origin))
 
             size = max(1, self.recipe.shard_users * 16 // n)
             table = stage.shards(name, users, size, shard, "users")

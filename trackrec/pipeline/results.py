@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from trackrec.metrics import (
     paired_bootstrap,
     platt_calibration,
     split_half_reliability,
+    wilson,
     write_metrics,
 )
 from trackrec.pipeline.features import ARMS
@@ -47,13 +48,14 @@ class Results:
         self.rounds = parts.rounds
         self.rows: list[MetricRow] = []
 
-    def write(self) -> list[MetricRow]:
-        """Compute all rows and write ``metrics.json``."""
+    def write(self, more: Sequence[MetricRow] = ()) -> list[MetricRow]:
+        """Compute all rows and write ``metrics.json``, with ``more`` behind them."""
         self.recommender()
         self.matrix()
         self.feedback()
         self.ranker()
         self._add("promotion", "round", Interval(self.promoted, math.nan, math.nan), Role.LM_VALIDATION, 0, 0)
+        self.rows += more
         write_metrics(self.run.folder / "metrics.json", self.rows)
         return self.rows
 
@@ -158,7 +160,7 @@ class Results:
                 counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
                 held = counts["held_out"]
                 value = held["accuracy"] if held["pairs"] else math.nan
-                low, high = _wilson(value, held["pairs"])
+                _, low, high = wilson(round(value * held["pairs"]) if held["pairs"] else 0, held["pairs"])
                 self._add(
                     arm,
                     "held_out_preference_accuracy",
@@ -258,12 +260,3 @@ def _reward_arrays(scores: pl.DataFrame, kind: Any) -> dict[Any, np.ndarray[Any,
     for (user,), part in rewards.group_by("user_id", maintain_order=True):
         arrays[user] = part["target_reward"].to_numpy().reshape(part["sample"].n_unique(), -1)
     return arrays
-
-
-def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95% interval of a share."""
-    if not count:
-        return math.nan, math.nan
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return centre - half, centre + half

@@ -21,12 +21,15 @@ MAX_CHARACTERS = 120
 _TRAILING_ARTICLE = re.compile(r"^(.+), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|El|Los|Las)((?: \(.*\))?)$")
 _TRAILING_YEAR = re.compile(r"\s*\((\d{4})\)$")
 _ALTERNATIVE = re.compile(r"(?<=\S) \(.*\)$")
+_JOINERS = "\u200c\u200d"
 _NO_GENRE = frozenset({"", "unknown", "(no genres listed)"})
 _IN_EVERY_LINE = ("title", "year", "genres")
 
 
 def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
     r"""Untrusted text on one line: control characters and line ends become spaces, runs of spaces one.
+
+    Invisible marks (zero-width spaces, direction marks, soft hyphens, tags) go; joiners that scripts need stay.
 
     Args:
         text: anything that came from a log, a catalogue or a model.
@@ -36,7 +39,8 @@ def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
         >>> clean_text("Toy\n\tStory\x00 ")
         'Toy Story'
     """
-    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in text)
+    seen = (c for c in text if unicodedata.category(c) != "Cf" or c in _JOINERS)
+    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in seen)
     return " ".join(spaced.split())[:limit].rstrip()
 
 

@@ -13,10 +13,11 @@ import torch
 from trackrec.data.log import stable_hash
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
-from trackrec.ranking.din import DIN, DINSettings
+from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable, build_examples, coverage
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
 from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
@@ -36,7 +37,9 @@ class RankingSettings(Settings):
     """Trainings per fold and arm."""
     examples_per_user: int | None = None
     """Most training and validation examples of a user, drawn by a seed; null: all. Test examples are always all."""
-    model: DINSettings = DINSettings()
+    backbone: Backbone = "din"
+    """The CTR model."""
+    model: BackboneSettings = BackboneSettings()
     fit: FitSettings = FitSettings()
 
 
@@ -208,9 +211,8 @@ def _train_and_predict(
     seed: int,
 ) -> npt.NDArray[np.float64]:
     train, validation, test = parts
-    components = 0 if table is None else table.values.shape[1]
     with one_thread():
         with seeded(seed):
-            model = DIN(items, scale.buckets, settings.recent, train.dense.shape[1], components, settings.model)
+            model = build_ranker(settings.backbone, RankerSizes.of(items, scale, train, table), settings.model)
         fit_ranker(model, train, validation, settings.fit, seed, table)
         return predict(model, test, table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,10 @@ YEAR_BUCKETS = 8
 """Items are put into this many buckets of about equal size by their year; bucket 0 means that no year is known."""
 DENSE_FEATURES = 2
 """With the columns ``raters`` and ``likes``: log-odds of the smoothed like share against all items', log raters."""
+
+
+GATHERED_BATCHES = 64
+"""So many batches' rows are brought into order at once."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,35 @@ class RatingScale:
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Text vectors that examples point to by row. Row 0 is "no RecCoT": its values are never read."""
+    """Text vectors that examples point to by row. Row 0 is "no text": its values are never read."""
 
     values: Tensor
-    """Shape (texts + 1, components), float32."""
+    """Of users' RecCoTs, shape (texts + 1, components), float32; of width 0 without them."""
+    items: tuple[Tensor, ...] = ()
+    """Of each source that speaks of items (item text, item RecCoT), shape (texts + 1, components), float32."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Length of the vectors of each source that there is: the users' first, then the items'."""
+        return tuple(table.shape[1] for table in (self.values, *self.items) if table.shape[1])
+
+    def look_up(self, batch: Examples) -> list[tuple[Tensor, Tensor]]:
+        """Per source the examples' vectors, shape (batch, components), and which are there, bool, shape (batch,).
+
+        Raises:
+            ValueError: the examples point to another number of item sources.
+        """
+        if batch.item_vectors.shape[1] != len(self.items):
+            raise ValueError(
+                f"The examples point to {batch.item_vectors.shape[1]} item sources of text vectors, but the table has "
+                f"{len(self.items)}: give Examples.with_item_vectors one column a table."
+            )
+        rows = [(self.values, batch.vector), *zip(self.items, batch.item_vectors.unbind(1), strict=True)]
+        return [(table[row], row > 0) for table, row in rows if table.shape[1]]
+
+    def to(self, device: torch.device) -> VectorTable:
+        """The same tables on another device."""
+        return VectorTable(self.values.to(device), tuple(table.to(device) for table in self.items))
 
     @classmethod
     def from_vectors(cls, vectors: Floats, projection: Projection) -> VectorTable:
@@ -131,23 +160,51 @@ class Examples:
     """Row in the vector table, 0 without a RecCoT, int64, shape (n,)."""
     label: Tensor
     """1.0 liked, 0.0 not, shape (n,)."""
+    item_vectors: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64))
+    """Row in each item source's vector table, 0 without a text, int64, shape (n, item sources); often width 0."""
+    score: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    """Log-odds of P(Yes) that each validator gives to the example, NaN where it gave none (a model reads a mask bit
+    then), float32, shape (n, validators); often width 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("item_vectors", "score"):
+            if getattr(self, name).shape[1] == 0:
+                object.__setattr__(self, name, getattr(self, name).new_zeros((len(self.item), 0)))
 
     def __len__(self) -> int:
         return len(self.item)
 
-    def take(self, rows: Tensor) -> Examples:
-        """These rows, in this order."""
-        return Examples(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    def take(self, rows: Tensor | slice) -> Examples:
+        """These rows, in this order; of a slice nothing is copied."""
+        return Examples(**{part.name: getattr(self, part.name)[rows] for part in fields(self)})
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Examples]:
-        """Batches of at most ``size``, in the given order (default: as they stand)."""
-        order = torch.arange(len(self)) if order is None else order
-        for start in range(0, len(order), size):
-            yield self.take(order[start : start + size])
+        """Batches of at most ``size``, in the given order (default: as they stand).
+
+        Rows are gathered for many batches at once, and a batch is a view of them: cheaper than gathering each.
+        """
+        step = size * GATHERED_BATCHES
+        for first in range(0, len(self) if order is None else len(order), step):
+            rows = slice(first, first + step) if order is None else order[first : first + step]
+            gathered = self.take(rows)
+            for start in range(0, len(gathered), size):
+                yield gathered.take(slice(start, start + size))
 
     def with_vectors(self, rows: Tensor) -> Examples:
-        """The same examples with other rows of the vector table."""
+        """The same examples with other rows of the users' vector table."""
         return replace(self, vector=rows)
+
+    def with_item_vectors(self, rows: Tensor) -> Examples:
+        """The same examples with other rows of the item sources' tables, shape (n, item sources)."""
+        return replace(self, item_vectors=rows)
+
+    def with_scores(self, log_odds: Tensor) -> Examples:
+        """The same examples with validators' log-odds, NaN where there is none, shape (n, validators)."""
+        return replace(self, score=log_odds)
+
+    def to(self, device: torch.device) -> Examples:
+        """The same examples on another device."""
+        return Examples(**{part.name: getattr(self, part.name).to(device) for part in fields(self)})
 
 
 def build_examples(

@@ -1,21 +1,25 @@
-"""Training of one ranker: AdamW, a warm-up and cosine schedule by step, early stopping on validation users."""
+"""Training of any ranker: AdamW, a warm-up and cosine schedule by step, early stopping on validation users."""
 
 from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from trackrec.ranking.din import DIN
+from trackrec.errors import RunError
+from trackrec.progress import Reporter
 from trackrec.ranking.features import Examples, VectorTable
+from trackrec.ranking.ranker import Ranker
 from trackrec.settings import Settings
 
 
@@ -37,6 +41,8 @@ class FitSettings(Settings):
     vector_dropout: float = 0.0
     """Share of training examples, drawn anew in each epoch, whose text vector is switched off by its mask bit, so that
     the prediction without a RecCoT means something."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: a CUDA device where there is one, the forward pass in bfloat16; cpu: the processor, in float32."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class FitResult:
     """Mean LogLoss of each epoch's training batches, in nats."""
     validation_loss: list[float]
     """LogLoss on the validation examples after each epoch, in nats."""
+    seconds: list[float]
+    """Seconds of each epoch's training steps."""
+    cpu_seconds: list[float]
+    """Processor time of those, over all threads."""
 
 
 @contextmanager
@@ -84,14 +94,15 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
 
 
 def fit_ranker(
-    model: DIN,
+    model: Ranker,
     train: Examples,
     validation: Examples,
     settings: FitSettings,
     seed: int,
     vectors: VectorTable | None = None,
+    reporter: Reporter | None = None,
 ) -> FitResult:
-    """Train in place; the model ends with the weights of its best epoch, in evaluation mode.
+    """Train in place; the model ends with the weights of its best epoch, in evaluation mode, on the processor.
 
     Args:
         model: build it inside :func:`seeded` to have its first weights follow from a seed too.
@@ -99,7 +110,20 @@ def fit_ranker(
         settings: see :class:`FitSettings`.
         seed: order of examples, dropout, examples without a vector.
         vectors: text vectors, for a model that takes text.
+        reporter: gets a line an epoch.
+
+    Raises:
+        RunError: no examples to train on or to stop by.
     """
+    if not len(train) or not len(validation):
+        raise RunError(
+            f"A ranker got {len(train)} training and {len(validation)} validation examples, but needs some of both: "
+            "give the split more ranker users or folds."
+        )
+    device = torch.device("cuda" if settings.device == "auto" and torch.cuda.is_available() else "cpu")
+    model.to(device)
+    train, validation = train.to(device), validation.to(device)
+    vectors = None if vectors is None else vectors.to(device)
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
     steps = settings.epochs * math.ceil(len(train) / settings.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -108,46 +132,58 @@ def fit_ranker(
     best, best_epoch, best_weights = math.inf, 0, copy.deepcopy(model.state_dict())
     training_loss: list[float] = []
     validation_loss: list[float] = []
+    seconds: list[float] = []
+    cpu_seconds: list[float] = []
     with seeded(seed):
         for epoch in range(1, settings.epochs + 1):
+            started, cpu_started = time.perf_counter(), time.process_time()
             model.train()
-            order = torch.randperm(len(train))
-            on = torch.rand(len(train)) >= settings.vector_dropout
-            shown = train.with_vectors(train.vector * on)
+            order = torch.randperm(len(train)).to(device)
+            on = (torch.rand(len(train)) >= settings.vector_dropout).to(device)
             losses = []
-            for batch in shown.batches(settings.batch, order):
-                loss = binary_cross_entropy_with_logits(model(batch, vectors), batch.label)
+            for batch in train.with_vectors(train.vector * on).batches(settings.batch, order):
+                with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+                    logits = model(batch, vectors)
+                loss = binary_cross_entropy_with_logits(logits.float(), batch.label)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                losses.append(float(loss.detach()))
-            training_loss.append(float(np.mean(losses)))
+                losses.append(loss.detach())
+            training_loss.append(float(torch.stack(losses).double().mean()))
+            seconds.append(time.perf_counter() - started)
+            cpu_seconds.append(time.process_time() - cpu_started)
             logits = predict_logits(model, validation, vectors)
             validation_loss.append(float(binary_cross_entropy_with_logits(logits, validation.label)))
+            if reporter is not None:
+                reporter.line(
+                    f"epoch {epoch} of {settings.epochs}: LogLoss {training_loss[-1]:.4f} in training, "
+                    f"{validation_loss[-1]:.4f} on validation users; {len(train) / seconds[-1]:,.0f} examples/s"
+                )
             if validation_loss[-1] < best:
                 best, best_epoch, best_weights = validation_loss[-1], epoch, copy.deepcopy(model.state_dict())
             elif epoch - best_epoch >= settings.patience:
                 break
     model.load_state_dict(best_weights)
+    model.to(torch.device("cpu"))
     model.eval()
-    return FitResult(best_epoch, training_loss, validation_loss)
+    return FitResult(best_epoch, training_loss, validation_loss, seconds, cpu_seconds)
 
 
 @torch.no_grad()
-def predict_logits(model: DIN, examples: Examples, vectors: VectorTable | None = None, batch: int = 8192) -> Tensor:
+def predict_logits(model: Ranker, examples: Examples, vectors: VectorTable | None = None, batch: int = 8192) -> Tensor:
     """Logits, shape (examples,); an example's logit does not depend on the others."""
     model.eval()
     parts = [model(part, vectors) for part in examples.batches(batch)]
     return torch.cat(parts) if parts else torch.zeros(0)
 
 
-def predict(model: DIN, examples: Examples, vectors: VectorTable | None = None) -> npt.NDArray[np.float64]:
+def predict(model: Ranker, examples: Examples, vectors: VectorTable | None = None) -> npt.NDArray[np.float64]:
     """Probabilities that the users like the targets, float64, shape (examples,)."""
     return np.asarray(torch.sigmoid(predict_logits(model, examples, vectors).double()).numpy(), dtype=np.float64)
 
 
-def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict[str, object]]:
+def _parameter_groups(model: Ranker, settings: FitSettings) -> list[dict[str, object]]:
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     rest = [weight for weight in model.parameters() if weight.ndim <= 1]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from transformers import PreTrainedModel
 from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.quantised import quantised
+from trackrec.lm.sampling import Continuation, DecodingSettings, sample
 from trackrec.lm.training import (
     Progress,
     TrainingSettings,
@@ -182,11 +184,25 @@ class Writer:
 
     def __init__(self, generator: Generator, model: PreTrainedModel) -> None:
         self.generator, self.model = generator, model
+        rounds = generator.model.settings.writing_weights == "int8" and generator.model.device.type == "cpu"
+        self.quick = quantised(model) if rounds else None
+        """The copy with eight-bit weights that draws the texts, if the settings ask for it."""
 
-    def write(self, users: Sequence[Any], n: int, decoding: DecodingSettings, seed: int) -> pl.DataFrame:
+    def write(
+        self, users: Sequence[Any], n: int, decoding: DecodingSettings, seed: int, exact: bool = True
+    ) -> pl.DataFrame:
         """Write ``n`` RecCoTs for each user.
 
         A user's texts follow from ``seed`` and the user alone (see ``sample`` for the last bits of float32).
+
+        Args:
+            users: whom to write for.
+            n: texts a user.
+            decoding: how they are drawn.
+            seed: of the draws.
+            exact: score texts that were drawn with rounded weights once more with the true ones, which preference
+                training needs and costs about as much as drawing them; otherwise their log-probabilities are those of
+                the rounded weights.
 
         Returns:
             ``user_id, sample, text, token_ids, token_logprobs, finished, seed, prompt_hash``.
@@ -194,7 +210,9 @@ class Writer:
         prompts = [self.generator.prompt(user) for user in users]
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
-        texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding)
+        texts = sample(self.quick or self.model, prompts, seeds, n, renderer.stop_ids, decoding)
+        if self.quick is not None and exact:
+            texts = self.scored(prompts, texts)
         rows = [
             {
                 "user_id": user,
@@ -222,6 +240,19 @@ class Writer:
             }
         )
         return pl.DataFrame(rows, schema=schema)
+
+    def scored(self, prompts: Sequence[list[int]], texts: Sequence[Sequence[Continuation]]) -> list[list[Continuation]]:
+        """The same texts with their log-probabilities under the weights as they are, not the rounded ones."""
+        examples = []
+        for prompt, continuations in zip(prompts, texts, strict=True):
+            tree = Tree()
+            root = tree.add(prompt)
+            examples.append(TreeExample(tree, [tree.add(text.token_ids, root) for text in continuations]))
+        logprobs = sequence_logprobs(self.generator.model, None, examples, merged=self.model)
+        return [
+            [replace(text, token_logprobs=values) for text, values in zip(part, parts, strict=True)]
+            for part, parts in zip(texts, logprobs, strict=True)
+        ]
 
 
 def count_tokens(example: TreeExample) -> int:

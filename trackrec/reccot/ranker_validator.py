@@ -1,4 +1,4 @@
-"""The ranker as validator: a DIN that reads the RecCoT as a vector says how likely the user's true labels are."""
+"""The ranker as validator: a CTR model that reads the RecCoT as a vector says how likely the user's true labels are."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import numpy.typing as npt
 import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trackrec.errors import RunError
 from trackrec.metrics import auc, log_loss
+from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.compare import SplitTables
-from trackrec.ranking.din import DIN, DINSettings
 from trackrec.ranking.features import DENSE_FEATURES, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict_logits, seeded
 from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 from trackrec.ranking.vectors import Encoder, Floats
 from trackrec.settings import Settings
 
@@ -39,7 +40,9 @@ class RankerValidatorSettings(Settings):
     and the validator's own figures are measured."""
     components: int = 6
     """Directions of the RecCoT vectors that the model reads: those that tell most about the histories behind them."""
-    model: DINSettings = DINSettings()
+    backbone: Backbone = "din"
+    """The CTR model."""
+    model: BackboneSettings = BackboneSettings()
     fit: FitSettings = FitSettings(vector_dropout=0.2)
 
 
@@ -47,7 +50,7 @@ class RankerValidatorSettings(Settings):
 class _Fitted:
     """All that scoring needs and a folder keeps."""
 
-    members: list[DIN]
+    members: list[nn.Module]
     scale: RatingScale
     projection: Projection
     like_share: float | None
@@ -233,8 +236,9 @@ class RankerValidator:
         told = np.asarray(rows["numbers"].to_list(), dtype=np.float64)
         return Projection.fit(raw[_text_rows(rows["text"], texts).numpy() - 1], self.settings.components, told)
 
-    def _model(self, scale: RatingScale, components: int, dense: int) -> DIN:
-        return DIN(self.items, scale.buckets, self.settings.recent, dense, components, self.settings.model)
+    def _model(self, scale: RatingScale, components: int, dense: int) -> nn.Module:
+        sizes = RankerSizes(self.items, scale.buckets, self.settings.recent, dense, texts=(components,))
+        return build_ranker(self.settings.backbone, sizes, self.settings.model)
 
     def _need_fitted(self) -> _Fitted:
         if self._fitted is None:

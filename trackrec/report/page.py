@@ -15,6 +15,7 @@ from trackrec.report.journeys import journeys
 from trackrec.report.learning import losses, movement
 from trackrec.report.people import coverage, users
 from trackrec.report.scores import gains, matrix, ranker, recommender
+from trackrec.report.truth import truth
 from trackrec.report.upkeep import cost, recipe
 from trackrec.run import written_whole
 
@@ -33,6 +34,7 @@ SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     movement,
     losses,
     filters,
+    truth,
     journeys,
     coverage,
     cost,

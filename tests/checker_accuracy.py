@@ -1,0 +1,112 @@
+"""How often the checker is right: precision and recall of each verdict, with Wilson's 95% intervals.
+
+``python tests/checker_accuracy.py`` prints both measures on MovieLens-100K: made claims, and hand-labelled sentences.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from claim_maker import ClaimMaker, Made
+
+from trackrec.data.split import SplitSettings, split_log
+from trackrec.metrics import Interval, wilson
+from trackrec.prompts.domains import find_domain
+from trackrec.reccot.grounding import Verdict, ground
+from trackrec.reccot.validator import rows_by_user
+from trackrec.reccot.vocabulary import Vocabulary
+
+SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
+
+
+class Accuracy(NamedTuple):
+    """Of one verdict."""
+
+    precision: Interval
+    recall: Interval
+    given: int
+    """How often the checker gave it."""
+    true: int
+    """How often it was right to give it."""
+
+
+def text_verdict(text: str, rows: list[dict[str, object]], vocabulary: Vocabulary) -> str:
+    """The verdict on a short text: contradicted if a sentence is, else supported if one is."""
+    found = {sentence.verdict for sentence in ground(text, rows, vocabulary)}
+    order = (Verdict.CONTRADICTED, Verdict.SUPPORTED)
+    return str(next((verdict for verdict in order if verdict in found), Verdict.NOT_CHECKABLE))
+
+
+def accuracy(pairs: Iterable[tuple[str, str]]) -> dict[str, Accuracy]:
+    """Accuracy of each verdict from pairs of true and given verdicts."""
+    table = list(pairs)
+    result = {}
+    for verdict in map(str, Verdict):
+        right = sum(true == given == verdict for true, given in table)
+        given, true = (sum(pair[side] == verdict for pair in table) for side in (1, 0))
+        result[verdict] = Accuracy(wilson(right, given), wilson(right, true), given, true)
+    return result
+
+
+def movielens() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The LM histories of MovieLens-100K under the shipped split, and its items."""
+    from trackrec.assets import movielens_100k
+    from trackrec.data.movielens import read_movielens_100k
+
+    log = read_movielens_100k(movielens_100k())
+    return split_log(log, SplitSettings()).histories, log.items
+
+
+def check_made(made: Iterable[Made], histories: pl.DataFrame, vocabulary: Vocabulary) -> list[tuple[Made, str]]:
+    """Made claims with the checker's verdicts."""
+    rows = rows_by_user(histories)
+    return [(claim, text_verdict(claim.text, rows[claim.user_id], vocabulary)) for claim in made]
+
+
+def check_labelled(path: Path, half: str, histories: pl.DataFrame, vocabulary: Vocabulary) -> list[tuple[str, str]]:
+    """True and given verdicts of the hand-labelled sentences of one half."""
+    rows = rows_by_user(histories)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        (line["verdict"], text_verdict(line["sentence"], rows[line["user_id"]], vocabulary))
+        for line in lines
+        if line["half"] == half
+    ]
+
+
+def _print(title: str, result: dict[str, Accuracy]) -> None:
+    print(title)
+    for verdict, one in result.items():
+        told = [f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (one.precision, one.recall)]
+        print(f"  {verdict:14} precision {told[0]} of {one.given:4}, recall {told[1]} of {one.true:4}")
+
+
+def main(show: bool) -> None:
+    """Print the figures; ``show``: also the mistakes on development wordings and sentences."""
+    histories, items = movielens()
+    vocabulary = Vocabulary(items, find_domain("movies"))
+    made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(4000)
+    checked = check_made(made, histories, vocabulary)
+    late = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=18, late=True).make(4000)
+    fresh = check_made([claim for claim in late if claim.half == "fresh"], histories, vocabulary)
+    _print(f"made claims, late wordings: {len(fresh)}", accuracy((c.verdict, given) for c, given in fresh))
+    for half in ("development", "held_out"):
+        mine = [(claim, given) for claim, given in checked if claim.half == half]
+        _print(f"made claims, {half} wordings: {len(mine)}", accuracy((c.verdict, given) for c, given in mine))
+        _print(f"labelled sentences, {half}", accuracy(check_labelled(SENTENCES, half, histories, vocabulary)))
+        if show and half == "development":
+            wrong = [(c, given) for c, given in mine if given != c.verdict]
+            for wording in sorted({c.wording for c, _ in wrong}):
+                first = next((c, given) for c, given in wrong if c.wording == wording)
+                count = sum(c.wording == wording for c, _ in wrong)
+                total = sum(c.wording == wording for c, _ in mine)
+                print(f"{count}/{total} {wording} | {first[0].text} | {first[0].verdict} -> {first[1]}")
+
+
+if __name__ == "__main__":
+    main("--show" in sys.argv)

@@ -1,0 +1,135 @@
+"""Calibration in equal bins, p values, Holm, seed spread, cold start: by hand, and where truth was planted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trackrec.calibration import equal_mass_calibration_error, expected_calibration_error
+from trackrec.cold_start import break_down, bucket_names, count_seen
+from trackrec.metrics import auc, log_loss, paired_bootstrap
+from trackrec.significance import holm, paired_p_value, seed_spread
+
+
+def test_calibration_in_equal_bins_by_hand() -> None:
+    """Bins {.1, .2} and {.6, .9}: gaps |.15 - .5| and |.75 - 1|, each half of the examples."""
+    labels, probabilities = [1, 0, 1, 1], [0.1, 0.2, 0.6, 0.9]
+    assert equal_mass_calibration_error(labels, probabilities, bins=2) == pytest.approx((0.35 + 0.25) / 2)
+    turned = equal_mass_calibration_error(labels[::-1], probabilities[::-1], bins=2)
+    assert turned == pytest.approx(0.3)
+    assert equal_mass_calibration_error([1, 0, 0, 1], [0.5] * 4, bins=4) == 0.0  # ties share one bin
+
+
+def test_crowded_predictions_need_equal_bins() -> None:
+    """All predictions lie in one bin of equal width, where too high and too low cancel out."""
+    probabilities = np.concatenate([np.full(500, 0.51), np.full(500, 0.59)])
+    labels = np.concatenate([np.tile([1, 1, 1, 0, 1], 100), np.tile([0, 0, 1, 0, 1], 100)])[: len(probabilities)]
+    labels = np.where(np.arange(1000) % 10 == 0, 0, labels)
+    assert expected_calibration_error(labels, probabilities) < 0.1
+    assert equal_mass_calibration_error(labels, probabilities) > 0.15
+
+
+def test_calibration_refuses_what_is_no_probability() -> None:
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 1.5"):
+        equal_mass_calibration_error([1, 0], [1.5, 0.2])
+    with pytest.raises(ValueError, match="not empty"):
+        equal_mass_calibration_error([], [])
+
+
+def test_holm_by_hand() -> None:
+    """.01 x 4, then .02 x 3, then .03 x 2 (no smaller than before), then .5 x 1."""
+    values = {"d": 0.5, "b": 0.02, "a": 0.01, "c": 0.03}
+    assert holm(values) == pytest.approx({"d": 0.5, "b": 0.06, "a": 0.04, "c": 0.06})
+    assert list(holm(values)) == list(values)
+    with_gap = holm({"a": 0.04, "x": math.nan})
+    assert with_gap["a"] == 0.04
+    assert math.isnan(with_gap["x"])
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def world(gain: float, users: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Users, labels, two seeds of better and of worse scores, folds."""
+    draw = np.random.default_rng(4)
+    who = np.repeat(np.arange(users), 12)
+    labels = draw.integers(0, 2, len(who))
+    worse = 0.8 * labels + draw.normal(size=(2, len(who)))
+    return who, labels, worse + gain * labels, worse, who % 3
+
+
+def test_p_value_tells_a_real_difference_from_none() -> None:
+    who, labels, better, worse, folds = world(0.5)
+    real = paired_p_value(auc, who, labels, better, worse, seed=1, draws=300, folds=folds)
+    assert real == pytest.approx(2 / 301)
+    noise = worse + np.random.default_rng(9).normal(scale=0.3, size=worse.shape)
+    none = paired_p_value(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds)
+    interval = paired_bootstrap(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds)
+    assert (none > 0.05) == (interval.low < 0 < interval.high)
+    assert paired_p_value(auc, who, labels, worse, worse, seed=1, draws=50) == 1.0
+
+
+def test_seed_spread_by_hand() -> None:
+    """Two seeds of AUC 1 and 0."""
+    spread = seed_spread(auc, ["a", "b"], [1, 0], [[0.9, 0.1], [0.1, 0.9]])
+    assert spread == pytest.approx((0.5, math.sqrt(0.5), 0.0, 1.0))
+    assert math.isnan(seed_spread(auc, ["a", "b"], [1, 0], [[0.9, 0.1]]).deviation)
+
+
+def test_bucket_names() -> None:
+    assert bucket_names((0, 1, 3)) == ["0", "1-2", "3+"]
+
+
+def test_what_was_seen_is_counted() -> None:
+    test = pl.DataFrame({"user_id": ["a", "b"], "event_id": [1, 2], "item_id": ["x", "z"]})
+    train = pl.DataFrame({"user_id": ["c", "c", "d"], "item_id": ["x", "y", "x"]})
+    histories = pl.DataFrame({"user_id": ["a", "a", "d"]})
+    assert count_seen(test, train, histories).rows() == [("a", 1, 2, 2), ("b", 2, 0, 0)]
+
+
+def predictions() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The arm "good" knows the label of examples with new items alone; "plain" knows nothing."""
+    draw = np.random.default_rng(2)
+    count = 600
+    base = pl.DataFrame(
+        {
+            "user_id": np.arange(count) // 10,
+            "event_id": np.arange(count),
+            "fold": (np.arange(count) // 10) % 3,
+            "label": draw.integers(0, 2, count),
+        }
+    )
+    seen = base.select("user_id", "event_id", item_seen=pl.col("event_id") % 2 * 30, user_seen=pl.lit(7))
+    rows = []
+    for arm in ("plain", "good"):
+        for seed in (1, 2):
+            probability = 0.5 + 0.2 * (draw.random(count) - 0.5)
+            if arm == "good":
+                probability = np.where(seen["item_seen"] == 0, 0.1 + 0.8 * base["label"].to_numpy(), probability)
+            values = pl.Series("probability", probability)
+            rows.append(base.with_columns(values, arm=pl.lit(arm), seed=pl.lit(seed)))
+    return pl.concat(rows), seen.sample(fraction=1.0, shuffle=True, seed=1)
+
+
+def test_cold_start_breakdown_finds_where_the_gain_is() -> None:
+    table, seen = predictions()
+    result = break_down(table, seen, {"auc": auc, "log_loss": log_loss}, "good", "plain", seed=1, draws=100)
+    rows = {(row["by"], row["bucket"], row["metric"]): row for row in result.iter_rows(named=True)}
+    new, known = rows["item_seen", "0", "auc"], rows["item_seen", "20+", "auc"]
+    assert new["low"] > 0.3
+    assert known["low"] < 0 < known["high"]
+    assert (new["examples"], known["examples"]) == (300, 300)
+    assert rows["item_seen", "1-4", "auc"]["value"] is None
+    assert rows["item_seen", "1-4", "auc"]["examples"] == 0
+    assert rows["user_seen", "5-19", "auc"]["examples"] == 600
+    alone = break_down(table, seen, {"auc": auc}, "good", seed=1, draws=50).filter(by="item_seen", bucket="0")
+    assert alone["value"].item() == 1.0
+
+
+def test_breakdown_refuses_unknown_arms_and_missing_counts() -> None:
+    table, seen = predictions()
+    with pytest.raises(ValueError, match="no arm 'best'"):
+        break_down(table, seen, {"auc": auc}, "best", seed=1)
+    with pytest.raises(ValueError, match="expected one for each"):
+        break_down(table, seen.head(5), {"auc": auc}, "good", seed=1)

@@ -1,0 +1,56 @@
+"""Plain texts of items and of histories, for the text encoder: what a RecCoT is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from trackrec.prompts.catalogue import Catalogue
+from trackrec.prompts.domain import Domain
+
+
+def item_texts(items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> pl.DataFrame:
+    """What the catalogue says of each item: ``item_id, text``, such as ``Fargo (1996), Crime Drama``.
+
+    Args:
+        items: ``item_id, title`` and, where known, ``year, genres`` and the attributes.
+        domain: how genres are separated.
+        attributes: further columns to tell, in this order.
+
+    Returns:
+        One row an item; ``text`` is null where the catalogue says nothing at all, so that such an item stays visibly
+        without a vector.
+    """
+    catalogue = Catalogue(items, attributes)
+    ids = items["item_id"]
+    texts = [catalogue[item].describe(domain.genre_separator).strip(", ") or None for item in ids.to_list()]
+    return pl.DataFrame({"item_id": ids, "text": pl.Series(texts, dtype=pl.String)}).unique(
+        "item_id", keep="first", maintain_order=True
+    )
+
+
+def history_texts(
+    histories: pl.DataFrame, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Each user's history as it stands, a line an event, oldest first: ``user_id, text``.
+
+    The lines are those of the generator's prompt, with no limit of tokens: the arm "raw-history text" knows all that
+    the RecCoT was written from. :class:`trackrec.ranking.vectors.TextEncoder` reads a long text in windows and takes
+    the mean of their vectors.
+
+    Args:
+        histories: ``user_id, position, item_id, rating``.
+        items: the catalogue.
+        domain: how genres are separated.
+        attributes: further columns of the items to tell.
+    """
+    catalogue = Catalogue(items, attributes)
+    rows = histories.sort("user_id", "position").select("user_id", "item_id", "rating")
+    lines = [f"{rating:g}: {catalogue[item].describe(domain.genre_separator)}" for _, item, rating in rows.iter_rows()]
+    return (
+        rows.select("user_id")
+        .with_columns(text=pl.Series(lines, dtype=pl.String))
+        .group_by("user_id", maintain_order=True)
+        .agg(pl.col("text").str.join("\n"))
+    )
