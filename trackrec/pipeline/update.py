@@ -91,7 +91,7 @@ def find_updates(
     grown, touched = grow_log(log, _read_new(recipe, log, interactions, items, changes))
     now = histories_after(grown, touched, before, recipe.split, recipe.feedback, recipe.filters)
     written = pl.read_parquet(texts, columns=["user_id", "kind"]).filter(pl.col("kind") == "kept")["user_id"].unique()
-    newest = int(grown.interactions["timestamp"].max())  # type: ignore[call-overload]
+    newest = int(grown.interactions["timestamp"].max())  # type: ignore[arg-type]
     refresh = list_refresh(before, now, written, touched, newest, settings)
     reasons = dict(refresh.group_by("reason").len().iter_rows())
     counts = {
