@@ -67,7 +67,8 @@ def fit_recipe(
     roles = tree["roles"]
     roles["lm_users"] = min(roles["lm_users"], max(4, users // 8))
     roles["lm_validation_users"] = min(roles["lm_validation_users"], max(2, users // 20))
-    roles["lm_extra_users"] = min(roles["lm_extra_users"], users // 4)
+    spare = users - roles["lm_users"] - roles["lm_validation_users"] - _A_FOLD * roles["ranker_folds"]
+    roles["lm_extra_users"] = max(0, min(roles["lm_extra_users"], users // 4, spare))
     rest = users - roles["lm_users"] - roles["lm_validation_users"] - roles["lm_extra_users"]
     if rest > _RANKER_USERS[form]:
         roles["ranker_users"] = _RANKER_USERS[form]
