@@ -1,7 +1,8 @@
 """The peer of ``benchmarks/data.py``: the data set build of RecBole for a sequential ranker (DIN), lists of 10.
 
 Runs with the interpreter of an environment of its own. The atomic file that RecBole reads is written before the clock
-starts; splitting and the batches' loaders are left out, so that it does less than ours.
+starts, its split by order of time included; the batches' loaders are left out. The two jobs are near, not the same:
+ours makes examples with recent events after each history, RecBole makes splits of all events.
 """
 
 from __future__ import annotations
