@@ -10,6 +10,7 @@ from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.list_metrics import mean_of_lists
 from trackrec.metrics import paired_bootstrap
+from trackrec.ranking.arm import Arm
 from trackrec.ranking.features import ItemTable
 from trackrec.ranking.fit import FitSettings
 from trackrec.ranking.rerank import INITIAL, RerankingSettings, compare_rerankers, item_vectors_table
@@ -95,11 +96,10 @@ def test_a_comparison_is_repeated_to_the_bit() -> None:
             world.roles,
             world.items,
             world.log,
-            {"own": world.vectors},
+            {"own": Arm(world.vectors, items=(vectors,))},
             settings,
             1,
             statistics=statistics,
-            item_arms={"own": vectors},
         )
 
     assert run().equals(run())
@@ -114,6 +114,15 @@ def test_too_few_folds_are_refused() -> None:
     settings = SETTINGS.model_copy(update={"folds": 7})
     with pytest.raises(RecipeError, match="folds is 7, but the split has 3"):
         compare_rerankers(world, world.roles, world.items, world.log, {"none": None}, settings, 1)
+
+
+def test_what_no_reranker_reads_is_refused() -> None:
+    world = Split()
+    table = world.vectors.rename({"user_id": "item_id"})
+    with pytest.raises(RunError, match="'both' has 0 validators' scores and 2 sources of items"):
+        compare_rerankers(
+            world, world.roles, world.items, world.log, {"both": Arm(items=(table, table))}, SETTINGS, seed=1
+        )
 
 
 def test_item_vectors_point_to_catalogue_rows() -> None:

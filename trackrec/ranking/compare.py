@@ -1,4 +1,4 @@
-"""The comparison of arms: the same folds, seeds and examples for each, and only the user's vector differs."""
+"""The comparison of arms: the same folds, seeds and examples for each, and only what each is given differs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
 
+from trackrec.cold_start import count_seen
 from trackrec.data.log import stable_hash
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
+from trackrec.ranking.arm import Inputs, as_arm, give
 from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable, build_examples, coverage
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
-from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.projection import history_numbers
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
-from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
 
@@ -57,7 +57,7 @@ def compare_arms(
     split: SplitTables,
     roles: pl.DataFrame,
     items: pl.DataFrame,
-    arms: Mapping[str, pl.DataFrame | None],
+    arms: Mapping[str, Inputs],
     settings: RankingSettings,
     seed: int,
     statistics: ItemStatistics | None = None,
@@ -74,8 +74,8 @@ def compare_arms(
         split: histories and examples of :class:`trackrec.data.split.Split`.
         roles: ``user_id, role, fold``; rows with another role than "ranker" are left out.
         items: the catalogue.
-        arms: name -> ``user_id, vector`` (see :func:`trackrec.ranking.vectors.user_vectors`), or None for a model
-            that takes no text.
+        arms: name -> :class:`trackrec.ranking.arm.Arm`, or only ``user_id, vector`` (see
+            :func:`trackrec.ranking.vectors.user_vectors`), or None for a model that takes no text.
         settings: see :class:`RankingSettings`.
         statistics: counts of raters and likes of an item as two dense features. They must come from users without the
             role "ranker" (the LM users): a ranker user's own label in the counts, or left out of them, would show.
@@ -88,40 +88,23 @@ def compare_arms(
     Raises:
         RunError: fewer than three folds of ranker users have examples, or an arm has no vector for training users.
     """
-    users = roles.filter(pl.col("role") == "ranker").select("user_id", pl.col("fold").cast(pl.Int64))
-    frame = split.examples.join(users, on="user_id", how="inner", maintain_order="left")
-    folds = sorted(frame["fold"].unique().to_list())
-    if len(folds) < 3:
-        raise RunError(
-            f"Ranker users with examples are in {len(folds)} folds, but training, validation and test need 3 at least: "
-            "give the split more ranker users or folds (roles.ranker_folds)."
-        )
-    if settings.folds is not None and not 1 <= settings.folds <= len(folds):
-        raise RecipeError(f"ranking.folds is {settings.folds}, but the split has {len(folds)} folds: choose 1 to that.")
+    frame, folds = ranker_examples(split, roles)
+    tested = tested_folds(folds, settings)
     like_share = None
     if statistics is not None:
         frame, like_share = statistics.lookup(frame), statistics.global_share
     catalogue = ItemTable.from_catalogue(items)
     numbers = history_numbers(split.histories, items)
-    tested = folds[: settings.folds]
     total = len(arms) * len(tested) * settings.seeds
     tables: list[pl.DataFrame] = []
     for fold in tested:
-        stop = folds[(folds.index(fold) + 1) % len(folds)]
-        test = frame.filter(pl.col("fold") == fold)
-        validation = thin(frame.filter(pl.col("fold") == stop), settings.examples_per_user, seed)
-        train = thin(frame.filter(~pl.col("fold").is_in([fold, stop])), settings.examples_per_user, seed)
-        held_out = frame.filter(pl.col("fold").is_in([fold, stop]))["user_id"].unique().to_list()
+        frames = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
+        train, validation, test = frames
+        held_out = pl.concat([validation, test])["user_id"].unique().to_list()
         scale = RatingScale.fit(train["recent_ratings"].explode())
-        plain = [
-            build_examples(part, catalogue, scale, settings.recent, like_share) for part in (train, validation, test)
-        ]
+        plain = [build_examples(part, catalogue, scale, settings.recent, like_share) for part in frames]
         for name, arm in arms.items():
-            table, rows = arm_vectors(arm, train, held_out, numbers, settings.components, name)
-            parts = [
-                examples.with_vectors(example_rows(rows, part))
-                for examples, part in zip(plain, (train, validation, test), strict=True)
-            ]
+            table, parts = give(arm, plain, frames, held_out, numbers, settings.components, name)
             for number in range(settings.seeds):
                 probability = _train_and_predict(parts, table, catalogue, scale, settings, seed + number)
                 tables.append(
@@ -140,11 +123,62 @@ def compare_arms(
     return pl.concat(tables)
 
 
-def coverage_report(split: SplitTables, roles: pl.DataFrame, arms: Mapping[str, pl.DataFrame | None]) -> pl.DataFrame:
+def ranker_examples(split: SplitTables, roles: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+    """The ranker users' examples with their ``fold``, and the folds, ascending.
+
+    Raises:
+        RunError: fewer than three folds have examples.
+    """
+    users = roles.filter(pl.col("role") == "ranker").select("user_id", pl.col("fold").cast(pl.Int64))
+    frame = split.examples.join(users, on="user_id", how="inner", maintain_order="left")
+    folds = sorted(frame["fold"].unique().to_list())
+    if len(folds) < 3:
+        raise RunError(
+            f"Ranker users with examples are in {len(folds)} folds, but training, validation and test need 3 at least: "
+            "give the split more ranker users or folds (roles.ranker_folds)."
+        )
+    return frame, folds
+
+
+def tested_folds(folds: list[int], settings: RankingSettings) -> list[int]:
+    """The folds that are tested in turn.
+
+    Raises:
+        RecipeError: there are not so many.
+    """
+    if settings.folds is not None and not 1 <= settings.folds <= len(folds):
+        raise RecipeError(f"ranking.folds is {settings.folds}, but the split has {len(folds)} folds: choose 1 to that.")
+    return folds[: settings.folds]
+
+
+def fold_parts(
+    frame: pl.DataFrame, folds: list[int], fold: int, per_user: int | None, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Training, validation and test examples when a fold is tested: the next fold stops the training early."""
+    stop = folds[(folds.index(fold) + 1) % len(folds)]
+    train = thin(frame.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
+    return train, thin(frame.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
+
+
+def seen_counts(split: SplitTables, roles: pl.DataFrame, settings: RankingSettings, seed: int) -> pl.DataFrame:
+    """How often each test example's item and user were met, for :func:`trackrec.cold_start.break_down`.
+
+    Returns:
+        ``user_id, event_id, item_seen, user_seen``, one row a test example of :func:`compare_arms`.
+    """
+    frame, folds = ranker_examples(split, roles)
+    counts = []
+    for fold in tested_folds(folds, settings):
+        train, _, test = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
+        counts.append(count_seen(test, train, split.histories))
+    return pl.concat(counts)
+
+
+def coverage_report(split: SplitTables, roles: pl.DataFrame, arms: Mapping[str, Inputs]) -> pl.DataFrame:
     """``arm, users, examples, users_with_vector, examples_with_vector`` among ranker users."""
     users = roles.filter(pl.col("role") == "ranker").select("user_id")
     examples = split.examples.join(users, on="user_id", how="semi")
-    return pl.DataFrame([{"arm": name, **coverage(examples, arm)} for name, arm in arms.items()])
+    return pl.DataFrame([{"arm": name, **coverage(examples, as_arm(arm).users)} for name, arm in arms.items()])
 
 
 def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
@@ -159,47 +193,6 @@ def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
             rows = np.random.default_rng([seed, stable_hash(user)]).choice(rows, per_user, replace=False)
         kept.extend(int(row) for row in rows)
     return frame[sorted(kept)]
-
-
-def arm_vectors(
-    arm: pl.DataFrame | None,
-    train: pl.DataFrame,
-    held_out: list[object],
-    numbers: pl.DataFrame,
-    components: int,
-    name: str,
-) -> tuple[VectorTable | None, pl.DataFrame]:
-    """The projected vectors of an arm and ``user_id, row`` into them.
-
-    The directions are learned from the vectors of all users but those held out (the arm's LM users count too: no
-    label of a target is used) and the histories behind them. For swapped vectors
-    that is the history of the user they were written for, so that a placebo's coordinates are those of the real
-    arm and only sit with the wrong users.
-    """
-    if arm is None:
-        return None, train.select("user_id").head(0).with_columns(row=pl.lit(0, dtype=pl.Int64))
-    present = present_vectors(arm)
-    training = present["user_id"].is_in(train["user_id"].unique().to_list()).sum()
-    if training < 2:
-        raise RunError(
-            f"Arm {name!r} has vectors for {training} training users: nothing can be learned from them. "
-            "Write RecCoTs for the ranker users, or leave the arm out."
-        )
-    vectors: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
-    source = "source_user_id" if "source_user_id" in present.columns else "user_id"
-    behind = present.select(user_id=source).join(numbers, on="user_id", how="left", maintain_order="left")
-    known = (~present["user_id"].is_in(held_out) & behind["numbers"].is_not_null()).to_numpy()
-    told = np.asarray(behind.filter(pl.Series(known))["numbers"].to_list(), dtype=np.float64) if known.any() else None
-    fitted = (~present["user_id"].is_in(held_out)).to_numpy() if told is None else known
-    table = VectorTable.from_vectors(vectors, Projection.fit(vectors[fitted], components, told))
-    rows = present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
-    return table, rows
-
-
-def example_rows(rows: pl.DataFrame, frame: pl.DataFrame) -> torch.Tensor:
-    """Each example's row in the vector table, 0 for users without a vector; int64, shape (examples,)."""
-    joined = frame.select("user_id").join(rows, on="user_id", how="left", maintain_order="left")
-    return torch.from_numpy(joined["row"].fill_null(0).to_numpy().copy())
 
 
 def _train_and_predict(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from trackrec.errors import RunError
 from trackrec.progress import Reporter
 from trackrec.ranking.features import Examples, VectorTable
-from trackrec.ranking.ranker import Ranker
+from trackrec.ranking.ranker import Ranker, Trainable
 from trackrec.settings import Settings
 
 
@@ -124,8 +124,44 @@ def fit_ranker(
     model.to(device)
     train, validation = train.to(device), validation.to(device)
     vectors = None if vectors is None else vectors.to(device)
+    on_gpu = device.type == "cuda"
+
+    def losses(order: Tensor, shown: Tensor) -> Iterator[Tensor]:
+        for batch in train.with_vectors(train.vector * shown.to(device)).batches(settings.batch, order.to(device)):
+            with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
+                logits = model(batch, vectors)
+            yield binary_cross_entropy_with_logits(logits.float(), batch.label)
+
+    def validate() -> float:
+        logits = predict_logits(model, validation, vectors)
+        return float(binary_cross_entropy_with_logits(logits, validation.label))
+
+    return run_epochs(model, len(train), losses, validate, settings, seed, reporter)
+
+
+def run_epochs(
+    model: Trainable,
+    count: int,
+    losses: Callable[[Tensor, Tensor], Iterable[Tensor]],
+    validate: Callable[[], float],
+    settings: FitSettings,
+    seed: int,
+    reporter: Reporter | None = None,
+) -> FitResult:
+    """The training loop of all rankers; the model ends with the weights of its best epoch, on the processor.
+
+    Args:
+        model: trained in place, on the device where it is.
+        count: examples (or lists) of an epoch.
+        losses: given the epoch's order, int64, and which examples show their vector, bool, both of shape (count,), the
+            loss of each batch of ``settings.batch``; a step is made between one and the next.
+        validate: the loss on the validation users.
+        settings: see :class:`FitSettings`.
+        seed: of the orders, the dropout and the examples without a vector.
+        reporter: gets a line an epoch.
+    """
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
-    steps = settings.epochs * math.ceil(len(train) / settings.batch)
+    steps = settings.epochs * math.ceil(count / settings.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup)
     )
@@ -138,27 +174,22 @@ def fit_ranker(
         for epoch in range(1, settings.epochs + 1):
             started, cpu_started = time.perf_counter(), time.process_time()
             model.train()
-            order = torch.randperm(len(train)).to(device)
-            on = (torch.rand(len(train)) >= settings.vector_dropout).to(device)
-            losses = []
-            for batch in train.with_vectors(train.vector * on).batches(settings.batch, order):
-                with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                    logits = model(batch, vectors)
-                loss = binary_cross_entropy_with_logits(logits.float(), batch.label)
+            order, shown = torch.randperm(count), torch.rand(count) >= settings.vector_dropout
+            found = []
+            for loss in losses(order, shown):
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                losses.append(loss.detach())
-            training_loss.append(float(torch.stack(losses).double().mean()))
+                found.append(loss.detach())
+            training_loss.append(float(torch.stack(found).double().mean()))
             seconds.append(time.perf_counter() - started)
             cpu_seconds.append(time.process_time() - cpu_started)
-            logits = predict_logits(model, validation, vectors)
-            validation_loss.append(float(binary_cross_entropy_with_logits(logits, validation.label)))
+            validation_loss.append(validate())
             if reporter is not None:
                 reporter.line(
                     f"epoch {epoch} of {settings.epochs}: LogLoss {training_loss[-1]:.4f} in training, "
-                    f"{validation_loss[-1]:.4f} on validation users; {len(train) / seconds[-1]:,.0f} examples/s"
+                    f"{validation_loss[-1]:.4f} on validation users; {count / seconds[-1]:,.0f} examples/s"
                 )
             if validation_loss[-1] < best:
                 best, best_epoch, best_weights = validation_loss[-1], epoch, copy.deepcopy(model.state_dict())
@@ -183,7 +214,7 @@ def predict(model: Ranker, examples: Examples, vectors: VectorTable | None = Non
     return np.asarray(torch.sigmoid(predict_logits(model, examples, vectors).double()).numpy(), dtype=np.float64)
 
 
-def _parameter_groups(model: Ranker, settings: FitSettings) -> list[dict[str, object]]:
+def _parameter_groups(model: Trainable, settings: FitSettings) -> list[dict[str, object]]:
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     rest = [weight for weight in model.parameters() if weight.ndim <= 1]
     return [

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import math
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from trackrec.ranking.features import VectorTable
-from trackrec.ranking.fit import FitResult, FitSettings, learning_rate_factor, seeded
+from trackrec.ranking.fit import FitResult, FitSettings, run_epochs
 from trackrec.ranking.list_examples import ListExamples
 from trackrec.ranking.rerankers import as_reranker
 
@@ -67,41 +65,15 @@ def fit_reranker(
     """
     reranker = as_reranker(model)
     loss_of = candidate_cross_entropy if reranker.pointwise else list_cross_entropy
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    rest = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-    steps = settings.epochs * math.ceil(len(train) / settings.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup)
-    )
-    best, best_epoch, best_weights = math.inf, 0, copy.deepcopy(model.state_dict())
-    training_loss: list[float] = []
-    validation_loss: list[float] = []
-    with seeded(seed):
-        for epoch in range(1, settings.epochs + 1):
-            model.train()
-            order = torch.randperm(len(train))
-            on = torch.rand(len(train)) >= settings.vector_dropout
-            shown = train.with_vectors(train.vector * on)
-            losses = []
-            for batch in shown.batches(settings.batch, order):
-                loss = loss_of(reranker(batch, users, items), batch.label, batch.mask)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                losses.append(float(loss.detach()))
-            training_loss.append(float(np.mean(losses)))
-            scores = score_lists(model, validation, users, items)
-            validation_loss.append(float(loss_of(scores, validation.label, validation.mask)))
-            if validation_loss[-1] < best:
-                best, best_epoch, best_weights = validation_loss[-1], epoch, copy.deepcopy(model.state_dict())
-            elif epoch - best_epoch >= settings.patience:
-                break
-    model.load_state_dict(best_weights)
-    model.eval()
-    return FitResult(best_epoch, training_loss, validation_loss, [], [])
+
+    def losses(order: Tensor, shown: Tensor) -> Iterator[Tensor]:
+        for batch in train.with_vectors(train.vector * shown).batches(settings.batch, order):
+            yield loss_of(reranker(batch, users, items), batch.label, batch.mask)
+
+    def validate() -> float:
+        return float(loss_of(score_lists(model, validation, users, items), validation.label, validation.mask))
+
+    return run_epochs(model, len(train), losses, validate, settings, seed)
 
 
 @torch.no_grad()

@@ -65,11 +65,8 @@ class RankerSizes:
         )
 
 
-class Ranker(Protocol):
-    """A torch module that gives logits; what training and prediction ask of it."""
-
-    def __call__(self, batch: Examples, vectors: VectorTable | None = None) -> Any:
-        """Logits that the users like the targets, shape (batch,); a row's logit does not depend on the other rows."""
+class Trainable(Protocol):
+    """A torch module, as far as the training loop knows it."""
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
 
@@ -82,3 +79,10 @@ class Ranker(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> Any: ...
+
+
+class Ranker(Trainable, Protocol):
+    """A torch module that gives logits; what training and prediction ask of it."""
+
+    def __call__(self, batch: Examples, vectors: VectorTable | None = None) -> Any:
+        """Logits that the users like the targets, shape (batch,); a row's logit does not depend on the other rows."""

@@ -12,7 +12,8 @@ from pydantic import Field
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.list_metrics import LIST_METRICS
-from trackrec.ranking.compare import SplitTables, arm_vectors
+from trackrec.ranking.arm import Arm, Inputs, arm_vectors, as_arm
+from trackrec.ranking.compare import SplitTables
 from trackrec.ranking.features import ItemTable, RatingScale, VectorTable
 from trackrec.ranking.fit import FitSettings, one_thread, seeded
 from trackrec.ranking.list_examples import ListExamples, build_list_examples
@@ -51,11 +52,10 @@ def compare_rerankers(
     roles: pl.DataFrame,
     items: pl.DataFrame,
     interactions: pl.DataFrame,
-    arms: Mapping[str, pl.DataFrame | None],
+    arms: Mapping[str, Inputs],
     settings: RerankingSettings,
     seed: int,
     statistics: ItemStatistics | None = None,
-    item_arms: Mapping[str, pl.DataFrame] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
     """Train and test a re-ranker per arm, fold and seed; beside them stands the initial order itself.
@@ -68,11 +68,11 @@ def compare_rerankers(
         roles: ``user_id, role, fold``; rows with another role than "ranker" are left out.
         items: the catalogue.
         interactions: the whole log, see :func:`trackrec.ranking.lists.build_lists`.
-        arms: name -> ``user_id, vector``, or None for a model that reads no user's text.
+        arms: name -> :class:`trackrec.ranking.arm.Arm` (one source of items at most, no scores: nobody scored the
+            sampled candidates), or only ``user_id, vector``, or None for a model that reads no text.
         settings: see :class:`RerankingSettings`.
         seed: lists are drawn by it; the trainings of seed number s use ``seed + s``.
         statistics: counts among users without the role "ranker": the initial order and two dense features.
-        item_arms: name of an arm -> ``item_id, vector``, for arms that read item texts too.
         progress: called with (trainings done, trainings in all).
 
     Returns:
@@ -80,9 +80,10 @@ def compare_rerankers(
         Metrics are NaN for lists without a like, in all arms alike; the arm "initial" has one seed.
 
     Raises:
-        RunError: fewer than three folds of ranker users have lists, or an arm has no vector for training users.
+        RunError: fewer than three folds of ranker users have lists, or an arm has no vector for training users, or
+            what no re-ranker reads.
     """
-    item_arms = item_arms or {}
+    read = {name: _readable(name, as_arm(inputs)) for name, inputs in arms.items()}
     users = roles.filter(pl.col("role") == "ranker").select("user_id", pl.col("fold").cast(pl.Int64))
     examples = split.examples.join(users, on="user_id", how="semi", maintain_order="left")
     lists = build_lists(examples, interactions, items, settings.lists, seed, statistics)
@@ -116,9 +117,10 @@ def compare_rerankers(
         ]
         tables.append(_values(INITIAL, seed, test, plain[0], -plain[0].place.double()))
         held_out = pl.concat(parts[:2])["user_id"].unique().to_list()
-        for name, arm in arms.items():
-            table, rows = arm_vectors(arm, train, held_out, numbers, settings.components, name)
-            item_table, item_rows = item_vectors_table(item_arms.get(name), catalogue, settings.components)
+        for name, arm in read.items():
+            table, rows = arm_vectors(arm.users, train, held_out, numbers, settings.components, name)
+            item_width = settings.components if arm.item_components is None else arm.item_components
+            item_table, item_rows = item_vectors_table(arm.items[0] if arm.items else None, catalogue, item_width)
             table, item_table = _same_width(table, item_table)
             shape = ListShape(
                 catalogue,
@@ -144,6 +146,15 @@ def compare_rerankers(
                 if progress is not None:
                     progress(done, total)
     return pl.concat(tables)
+
+
+def _readable(name: str, arm: Arm) -> Arm:
+    if arm.scores or len(arm.items) > 1:
+        raise RunError(
+            f"Arm {name!r} has {len(arm.scores)} validators' scores and {len(arm.items)} sources of items, but a "
+            "re-ranker reads no scores and one source of items: give it an arm of its own."
+        )
+    return arm
 
 
 def item_vectors_table(
