@@ -55,16 +55,21 @@ def compare(
     quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
     changes: Changes = None,
 ) -> None:
-    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run."""
-    from trackrec.pipeline.comparison import QUICK, ComparisonSettings, compare_recipe
+    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run.
+
+    ``--set comparison.extra.scores=[ranker]`` and the like change what is compared.
+    """
+    from trackrec.pipeline.comparison import compare_recipe, comparison_settings
     from trackrec.progress import Reporter
     from trackrec.recipe import load_recipe
     from trackrec.report.comparison import print_comparison, write_comparison_page
 
     _quiet_libraries()
-    loaded = load_recipe(recipe, changes or ())
+    prefix = "comparison."
+    own = [change.removeprefix(prefix) for change in changes or () if change.startswith(prefix)]
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     folder = out or Path("runs") / loaded.name
-    settings = ComparisonSettings.model_validate(QUICK if quick else {})
+    settings = comparison_settings(quick, own)
     compare_recipe(loaded, folder, settings, Reporter(console))
     print_comparison(folder, console)
     console.print(f"Page: {write_comparison_page(folder)}")

@@ -8,21 +8,31 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
+from trackrec.calibration import equal_mass_calibration_error
+from trackrec.cold_start import break_down
 from trackrec.data.roles import Role
 from trackrec.data.statistics import ItemStatistics
 from trackrec.list_metrics import mean_of_lists
 from trackrec.metrics import auc, gauc, log_loss
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
-from trackrec.ranking.compare import RankingSettings, compare_arms
+from trackrec.ranking.arm import Inputs
+from trackrec.ranking.compare import RankingSettings, compare_arms, seen_counts
 from trackrec.ranking.rerank import RerankingSettings, compare_rerankers
 from trackrec.recipe import Recipe
 from trackrec.run import Run
-from trackrec.significance import PairedContrast, paired_contrast
+from trackrec.significance import PairedContrast, paired_contrast, seed_spread
 
-CTR_METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc, "log_loss": log_loss}
+CTR_METRICS: dict[str, Callable[..., float]] = {
+    "auc": auc,
+    "gauc": gauc,
+    "log_loss": log_loss,
+    "calibration_error": equal_mass_calibration_error,
+}
+BREAKDOWN_METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
 LIST_METRICS = ("ndcg_3", "ndcg_7", "map_3", "map_7")
 
 
@@ -55,8 +65,15 @@ def _world(folder: Path, seed: int) -> World:
     return World.of(Run(folder, Reporter(), seed))
 
 
-def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, vectors: pl.DataFrame | None) -> pl.DataFrame:
+def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs) -> pl.DataFrame:
     """Train a cell's model with one arm, in all folds and with all seeds.
+
+    Args:
+        folder: of the run.
+        recipe: of the run.
+        cell: what is trained.
+        arm: its name.
+        inputs: what its rankers are given.
 
     Returns:
         What :func:`compare_arms` (or :func:`compare_rerankers`) returns for this arm.
@@ -64,9 +81,7 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, vectors: pl.Da
     world = _world(folder, recipe.seed)
     roles = world.ranker_users(recipe.write_for)
     if cell.task == "ctr":
-        changes = {"backbone": cell.model, "recent": cell.recent, "seeds": cell.seeds}
-        ranking = RankingSettings.model_validate(recipe.ranking.model_dump() | changes)
-        return compare_arms(world, roles, world.items, {arm: vectors}, ranking, recipe.seed)
+        return compare_arms(world, roles, world.items, {arm: inputs}, _ranking(cell, recipe), recipe.seed)
     settings = RerankingSettings.model_validate(
         {
             "name": cell.model,
@@ -78,8 +93,13 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, vectors: pl.Da
     )
     events = pl.concat([world.histories.select("user_id", "item_id"), world.examples.select("user_id", "item_id")])
     return compare_rerankers(
-        world, roles, world.items, events, {arm: vectors}, settings, recipe.seed, _statistics(world, recipe)
+        world, roles, world.items, events, {arm: inputs}, settings, recipe.seed, _statistics(world, recipe)
     )
+
+
+def _ranking(cell: Cell, recipe: Recipe) -> RankingSettings:
+    changes = {"backbone": cell.model, "recent": cell.recent, "seeds": cell.seeds}
+    return RankingSettings.model_validate(recipe.ranking.model_dump() | changes)
 
 
 def _statistics(world: World, recipe: Recipe) -> ItemStatistics:
@@ -101,6 +121,10 @@ def contrast(
         metric: one of the cell's.
         arm, against: rows of :func:`train_arm`; both have the same examples or lists.
         seed, draws: of the bootstrap.
+
+    Returns:
+        Among others ``value, against_value``, the metric of either, and ``deviation, against_deviation``, its standard
+        deviation over the seeds of training (None with one seed).
     """
     column = "probability" if cell.task == "ctr" else metric
     keys = ["user_id", "event_id"] if cell.task == "ctr" else ["user_id", "list"]
@@ -114,6 +138,8 @@ def contrast(
     labels = first["label"].to_numpy() if cell.task == "ctr" else first["likes"].to_numpy()
     statistic = CTR_METRICS[metric] if cell.task == "ctr" else mean_of_lists
     found: PairedContrast = paired_contrast(statistic, users, labels, *scores, seed=seed, draws=draws, folds=folds)
+    deviations = [seed_spread(statistic, users, labels, part, folds).deviation for part in scores]
+    spread = [None if np.isnan(value) else value for value in deviations]
     return {
         "metric": metric,
         "difference": found.difference,
@@ -122,8 +148,33 @@ def contrast(
         "p": found.p_value,
         "value": found.baseline + found.difference,
         "against_value": found.baseline,
+        "deviation": spread[0],
+        "against_deviation": spread[1],
         "folds": first["fold"].n_unique(),
         "seeds": scores[0].shape[0],
         "users": first["user_id"].n_unique(),
         "examples": first.height,
     }
+
+
+def breakdown(
+    folder: Path, recipe: Recipe, cell: Cell, arm: pl.DataFrame, against: pl.DataFrame, draws: int
+) -> list[dict[str, Any]]:
+    """The difference of an arm from another by how often the fold's training met the item, and by the user's history.
+
+    Args:
+        folder, recipe: of the run.
+        cell: a CTR model.
+        arm, against: rows of :func:`train_arm`.
+        draws: of the bootstrap.
+
+    Returns:
+        For each bucket and metric ``by, bucket, metric, difference, lower, upper, users, examples``, see
+        :func:`trackrec.cold_start.break_down`; a difference is None where it is undefined.
+    """
+    world = _world(folder, recipe.seed)
+    seen = seen_counts(world, world.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
+    names = (str(arm["arm"][0]), str(against["arm"][0]))
+    both = pl.concat([arm, against])
+    table = break_down(both, seen, BREAKDOWN_METRICS, *names, seed=recipe.seed, draws=draws)
+    return table.rename({"value": "difference", "low": "lower", "high": "upper"}).to_dicts()

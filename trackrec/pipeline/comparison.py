@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from trackrec.errors import RecipeError
 from trackrec.pipeline.arms import CORE, FINAL, NO_TEXT, SWAPPED, Arms
-from trackrec.pipeline.cells import Cell, contrast, train_arm
+from trackrec.pipeline.cells import Cell, breakdown, contrast, train_arm
+from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
+from trackrec.ranking.arm import Inputs
 from trackrec.ranking.backbones import BACKBONES, Backbone
 from trackrec.ranking.rerankers import RERANKERS, RerankerName
-from trackrec.recipe import Recipe
+from trackrec.recipe import Recipe, apply_change
 from trackrec.run import Stage, write_json
 from trackrec.settings import Settings
 from trackrec.significance import holm
@@ -46,8 +49,12 @@ class ComparisonSettings(Settings):
     """Trainings per fold and arm of the models with all arms."""
     draws: int = Field(default=1000, ge=100)
     """Draws behind a 95% interval (users are resampled within folds)."""
-    workers: int = Field(default=2, ge=1)
-    """Processes that train at a time, each with one thread."""
+    breakdown: bool = True
+    """Whether the primary contrasts of the CTR models are broken down by how much was known of item and user."""
+    extra: ExtraSettings = ExtraSettings()
+    """Arms beyond the usual ones."""
+    workers: int = Field(default=2, ge=0)
+    """Processes that train at a time, each with one thread; 0: this process does it all."""
 
     def cells(self) -> list[Cell]:
         """The models in the order of their training, those of the primary contrast first."""
@@ -62,6 +69,26 @@ class ComparisonSettings(Settings):
 
 QUICK = {"models": ["din"], "recent": [0, 10], "others": False, "seeds": 1, "draws": 200}
 """The short form's settings."""
+PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
+"""The metrics of the primary contrast."""
+
+
+def comparison_settings(quick: bool, changes: Sequence[str]) -> ComparisonSettings:
+    """The settings of a comparison from ``key=value`` changes (see :func:`trackrec.recipe.load_recipe`).
+
+    Raises:
+        RecipeError: an unknown setting, or a value out of range.
+    """
+    tree: dict[str, Any] = dict(QUICK) if quick else {}
+    for change in changes:
+        apply_change(tree, change)
+    try:
+        return ComparisonSettings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(["comparison", *(str(part) for part in first["loc"])])
+        known = ", ".join(ComparisonSettings.model_fields)
+        raise RecipeError(f"{name}: {first['msg']}, got {first['input']!r}; comparison has {known}") from error
 
 
 class Comparison:
@@ -76,31 +103,34 @@ class Comparison:
     def __init__(self, parts: Parts, promoted: int, settings: ComparisonSettings) -> None:
         self.parts, self.run, self.settings, self.promoted = parts, parts.run, settings, promoted
         self.arms = Arms(parts, promoted)
+        self.extra = ExtraArms(self.arms, settings.extra)
 
     def work(self) -> Path:
         """Write what is missing, encode, train, compare; what is finished is not done again."""
         self.arms.write()
         self.arms.encode()
+        self.extra.prepare()
         tables = self.arms.tables()
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.settings.workers, mp_context=spawn) as pool:
-            rows: list[dict[str, Any]] = []
-            for cell in self.settings.cells():
-                self._train(cell, tables, pool)
-                rows += self._contrasts(cell, pool)
+        cells = self.settings.cells()
+        with workers(self.settings.workers) as pool:
+            for cell in cells:
+                names = self.arms.names if cell.primary else CORE
+                self._train(f"compare-{cell.name}", cell, {name: tables[name] for name in names}, pool)
+                if cell.primary and self.extra.names(cell.task):
+                    extra = self.extra.inputs(cell.task, tables[FINAL])
+                    self._train(f"compare-{cell.name}-extra", cell, extra, pool)
+                self._contrast(cell, pool)
+        rows = [row for cell in cells for row in self._rows(cell, "contrasts")]
+        broken_down = [row for cell in cells if self._breaks_down(cell) for row in self._rows(cell, "breakdown")]
         path = self.run.folder / "compare.json"
-        write_json(path, self._described(rows))
+        write_json(path, self._described(rows) | {"breakdown": broken_down})
         return path
 
-    def _arms_of(self, cell: Cell) -> Sequence[str]:
-        return self.arms.names if cell.primary else CORE
-
-    def _train(self, cell: Cell, tables: dict[str, pl.DataFrame | None], pool: ProcessPoolExecutor) -> None:
-        recipe, name = self.parts.recipe, f"compare-{cell.name}"
+    def _train(self, name: str, cell: Cell, arms: Mapping[str, Inputs], pool: Executor) -> None:
+        recipe = self.parts.recipe
 
         def work(stage: Stage) -> None:
-            names = list(self._arms_of(cell))
-            jobs = [pool.submit(train_arm, self.run.folder, recipe, cell, arm, tables[arm]) for arm in names]
+            jobs = [pool.submit(train_arm, self.run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
             parts = []
             with self.run.reporter.bar(name, len(jobs), "arms") as advance:
                 for job in jobs:
@@ -108,37 +138,76 @@ class Comparison:
                     advance(1, True)
             table = pl.concat(parts).unique(maintain_order=True)  # every arm of a re-ranker brings the initial order
             stage.write(name, table)
-            stage.counts = {"rows": table.height, "arms": names}
+            stage.counts = {"rows": table.height, "arms": list(arms)}
 
         inputs = [self.run.table(table) for table in ("compare-vectors", "examples", "roles")]
-        settings = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(self._arms_of(cell))}
+        settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(arms)}
+        if name.endswith("-extra"):
+            inputs += self.extra.tables(cell.task)
+            settings["item_components"] = self.settings.extra.item_components
         self.parts.do(name, work, inputs, settings)
 
-    def _contrasts(self, cell: Cell, pool: ProcessPoolExecutor) -> list[dict[str, Any]]:
-        """The final round against every other arm; beside it another user's against no text."""
-        table = self.run.read(f"compare-{cell.name}")
-        arms = {str(arm): part for (arm,), part in table.group_by("arm", maintain_order=True)}
-        pairs = [(FINAL, arm) for arm in arms if arm not in (FINAL, "initial")] + [(SWAPPED, NO_TEXT)]
-        if "initial" in arms:
-            repeated = [arms["initial"].with_columns(seed=pl.lit(seed)) for seed in arms[FINAL]["seed"].unique()]
-            arms["initial"] = pl.concat(repeated)
-            pairs.append((FINAL, "initial"))
-        seed, draws = self.parts.recipe.seed, self.settings.draws
-        jobs = [
-            (arm, against, pool.submit(contrast, cell, metric, arms[arm], arms[against], seed, draws))
-            for metric in cell.metrics
-            for arm, against in pairs
-        ]
-        rows = []
-        with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs), "contrasts") as advance:
-            for arm, against, job in jobs:
-                figures = job.result()
-                primary = cell.primary and arm == FINAL and against in (NO_TEXT, SWAPPED)
-                primary = primary and figures["metric"] in ("auc", "gauc", "ndcg_3", "ndcg_7")
-                head = {"task": cell.task, "model": cell.model, "recent": cell.recent, "arm": arm, "against": against}
-                rows.append(head | {"primary": primary} | figures)
-                advance(1, True)
-        return rows
+    def _predicted(self, cell: Cell) -> list[Path]:
+        """The tables of a cell's predictions."""
+        more = cell.primary and self.extra.names(cell.task)
+        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if more else [])]
+        return [self.run.table(name) for name in names]
+
+    def _breaks_down(self, cell: Cell) -> bool:
+        return self.settings.breakdown and cell.primary and cell.task == "ctr"
+
+    def _contrast(self, cell: Cell, pool: Executor) -> None:
+        """The final round against every other arm; beside it another user's against no text, and the extra pairs."""
+        recipe, draws, name = self.parts.recipe, self.settings.draws, f"compare-{cell.name}"
+        extra = self.extra.pairs(cell.task) if cell.primary else []
+        primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
+
+        def work(stage: Stage) -> None:
+            table = pl.concat([pl.read_parquet(path) for path in self._predicted(cell)])
+            if cell.task == "rerank":  # both tables hold the initial order
+                table = table.unique(maintain_order=True)
+            arms = {str(arm): part for (arm,), part in table.group_by("arm", maintain_order=True)}
+            added = {arm for pair in extra for arm in pair} - {FINAL, NO_TEXT}
+            pairs = [(FINAL, arm) for arm in arms if arm not in {FINAL, "initial", *added}] + [(SWAPPED, NO_TEXT)]
+            if "initial" in arms:
+                repeated = [arms["initial"].with_columns(seed=pl.lit(seed)) for seed in arms[FINAL]["seed"].unique()]
+                arms["initial"] = pl.concat(repeated)
+                pairs.append((FINAL, "initial"))
+            wanted = [
+                (metric, pair)
+                for metric in cell.metrics
+                for pair in [*pairs, *extra]
+                if metric != "calibration_error" or pair in primary  # it sorts anew in each draw: minutes a contrast
+            ]
+            jobs = [
+                (pair, pool.submit(contrast, cell, metric, arms[pair[0]], arms[pair[1]], recipe.seed, draws))
+                for metric, pair in wanted
+            ]
+            parts = [
+                (pair, pool.submit(breakdown, self.run.folder, recipe, cell, arms[pair[0]], arms[pair[1]], draws))
+                for pair in (primary if self._breaks_down(cell) else [])
+            ]
+            rows, broken_down = [], []
+            with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs) + len(parts), "contrasts") as advance:
+                for pair, job in jobs:
+                    figures = job.result()
+                    judged = cell.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
+                    rows.append(_head(cell, pair) | {"primary": judged} | figures)
+                    advance(1, True)
+                for pair, more in parts:
+                    broken_down += [_head(cell, pair) | row for row in more.result()]
+                    advance(1, True)
+            stage.write(f"{name}-contrasts", pl.DataFrame(rows, infer_schema_length=None))
+            if broken_down:
+                stage.write(f"{name}-breakdown", pl.DataFrame(broken_down, infer_schema_length=None))
+            stage.counts = {"contrasts": len(rows)}
+
+        settings = {"draws": draws, "extra": extra, "metrics": cell.metrics, "breakdown": self._breaks_down(cell)}
+        inputs = [*self._predicted(cell), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
+        self.parts.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
+
+    def _rows(self, cell: Cell, kind: str) -> list[dict[str, Any]]:
+        return self.run.read(f"compare-{cell.name}-{kind}").to_dicts()
 
     def _described(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The rows with Holm's correction over all but the primary contrast, and what they are of."""
@@ -154,9 +223,29 @@ class Comparison:
             "primary": f"{FINAL} against {NO_TEXT} and {SWAPPED}",
             "settings": self.settings.model_dump(mode="json"),
             "ranking": recipe.ranking.model_dump(mode="json"),
-            "coverage": self.run.manifest("compare-vectors")["counts"],
+            "coverage": self.run.manifest("compare-vectors")["counts"] | self.extra.coverage(),
             "rows": rows,
         }
+
+
+def _head(cell: Cell, pair: tuple[str, str]) -> dict[str, Any]:
+    return {"task": cell.task, "model": cell.model, "recent": cell.recent, "arm": pair[0], "against": pair[1]}
+
+
+class _Here(Executor):
+    """Runs each job as it is handed in, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+def workers(number: int) -> Executor:
+    """So many processes that each start anew, as threads and locks do not survive a fork; 0: this process."""
+    if not number:
+        return _Here()
+    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
 
 
 def compare_recipe(

@@ -1,0 +1,177 @@
+"""Arms that a comparison has where they are asked for: a validator's P(Yes) as a feature, and texts of items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from trackrec.errors import RecipeError
+from trackrec.pipeline.arms import FINAL, NO_TEXT, Arms
+from trackrec.pipeline.features import Features
+from trackrec.pipeline.parts import OUTSIDE
+from trackrec.prompts.domains import find_domain
+from trackrec.prompts.texts import item_texts
+from trackrec.ranking.arm import Arm
+from trackrec.ranking.compare import thin
+from trackrec.ranking.item_vectors import item_vectors
+from trackrec.ranking.vectors import shared_encoder
+from trackrec.reccot.item_teacher import ItemTeacher
+from trackrec.reccot.validator import Kind
+from trackrec.run import Stage, text_hash
+from trackrec.settings import Settings
+
+ItemSource = Literal["text", "knowledge"]
+Task = Literal["ctr", "rerank"]
+
+
+class ExtraSettings(Settings):
+    """Arms of the models with all arms that cost more than they are worth to everybody; without them a comparison costs
+    what it did."""
+
+    scores: tuple[Kind, ...] = ()
+    """Kinds of validator (lm, ranker) whose P(Yes), reading the final RecCoT, becomes a feature of the CTR models. The
+    run must have tuned them. Re-rankers have no such arm: nobody scored the candidates that a user never touched."""
+    score_examples: int | None = Field(default=10, ge=1)
+    """Examples of a user that the language model scores, drawn by a seed; null: all. The others have no score, which a
+    mask bit says. The ranker as validator is quick and scores all."""
+    items: tuple[ItemSource, ...] = ()
+    """Texts of items, each with and without the user's RecCoT: text is title and attributes, knowledge what KAR calls
+    so, here written from the catalogue without a model."""
+    item_components: int = Field(default=16, ge=1)
+    """Directions of the items' vectors that a model reads; more than of users' vectors, as there are more items to
+    learn them from than users."""
+
+
+def score_names(kind: Kind) -> tuple[str, str]:
+    """The arms of a validator: its score beside the RecCoT, and alone."""
+    return f"final + V's score ({kind})", f"V's score alone ({kind})"
+
+
+def item_names(source: ItemSource) -> tuple[str, str]:
+    """The arms of an item text: with the user's RecCoT, and alone."""
+    return f"items: {source} + final", f"items: {source}"
+
+
+class ExtraArms:
+    """Scores and item vectors of a finished run, and the arms that read them.
+
+    Args:
+        arms: the other arms; the final round's vectors are taken from them.
+        settings: which arms there are.
+
+    Raises:
+        RecipeError: a validator is asked for that the run did not tune.
+    """
+
+    def __init__(self, arms: Arms, settings: ExtraSettings) -> None:
+        self.arms, self.parts, self.run, self.world = arms, arms.parts, arms.run, arms.world
+        self.settings = settings
+        unknown = [kind for kind in settings.scores if kind not in self.parts.kinds]
+        if unknown:
+            raise RecipeError(
+                f"comparison.extra.scores asks for the validator {unknown[0]!r}, but this run tuned "
+                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as loop.observer."
+            )
+
+    def pairs(self, task: Task) -> list[tuple[str, str]]:
+        """What is compared with what: an arm and the one that it is the difference from."""
+        pairs: list[tuple[str, str]] = []
+        for kind in self.settings.scores if task == "ctr" else ():
+            both, alone = score_names(kind)
+            pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
+        for source in self.settings.items:
+            both, alone = item_names(source)
+            pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
+        return pairs
+
+    def names(self, task: Task) -> list[str]:
+        """The arms, in the order in which they are shown."""
+        kinds = self.settings.scores if task == "ctr" else ()
+        return [
+            *(name for kind in kinds for name in score_names(kind)),
+            *(name for source in self.settings.items for name in item_names(source)),
+        ]
+
+    def tables(self, task: Task) -> list[Path]:
+        """The tables that the arms read beside the users' vectors."""
+        names = [f"compare-score-{kind}" for kind in self.settings.scores] if task == "ctr" else []
+        names += [f"compare-items-{source}" for source in self.settings.items]
+        return [self.run.table(name) for name in names]
+
+    def prepare(self) -> None:
+        """Score and encode what the arms need; what is done is not done again."""
+        for kind in self.settings.scores:
+            self._score(kind)
+        for source in self.settings.items:
+            self._encode(source)
+
+    def inputs(self, task: Task, final: pl.DataFrame | None) -> dict[str, Arm]:
+        """What each arm gives its rankers; ``final``: the final round's user vectors."""
+        arms: dict[str, Arm] = {}
+        for kind in self.settings.scores if task == "ctr" else ():
+            scores = (self.run.read(f"compare-score-{kind}"),)
+            for name, users in zip(score_names(kind), (final, None), strict=True):
+                arms[name] = Arm(users, scores=scores)
+        for source in self.settings.items:
+            items = (self.run.read(f"compare-items-{source}"),)
+            for name, users in zip(item_names(source), (final, None), strict=True):
+                arms[name] = Arm(users, items, item_components=self.settings.item_components)
+        return arms
+
+    def coverage(self) -> dict[str, Any]:
+        """How much there is of each source, by its name."""
+        counts = {f"V's score ({kind})": self.run.manifest(f"compare-score-{kind}") for kind in self.settings.scores}
+        counts |= {f"items: {source}": self.run.manifest(f"compare-items-{source}") for source in self.settings.items}
+        return {name: manifest["counts"] for name, manifest in counts.items()}
+
+    def _score(self, kind: Kind) -> None:
+        """The table ``compare-score-<kind>``: ``user_id, event_id, yes_probability`` of ranker users' examples.
+
+        The validator is the final round's, tuned on LM users alone.
+        """
+        name, recipe, number = f"compare-score-{kind}", self.parts.recipe, self.arms.promoted
+        limit = self.settings.score_examples if kind == "lm" else None
+        every = self.world.every_target(self.arms.users["user_id"].to_list())
+        targets = thin(every, limit, recipe.seed)
+        written = Features(self.parts, number).written().select("user_id", "text")
+        texts = self.arms.users.select("user_id").join(targets, on="user_id", how="semi", maintain_order="left")
+        texts = texts.join(written, on="user_id", how="left", maintain_order="left")
+        texts = texts.select("user_id", pl.lit(0, dtype=pl.Int16).alias("sample"), "text")
+        folder = self.parts.validator_folder(kind, number, OUTSIDE)
+
+        def work(stage: Stage) -> None:
+            validator = self.parts.loaded_validator(kind, number)
+
+            def shard(part: Sequence[int]) -> pl.DataFrame:
+                rows = texts[part[0] : part[-1] + 1]
+                return validator.score(targets.join(rows, on="user_id", how="semi", maintain_order="left"), rows)
+
+            size = 4 * recipe.shard_users if kind == "lm" else max(1, texts.height)
+            table = stage.shards(name, range(texts.height), size, shard, "users")
+            stage.write(name, table.select("user_id", "event_id", "yes_probability"))
+            stage.counts = {"users": texts.height, "examples": every.height, "with_score": table.height}
+
+        inputs = [self.run.table("examples"), self.run.table("histories"), folder]
+        settings = {"texts": text_hash(texts), "examples": limit} | self.parts.prompt_settings
+        self.parts.do(name, work, inputs, settings)
+
+    def _encode(self, source: ItemSource) -> None:
+        """The table ``compare-items-<source>``: ``item_id, vector, has_text``."""
+        name, recipe = f"compare-items-{source}", self.parts.recipe
+        domain = find_domain(recipe.prompts.domain)
+
+        def work(stage: Stage) -> None:
+            if source == "text":
+                texts = item_texts(self.world.items, domain, recipe.prompts.attributes)
+            else:
+                texts = ItemTeacher(self.world.items, domain).write_all(recipe.seed)
+            table = item_vectors(texts, shared_encoder(recipe.ranking.encoder))
+            stage.write(name, table)
+            stage.counts = {"items": table.height, "with_vector": table["vector"].count()}
+
+        settings = {"encoder": recipe.ranking.encoder} | self.parts.prompt_settings
+        self.parts.do(name, work, [self.run.table("items")], settings)
