@@ -8,7 +8,8 @@ from ranking_world import HabitEncoder, World, make_world
 
 from trackrec.errors import RecipeError, RunError
 from trackrec.metrics import auc
-from trackrec.ranking.compare import RankingSettings, compare_arms, coverage_report, thin
+from trackrec.ranking.arm import Arm, Inputs
+from trackrec.ranking.compare import RankingSettings, compare_arms, coverage_report, seen_counts, thin
 from trackrec.ranking.fit import FitSettings
 from trackrec.ranking.vectors import swap_vectors, user_vectors
 
@@ -102,3 +103,34 @@ def test_coverage_report_has_a_line_per_arm() -> None:
         ("none", 12, 0, 0),
         ("own", 12, 12, 24),
     ]
+
+
+def test_a_validators_score_and_item_vectors_reach_the_model() -> None:
+    """Scores that give every label away, and then only for every second example; item vectors that say nothing new."""
+    world = make_world()
+    scores = world.examples.select("user_id", "event_id", yes_probability=0.1 + 0.8 * pl.col("label"))
+    items = pl.DataFrame({"item_id": range(30), "vector": [[float(n % 3), float(n % 5), 1.0] for n in range(30)]})
+    given: dict[str, Inputs] = {
+        "none": None,
+        "scores": Arm(scores=(scores,)),
+        "half": Arm(scores=(scores.gather_every(2),)),
+        "all": Arm(arms(world)["own"], items=(items, items), scores=(scores,), item_components=2),
+    }
+    table = compare_arms(world, world.roles, world.items, given, SETTINGS, seed=0)
+    found = aucs(table)
+    assert found["scores"] > 0.99
+    assert found["all"] > 0.99
+    assert found["none"] + 0.1 < found["half"] < 0.95
+    known = table.join(scores.gather_every(2), on=["user_id", "event_id"], how="semi")
+    assert aucs(known)["half"] > 0.99
+
+
+def test_what_was_met_is_counted_in_the_training_of_the_tested_fold() -> None:
+    world = make_world(users=12, per_user=2)
+    settings = SETTINGS.model_copy(update={"folds": None})
+    seen = seen_counts(world, world.roles, settings, seed=0)
+    assert seen.height == world.examples.height
+    assert set(seen["user_seen"]) == {10}, "the history alone: a tested user has no training examples"
+    row = world.examples.filter(pl.col("user_id") == 0).row(0, named=True)  # tested with fold 0, fold 1 stops early
+    trained_on = world.examples.filter((pl.col("user_id") % 3 == 2) & (pl.col("item_id") == row["item_id"]))
+    assert seen.filter(event_id=row["event_id"])["item_seen"].item() == trained_on.height

@@ -1,4 +1,4 @@
-"""The comparison's verdicts, its page, and a whole small comparison on a made-up run."""
+"""The comparison's settings, verdicts and page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from trackrec.errors import RunError
+from trackrec.errors import RecipeError, RunError
 from trackrec.pipeline.cells import Cell, contrast
-from trackrec.pipeline.comparison import ComparisonSettings
+from trackrec.pipeline.comparison import ComparisonSettings, comparison_settings
 from trackrec.report.comparison import (
     comparison_page,
     read_comparison,
     told,
     verdict,
+    with_spread,
     worth_in_events,
     write_comparison_page,
 )
@@ -130,3 +131,41 @@ def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None
     assert "Of 4 primary contrasts 4 are above zero" in page
     assert "All 5 contrasts" in page
     assert "<b>zero-shot</b>" not in page
+
+
+def test_the_spread_over_seeds_stands_beside_the_value() -> None:
+    one, other = predictions([0.9, 0.1] * 4), predictions([0.1, 0.9] * 4)
+    mixed = pl.concat([one.filter(seed=0), other.filter(seed=1)])
+    found = contrast(CTR, "auc", mixed, one, seed=1, draws=100)
+    assert (found["value"], found["against_value"]) == (0.5, 1.0)
+    assert found["deviation"] == pytest.approx(0.5**0.5)
+    assert found["against_deviation"] == 0.0
+    alone = contrast(CTR, "auc", one.filter(seed=0), other.filter(seed=0), seed=1, draws=100)
+    assert alone["deviation"] is None
+    assert with_spread(found) == "0.5000 ± 0.7071"
+    assert with_spread(alone) == "1.0000"
+
+
+def test_the_page_breaks_the_primary_contrasts_down() -> None:
+    cold = {"by": "item_seen", "bucket": "0", "metric": "auc", "users": 3, "examples": 1234}
+    cold |= {key: row(0, 0.0, 0.0)[key] for key in ("task", "model", "recent", "arm", "against")}
+    known = cold | {"difference": 0.125, "lower": 0.0625, "upper": 0.25}
+    empty = cold | {"bucket": "20+", "difference": None, "lower": None, "upper": None}
+    rows = [row(0, 0.1, 0.05, metric=metric) for metric in ("auc", "gauc")]
+    told_of = {"recipe": "made", "seed": 1, "final_round": 2, "primary": "final against none", "rows": rows}
+    assert "New items, new users" not in comparison_page(told_of)
+    page = comparison_page(told_of | {"breakdown": [known, known | {"bucket": "1-4"}, empty]})
+    assert "New items, new users" in page
+    assert "+0.1250 [+0.0625, +0.2500]" in page
+    assert "item met 20+" in page
+    assert "1,234" in page
+
+
+def test_settings_come_from_changes() -> None:
+    settings = comparison_settings(True, ["extra.scores=[ranker]", "workers=0"])
+    assert (settings.models, settings.extra.scores, settings.workers) == (("din",), ("ranker",), 0)
+    assert comparison_settings(False, []) == ComparisonSettings()
+    with pytest.raises(RecipeError, match=r"comparison\.extra\.scores\.0: .*got 'matrix'"):
+        comparison_settings(False, ["extra.scores=[matrix]"])
+    with pytest.raises(RecipeError, match=r"comparison\.sedes: .*comparison has models, recent"):
+        comparison_settings(False, ["sedes=2"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from ranking_world import make_world
 
 from trackrec.ranking.din import DIN
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, build_examples
-from trackrec.ranking.fit import FitSettings, fit_ranker, learning_rate_factor, one_thread, predict, seeded
+from trackrec.ranking.fit import FitSettings, fit_ranker, learning_rate_factor, one_thread, predict, run_epochs, seeded
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 
 SETTINGS = FitSettings(epochs=3, batch=64)
@@ -68,3 +69,25 @@ def test_one_thread_gives_the_threads_back() -> None:
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_a_step_is_made_between_one_loss_and_the_next() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(model.weight)
+    weights: list[float] = []
+    validated = iter([3.0, 1.0, 2.0])
+
+    def losses(order: torch.Tensor, shown: torch.Tensor) -> Iterator[torch.Tensor]:
+        assert sorted(order.tolist()) == [0, 1, 2, 3]
+        assert shown.all()
+        for _ in range(2):
+            weights.append(model.weight.item())
+            yield model.weight.sum()
+
+    settings = FitSettings(epochs=3, batch=2, warmup=0.0, weight_decay=0.0, learning_rate=0.1)
+    result = run_epochs(model, 4, losses, lambda: next(validated), settings, seed=0)
+    assert weights[:2] == pytest.approx([1.0, 0.9]), "Adam's first step is the learning rate"
+    assert all(later < earlier for earlier, later in itertools.pairwise(weights))
+    assert (result.best_epoch, result.validation_loss) == (2, [3.0, 1.0, 2.0])
+    assert model.weight.item() == pytest.approx(weights[4]), "as the third epoch found it"
+    assert not model.training

@@ -12,6 +12,7 @@ from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
 from trackrec.pipeline.job import run_recipe
 from trackrec.prompts.renderer import PromptSettings, Renderer
+from trackrec.ranking.arm import Arm
 from trackrec.ranking.compare import RankingSettings, compare_arms
 from trackrec.ranking.vectors import TextEncoder, swap_vectors, user_vectors
 from trackrec.reccot.generator import AlignmentSettings, Generator
@@ -24,6 +25,7 @@ from trackrec.recipe import Recipe, load_recipe
 __all__ = [
     "AdapterSettings",
     "AlignmentSettings",
+    "Arm",
     "DecodingSettings",
     "FeedbackSettings",
     "FilterSettings",

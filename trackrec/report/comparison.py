@@ -14,6 +14,7 @@ from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
 from trackrec.report.blocks import Note, Plot, Plots, Section, Table, Tile, Tiles, Tone
+from trackrec.report.cold_start import cold_start_section
 from trackrec.report.page import render_sections
 from trackrec.report.plots import Spot, by_round, forest
 from trackrec.run import written_whole
@@ -22,12 +23,14 @@ Row = dict[str, Any]
 TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3", "ndcg_7": "NDCG@7"} | {
     "map_3": "MAP@3",
     "map_7": "MAP@7",
+    "calibration_error": "calibration error",
 }
-LOWER_IS_BETTER = {"log_loss"}
+LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 _WORDS = (
     "RecCoT: a short text on what a user likes, written from the history alone. AUC compares all examples, GAUC those "
     "of one user. Intervals: 95%, users drawn with replacement within folds, on the mean over trainings; they are "
-    "conditional on the one generator that was trained. p (Holm): corrected over all but the primary contrasts."
+    "conditional on the one generator that was trained. Behind ±: standard deviation over the seeds of training. "
+    "p (Holm): corrected over all but the primary contrasts."
 )
 
 
@@ -66,6 +69,12 @@ def told(row: Row, digits: int = 4) -> str:
     return f"{row['difference']:+.{digits}f} [{row['lower']:+.{digits}f}, {row['upper']:+.{digits}f}]"
 
 
+def with_spread(row: Row, digits: int = 4) -> str:
+    """An arm's value with its standard deviation over the seeds of training, where there are several."""
+    deviation = row.get("deviation")
+    return f"{row['value']:.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
+
+
 def worth_in_events(rows: Sequence[Row], model: str, metric: str, final: str, without: str) -> float | None:
     """With no event in view, how many events the model without text would need to be as good as with the RecCoT.
 
@@ -97,7 +106,10 @@ def write_comparison_page(folder: Path) -> Path:
 def comparison_page(told_of: dict[str, Any]) -> str:
     """The page as HTML."""
     rows = told_of["rows"]
-    sections = [_primary(told_of), _events(told_of), *_models(told_of), _everything(rows)]
+    sections = [_primary(told_of), _events(told_of), *_models(told_of)]
+    if told_of.get("breakdown"):
+        sections.append(cold_start_section(told_of["breakdown"], TITLES))
+    sections.append(_everything(rows))
     line = (
         f"Seed {told_of['seed']}, final round {told_of['final_round']}; primary contrast: {told_of['primary']}, "
         "named before the run."
@@ -201,7 +213,7 @@ def _everything(rows: Sequence[Row]) -> Section:
         (
             f"{row['model']}, {row['recent']} events: {row['arm']} less {row['against']}",
             TITLES[row["metric"]],
-            f"{row['value']:.4f}",
+            with_spread(row),
             told(row),
             f"{row['difference'] / row['against_value']:+.2%}",
             f"{row['p']:.3f}",

@@ -1,0 +1,137 @@
+"""A whole small comparison on a run of the tiny model, in one process: with few arms, with all, and again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tiny_run import tiny_recipe, write_tiny_log
+
+from trackrec.errors import RecipeError
+from trackrec.pipeline.arms import Arms
+from trackrec.pipeline.comparison import ComparisonSettings, compare_recipe, comparison_settings
+from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings
+from trackrec.pipeline.job import open_run
+from trackrec.pipeline.parts import Parts
+from trackrec.pipeline.world import World
+from trackrec.progress import Reporter
+from trackrec.recipe import Recipe
+from trackrec.report.comparison import write_comparison_page
+
+pytestmark = pytest.mark.slow
+
+CHANGES = ["models=[din]", "recent=[0]", "others=false", "seeds=1", "draws=100", "workers=0"]
+Compared = tuple[Path, dict[str, int], dict[str, Any]]
+EXTRA = ["extra.scores=[lm, ranker]", "extra.score_examples=2", "extra.items=[text, knowledge]"]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> Recipe:
+    return tiny_recipe(tiny_model_folder, write_tiny_log(tmp_path_factory.mktemp("log")))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Compared:
+    """A run folder compared without the extra arms and then with them; and what it held in between."""
+    folder = tmp_path_factory.mktemp("compared") / "run"
+    path = compare_recipe(recipe, folder, comparison_settings(False, CHANGES))
+    before = json.loads(path.read_text())
+    times = written(folder)
+    compare_recipe(recipe, folder, settings())
+    return folder, times, before
+
+
+def settings() -> ComparisonSettings:
+    return comparison_settings(False, CHANGES + EXTRA)
+
+
+def written(folder: Path) -> dict[str, int]:
+    """When each table was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "tables").glob("*.parquet")}
+
+
+def test_extra_arms_are_added_to_a_finished_comparison(compared: Compared) -> None:
+    folder, times, before = compared
+    after = json.loads((folder / "compare.json").read_text())
+    now = written(folder)
+    again = {name for name, time in times.items() if now[name] != time}
+    assert again == {"compare-din-0-contrasts.parquet", "compare-din-0-breakdown.parquet"} | {
+        "compare-prm-0-contrasts.parquet"
+    }, "nothing was trained a second time"
+    assert not any("V's score" in row["arm"] or "items" in row["arm"] for row in before["rows"])
+    keys = ("task", "arm", "against", "metric")
+    old = {tuple(row[key] for key in keys): row["difference"] for row in before["rows"]}
+    new = {tuple(row[key] for key in keys): row["difference"] for row in after["rows"]}
+    assert {key: new[key] for key in old} == old
+    added = {(row["task"], row["arm"], row["against"]) for row in after["rows"] if row["metric"] in ("auc", "ndcg_3")}
+    for kind in ("lm", "ranker"):
+        assert ("ctr", f"final + V's score ({kind})", "final round") in added
+        assert ("ctr", f"V's score alone ({kind})", "no text") in added
+        assert ("rerank", f"V's score alone ({kind})", "no text") not in added
+    for task in ("ctr", "rerank"):
+        assert (task, "items: text + final", "final round") in added
+        assert (task, "items: knowledge", "no text") in added
+
+
+def test_scores_are_of_final_reccots_and_limited_for_the_language_model(
+    compared: Compared,
+) -> None:
+    folder = compared[0]
+    roles = pl.read_parquet(folder / "tables" / "roles.parquet").filter(role="ranker")
+    examples = pl.read_parquet(folder / "tables" / "examples.parquet").join(roles, on="user_id", how="semi")
+    lm, ranker = (pl.read_parquet(folder / "tables" / f"compare-score-{kind}.parquet") for kind in ("lm", "ranker"))
+    assert lm.group_by("user_id").len()["len"].unique().to_list() == [2]
+    assert ranker.height == examples.height
+    assert set(lm["user_id"]) == set(ranker["user_id"]) == set(roles["user_id"])
+    assert ranker["yes_probability"].is_between(0, 1).all()
+    coverage = json.loads((folder / "compare.json").read_text())["coverage"]
+    assert coverage["V's score (lm)"] == {"users": 14, "examples": examples.height, "with_score": 28}
+    assert coverage["items: text"] == {"items": 40, "with_vector": 40}
+
+
+def test_every_row_is_whole_and_the_primary_contrast_is_broken_down(
+    compared: Compared,
+) -> None:
+    folder = compared[0]
+    told_of = json.loads((folder / "compare.json").read_text())
+    primary = [row for row in told_of["rows"] if row["primary"]]
+    assert {(row["model"], row["against"], row["metric"]) for row in primary} == {
+        (model, against, metric)
+        for model, metrics in (("din", ("auc", "gauc")), ("prm", ("ndcg_3", "ndcg_7")))
+        for against in ("no text", "another user's")
+        for metric in metrics
+    }
+    for row in told_of["rows"]:
+        assert row["p_holm"] is None if row["primary"] else row["p_holm"] >= row["p"]
+        assert row["seeds"] == 1
+        assert row["deviation"] is None
+    calibration = [row["against"] for row in told_of["rows"] if row["metric"] == "calibration_error"]
+    assert calibration == ["no text", "another user's"]
+    cold = told_of["breakdown"]
+    assert {row["against"] for row in cold} == {"no text", "another user's"}
+    whole = next(row["examples"] for row in primary if row["model"] == "din")
+    for by in ("item_seen", "user_seen"):
+        found = [row for row in cold if (row["by"], row["metric"], row["against"]) == (by, "auc", "no text")]
+        assert sum(row["examples"] for row in found) == whole, "each example is in one bucket"
+    assert "final + V&#x27;s score (lm)" in write_comparison_page(folder).read_text().replace("&#39;", "&#x27;")
+
+
+def test_a_second_call_does_nothing(compared: Compared, recipe: Recipe) -> None:
+    folder = compared[0]
+    times, told_of = written(folder), (folder / "compare.json").read_text()
+    manifests = {path.name: path.stat().st_mtime_ns for path in (folder / "manifests").glob("*.json")}
+    compare_recipe(recipe, folder, settings())
+    assert written(folder) == times
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "manifests").glob("*.json")} == manifests
+    assert (folder / "compare.json").read_text() == told_of
+
+
+def test_a_validator_that_the_run_has_not_is_refused(recipe: Recipe, compared: Compared) -> None:
+    run = open_run(recipe, compared[0], Reporter())
+    parts = Parts(recipe, run, World.of(run))
+    parts.kinds = ["lm"]
+    with pytest.raises(RecipeError, match="asks for the validator 'ranker', but this run tuned lm"):
+        ExtraArms(Arms(parts, 2), ExtraSettings(scores=("ranker",)))
