@@ -1,7 +1,7 @@
 """The language model's stages of a finished run, each timed on some of its users with the run's own settings.
 
-``python benchmarks/stages.py RUN [--users 16]`` prints a JSON line a stage. Run it from two checkouts on the same run to
-compare two versions of the package.
+``python benchmarks/stages.py RUN [--users 16]`` prints a JSON line a stage. Run it from two checkouts on the same run
+to compare two versions of the package.
 """
 
 from __future__ import annotations
