@@ -39,7 +39,7 @@ ITEMS = pl.DataFrame(
 VOCABULARY = Vocabulary(ITEMS, find_domain("movies"))
 HISTORY = [{"item_id": 1, "rating": 5.0, "label": 1}, {"item_id": 2, "rating": 1.0, "label": 0}]
 WORDS = {True: "LIKES all films.", False: "HATES all films."}
-FILLERS = ("They RATE some films.", "They WATCH old films.")
+FILLERS = ("RATES some films.", "SEES old films.")
 
 
 class ByText:
@@ -112,9 +112,9 @@ def test_rank_and_cost_come_from_different_targets() -> None:
 def fitted(tiny_model_folder: Path) -> tuple[LanguageModel, LMValidator, list[int]]:
     """A validator that learnt that one sentence among fillers decides: those of whom it says LIKES like everything."""
     model = tiny_language_model(tiny_model_folder)
-    users = list(range(100, 172))
+    users = list(range(100, 160))
     renderer = Renderer(model.tokenizer, ITEMS, PromptSettings(validator_recent=1))
-    training = TrainingSettings(learning_rate=1e-2, epochs=8, trees_per_step=4, trees_per_pass=4)
+    training = TrainingSettings(learning_rate=1e-2, epochs=7, trees_per_step=4, trees_per_pass=4)
     settings = LMValidatorSettings(training=training, placeholder_share=0.0)
     histories: dict[Any, Any] = dict.fromkeys(users, HISTORY)
     return model, LMValidator(model, "ledger", renderer, histories, settings), users
@@ -125,11 +125,8 @@ def likes(user: int) -> bool:
 
 
 def planted(user: int, decisive: bool = True) -> str:
-    """The sentence that decides, among fillers, at a place that follows from the user."""
-    sentences = list(FILLERS)
-    if decisive:
-        sentences.insert(stable_hash(f"place {user}") % 3, f"They {WORDS[likes(user)]}")
-    return " ".join(sentences)
+    """The sentence that decides, or a filler of its length, then another filler."""
+    return " ".join((WORDS[likes(user)] if decisive else FILLERS[1], FILLERS[0]))
 
 
 def world(users: Sequence[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -144,7 +141,7 @@ def world(users: Sequence[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
                 "likes": 2,
             }
             for user in users
-            for slot in range(4)
+            for slot in range(2)
         ],
         schema_overrides={"event_id": pl.UInt32, "label": pl.Int8},
     )
@@ -157,7 +154,7 @@ def test_leaving_out_the_first_costs_more_than_a_random_one_of_equal_length(
     """Ranked on half of the targets of new users, measured on the other half."""
     _, validator, users = fitted
     # Every third text that it learns from lacks the sentence, so that nothing is known without it.
-    learnt = pl.Series("text", [planted(user, decisive=user % 3 > 0) for user in users[:-12]])
+    learnt = pl.Series("text", [planted(user, decisive=user % 4 > 0) for user in users[:-12]])
     known = world(users[:-12])
     validator.fit(known[0], known[1].with_columns(learnt), tmp_path / "adapter", seed=0)
     new = users[-12:]
@@ -183,10 +180,9 @@ def test_leaving_out_the_first_costs_more_than_a_random_one_of_equal_length(
     assert measures["first_less_others"].low > 0
     # The same figure the plain way: two texts scored on their own.
     user = new[0]
-    rest = " ".join(s for s in planted(user).replace(". ", ".|").split("|") if s != FILLERS[0])
     mine = targets.filter(pl.col("user_id") == user)
     means = []
-    for text in (planted(user), rest):
+    for text in (planted(user), WORDS[likes(user)]):
         one = pl.DataFrame({"user_id": [user], "sample": [0], "text": [text]}, schema_overrides={"sample": pl.Int16})
         yes = validator.score(mine, one)["yes_probability"].to_list()
         means.append(sum(math.log(p if likes(user) else 1 - p) for p in yes) / len(yes))
