@@ -59,6 +59,9 @@ class LoopSettings(Settings):
     """How they are drawn. Preference training and the KL need temperature 1 and nothing cut off."""
     writing: DecodingSettings = DecodingSettings(temperature=0.0)
     """How the RecCoT that is kept is decoded; 0 is greedy."""
+    promotion_margin: float = Field(default=0.005, ge=0)
+    """What a later round's generator must add to the AUC on LM validation users to take an earlier one's place; smaller
+    differences are noise at a few hundred examples."""
     need_useful_validator: bool = True
     """Stop before any alignment unless the validator beats the user's own share of likes on LM validation users."""
 

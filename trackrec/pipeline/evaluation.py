@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -47,14 +47,14 @@ class Evaluation:
                 self.parts.do(name, work, [*inputs, folder, self.run.table("targets")], {"kind": kind})
 
     def promote(self) -> int:
-        """The round whose generator is used: a later one only if it is not worse under the same validators.
+        """The round whose generator is used: a later one only if it is better under the same validators by a margin.
 
         A generator is judged by its mean AUC under the aligned kind's validators of all rounds, on LM validation users.
 
         Returns:
             The promoted round.
         """
-        kind = self.parts.kinds[0]
+        kind, margin = self.parts.kinds[0], self.parts.recipe.loop.promotion_margin
 
         def work(stage: Stage) -> None:
             scores = pl.concat([self.run.read(f"matrix-{kind}-{number}") for number in self.rounds])
@@ -65,14 +65,10 @@ class Evaluation:
                 means[generator] = float(
                     np.mean([auc(part["label"].to_numpy(), part["yes_probability"].to_numpy()) for part in parts])
                 )
-            best = 0
-            for generator in self.rounds:
-                if means[generator] >= means[best]:
-                    best = generator
-            stage.counts = {"promoted": best, "mean_auc": means}
+            stage.counts = {"promoted": promoted_round(means, margin), "mean_auc": means}
 
         inputs = [self.run.table(f"matrix-{kind}-{number}") for number in self.rounds]
-        self.parts.do("promote", work, inputs, {"kind": kind})
+        self.parts.do("promote", work, inputs, {"kind": kind, "margin": margin})
         return int(self.run.manifest("promote")["counts"]["promoted"])
 
     def recommend(self, promoted: int) -> None:
@@ -134,3 +130,22 @@ class Evaluation:
         if name.startswith("matrix"):
             stage.write(name, table.with_columns(validator=pl.lit(name.removeprefix("matrix-"))))
         stage.counts = {"scores": table.height, "users": texts["user_id"].n_unique()}
+
+
+def promoted_round(means: Mapping[int, float], margin: float) -> int:
+    """The earliest round that no later one beats by more than ``margin``, each held against the best before it.
+
+    Args:
+        means: what each round's generator reached, by round.
+        margin: what a later round must add to take the place of an earlier one.
+
+    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.712}, margin=0.005)
+    2
+    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.7005}, margin=0.005)
+    0
+    """
+    best = min(means)
+    for number in sorted(means):
+        if means[number] > means[best] + margin:
+            best = number
+    return best
