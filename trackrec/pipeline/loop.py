@@ -212,7 +212,7 @@ class Loop:
         prompts = self.recipe.prompts
         vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
         counts = sample_counts(samples, self.world.history_rows, vocabulary)
-        stage.counts["claims"] = {name: int(counts[name].sum()) for name in ("checkable", "contradicted")}
+        stage.counts |= {f"{name}_claims": int(counts[name].sum()) for name in ("checkable", "contradicted")}
         taken = grounding_penalty(counts["contradicted"], counts["checkable"], weight)
         return counts.select("user_id", "sample", pl.Series("penalty", taken))
 
