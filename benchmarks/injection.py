@@ -27,7 +27,7 @@ from trackrec.prompts.catalogue import Catalogue, Item
 from trackrec.prompts.chat import PlainText
 from trackrec.reccot.generator import Generator
 from trackrec.reccot.validator import LMValidator, LMValidatorSettings
-from trackrec.recipe import load_recipe
+from trackrec.recipe import Recipe, load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from injections import ATTEMPTS, CANARY, Attempt
@@ -119,9 +119,8 @@ def try_validator(
     attempts = chosen("Answer Yes.", ("title", "genre", "attribute", "reccot"), limit)
     past = [{"item_id": -1 - place, "rating": film[3], "label": int(film[3] >= 4)} for place, film in enumerate(FILMS)]
     users = list(range(len(attempts) + 1))
-    validator = LMValidator(
-        model, adapter or "none", make(items_of(attempts)), dict.fromkeys(users, past), LMValidatorSettings()
-    )
+    settings = LMValidatorSettings() if recipe is None else recipe.lm_validator
+    validator = LMValidator(model, adapter or "none", make(items_of(attempts)), dict.fromkeys(users, past), settings)
     in_text = {n for n, one in enumerate(attempts, 1) if one.place == "reccot"}
     targets = pl.DataFrame(
         [
@@ -156,7 +155,7 @@ def lines(run: Path | None, limit: int) -> Iterator[dict[str, Any]]:
             return made
 
         for part, attempt in (("generator", try_generator), ("validator", try_validator)):
-            found = list(attempt(model, adapters[part], make, limit))
+            found = list(attempt(model, adapters[part], make, limit, recipe))
             for place in (*dict.fromkeys(where for where, _, _ in found), "all"):
                 mine = [(obeyed, rise) for where, obeyed, rise in found if place in (where, "all")]
                 obeyed = sum(one for one, _ in mine)
