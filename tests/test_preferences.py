@@ -47,6 +47,7 @@ def test_a_group_by_hand() -> None:
         "samples": 4,
         "duplicate_samples": 0,
         "users_single_text": 0,
+        "users_none_finished": 0,
         "users_all_wrong": 0,
         "users_no_gain": 0,
         "users_one_target": 0,
@@ -118,6 +119,48 @@ def test_dpo_takes_the_surest_pair_and_softmax_up_to_the_maximum() -> None:
     assert groups["rejected_samples"].to_list() == [[5, 4, 3]]
     assert (counts["pairs_over_maximum"], counts["pairs_kept"]) == (2, 3)
     assert build(table, loss="dpo", max_z=100)[0]["rejected_samples"].to_list() == [[5]]
+
+
+def test_a_sample_that_was_cut_off_may_lose_and_never_win() -> None:
+    scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.7, 0.7], 2: [0.2, 0.2]}})
+    texts = texts.with_columns(finished=pl.Series([False, True, False]))
+    groups, counts = build_groups(scores, texts, PreferenceSettings(), "probability")
+    assert groups.select("chosen_sample", "rejected_samples").row(0) == (1, [2])
+    assert counts["pairs"] == 2
+    free = PreferenceSettings(unfinished_may_win=True)
+    assert build_groups(scores, texts, free, "probability")[0]["chosen_sample"].to_list() == [0]
+
+
+def test_the_gain_asked_for_is_that_of_a_finished_sample_and_users_without_one_are_counted() -> None:
+    good = {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.2, 0.2]}
+    no_gain = {-1: [0.8, 0.8], 0: [0.9, 0.9], 1: [0.7, 0.7]}
+    scores, texts = frames({"all": good, "best": no_gain, "good": good})
+    texts = texts.with_columns(finished=pl.Series([False, False, False, True, True, False]))
+    groups, counts = build_groups(scores, texts, PreferenceSettings(), "probability")
+    assert groups["user_id"].to_list() == ["good"]
+    assert (counts["users_none_finished"], counts["users_no_gain"]) == (1, 1)
+
+
+def test_of_equal_texts_the_finished_one_stays() -> None:
+    scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.9, 0.9], 2: [0.2, 0.2]}}, {("u", 1): "text 0"})
+    texts = texts.with_columns(finished=pl.Series([False, True, True]))
+    groups, _ = build_groups(scores, texts, PreferenceSettings(), "probability")
+    assert groups.select("chosen_sample", "rejected_samples").row(0) == (1, [2])
+
+
+def test_a_penalty_turns_a_pair_round_by_hand() -> None:
+    """Mean rewards .8 and .7; less .3 and 0 they are .5 and .7."""
+    table = {"u": {-1: [0.3, 0.3], 0: [0.9, 0.7], 1: [0.7, 0.7]}}
+    scores, texts = frames(table)
+    settings = PreferenceSettings(k=0.5)
+    before, _ = build_groups(scores, texts, settings, "probability")
+    assert before.select("chosen_sample", "rejected_samples").row(0) == (0, [1])  # differences .2 .0: z = 1
+    fined = texts.with_columns(penalty=pl.Series([0.3, 0.0]))
+    after, _ = build_groups(scores, fined, settings, "probability")
+    assert after.select("chosen_sample", "rejected_samples").row(0) == (1, [0])  # differences .1 .3: z = 2
+    # Penalties that leave no gain over the placeholder's .3 drop the user.
+    _, counts = build_groups(scores, texts.with_columns(penalty=pl.Series([0.5, 0.4])), settings, "probability")
+    assert counts["users_no_gain"] == 1
 
 
 def test_disliked_targets_and_log_likelihood() -> None:

@@ -107,6 +107,38 @@ def test_what_comes_from_outside_is_text(full: Page) -> None:
     assert "script" not in full.tags
 
 
+def test_the_journeys_show_each_sentence_with_its_verdict_and_use(tmp_path: Path) -> None:
+    """User 111 gained most. Two sentences of round 2, one with a false claim beside a true one; only it has a use."""
+    folder = write_made_run(tmp_path / "run", title=EVIL)
+    before = journeys(Facts(folder)).blocks[1]
+    assert all(not version.sentences for version in before.versions)
+    key = {"user_id": 111, "round": 2, "kind": "kept", "sample": 0}
+    told = [
+        (0, "Likes about 7 in 10.", "supported", "7 of 10 liked"),
+        (1, f"Enjoys {EVIL}.", "supported", "rated 5"),
+        (1, f"Enjoys {EVIL}.", "contradicted", "0 of 3 liked"),
+        (2, "A dreamer.", "not_checkable", ""),
+    ]
+    names = ("sentence", "sentence_text", "verdict", "reason")
+    rows = [key | dict(zip(names, one, strict=True)) for one in told]
+    rows.append(key | {"kind": "sample"} | dict(zip(names, (0, "Of a sample.", "supported", ""), strict=True)))
+    pl.DataFrame(rows).write_parquet(folder / "tables" / "claims.parquet")
+    ledger = pl.DataFrame({"user_id": [111, 111], "round": [2, 1], "sentence": [1, 0], "use": [0.0421, 0.9]})
+    ledger.write_parquet(folder / "tables" / "ledger.parquet")
+    journey = journeys(Facts(folder)).blocks[1]
+    last = journey.versions[-1]
+    assert [(one.text, one.verdict, one.tone) for one in last.sentences] == [
+        ("Likes about 7 in 10.", "supported", "good"),
+        (f"Enjoys {EVIL}.", "contradicted", "bad"),
+        ("A dreamer.", "not checkable", "plain"),
+    ]
+    whys = ["(7 of 10 liked)", "(0 of 3 liked; V loses +0.042 without it)", ""]
+    assert [one.why for one in last.sentences] == whys
+    page = read(write_report(folder))
+    assert f"contradicted Enjoys {EVIL}. (0 of 3 liked; V loses +0.042 without it)" in page.text
+    assert "script" not in page.tags
+
+
 def test_the_page_needs_nothing_else(full: Page) -> None:
     assert all(link.startswith(("#", "data:")) for link in full.links)
     assert not re.search(r"https?:|@import|url\((?!#)", "".join(full.parts))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trackrec.errors import RunError
-from trackrec.reccot.rewards import RewardKind, RewardSettings, gain, reward, reward_table
+from trackrec.reccot.rewards import RewardKind, RewardSettings, gain, grounding_penalty, reward, reward_table
 
 KINDS: list[RewardKind] = ["log_likelihood", "probability"]
 LABELS = np.array([1, 0, 1])
@@ -73,6 +73,13 @@ def test_table_by_hand() -> None:
     assert table["gain"][2] is None
     with pytest.raises(RunError, match="found P"):
         reward_table(scores.with_columns(yes_probability=pl.lit(None, dtype=pl.Float64)), "probability")
+
+
+def test_false_claims_cost_their_share_of_the_checkable_by_hand() -> None:
+    """One of four, two of two, none of three, and nothing checkable, at a weight of 0.6."""
+    np.testing.assert_allclose(grounding_penalty([1, 2, 0, 0], [4, 2, 3, 0], 0.6), [0.15, 0.6, 0, 0])
+    assert not grounding_penalty([1, 2], [4, 2], 0.0).any()
+    assert RewardSettings().grounding_weight == 0
 
 
 def test_the_default_is_ours_and_the_papers_is_a_setting() -> None:

@@ -17,11 +17,19 @@ from rich.console import Console
 from tiny_run import tiny_recipe, write_tiny_log
 from transformers import AutoModelForCausalLM
 
+from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.explain import explain_user
 from trackrec.metrics import read_metrics
 from trackrec.pipeline.job import run_recipe
 from trackrec.pipeline.summary import print_summary
+from trackrec.pipeline.world import TABLES, World
+from trackrec.prompts.domains import find_domain
+from trackrec.reccot.preferences import build_groups
+from trackrec.reccot.rewards import grounding_penalty
+from trackrec.reccot.truth import sample_counts
+from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.recipe import load_recipe
 from trackrec.report import write_report
 
 pytestmark = pytest.mark.slow
@@ -91,6 +99,25 @@ def test_no_validator_scores_a_user_whom_it_was_tuned_on(finished: Path) -> None
                 assert not set(ancestor["tuned_on"]) & set(users)
             seen += len(users)
     assert seen == 2 * 2 * 12  # two rounds, two kinds, 8 LM and 4 validation users
+
+
+def test_false_claims_are_paid_for_in_the_loop(finished: Path) -> None:
+    world = World(*(pl.read_parquet(finished / "tables" / f"{name}.parquet") for name in TABLES))
+    recipe = load_recipe(finished / "recipe.yaml")
+    samples = pl.read_parquet(finished / "tables" / "sample-1.parquet")
+    counts = sample_counts(samples, world.history_rows, Vocabulary(world.items, find_domain("movies")))
+    told = manifests(finished)["prefer-lm-1"]["counts"]
+    for name in ("checkable", "contradicted"):
+        assert told[f"{name}_claims"] == counts[name].sum()  # type: ignore[index]
+    taken = grounding_penalty(counts["contradicted"], counts["checkable"], 0.5)
+    mine = pl.col("user_id").is_in(world.users(Role.LM))
+    groups, _ = build_groups(
+        pl.read_parquet(finished / "tables" / "score-lm-1.parquet").filter(mine),
+        samples.with_columns(penalty=pl.Series(taken)).filter(mine),
+        recipe.preferences,
+        recipe.reward.kind,
+    )
+    assert_frame_equal(groups, pl.read_parquet(finished / "tables" / "groups-lm-1.parquet"))
 
 
 def test_nothing_was_tuned_on_validation_or_ranker_users(finished: Path) -> None:

@@ -106,6 +106,25 @@ def grounding(
 
 
 @app.command()
+def ledger(
+    folder: RunFolder,
+    users: Annotated[int | None, typer.Option("--users", help="How many users; all on whom nothing was tuned.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """For every sentence of a run's promoted RecCoTs: is it true, and what does V lose without it?"""
+    import json
+
+    from trackrec.pipeline.ledger import make_ledger, print_ledger
+
+    _quiet_libraries()
+    made = make_ledger(folder, users)
+    if as_json:
+        console.print(json.dumps(made.as_tree(), indent=1), highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_ledger(made, console)
+
+
+@app.command()
 def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
     """Remove a user from every table, shard, manifest and report of a run."""
     from trackrec.forget import forget_user

@@ -16,10 +16,13 @@ from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
 from trackrec.pipeline.tuning import Tuning
+from trackrec.prompts.domains import find_domain
 from trackrec.reccot.preferences import build_groups
-from trackrec.reccot.rewards import PLACEHOLDER
+from trackrec.reccot.rewards import PLACEHOLDER, grounding_penalty
 from trackrec.reccot.teacher import ProfileTeacher, write_texts
+from trackrec.reccot.truth import sample_counts
 from trackrec.reccot.validator import Kind, Validator
+from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.run import Stage
 
 
@@ -181,11 +184,14 @@ class Loop:
 
         def work(stage: Stage) -> None:
             scores, samples = self.run.read(f"score-{kind}-{number}"), self.run.read(f"sample-{number}")
+            texts = samples.select("user_id", "sample", "text", "finished").join(
+                self._penalties(samples, stage), on=["user_id", "sample"], how="left", maintain_order="left"
+            )
             for role in (Role.LM, Role.LM_VALIDATION):
                 users = self.world.users(role)
                 groups, counts = build_groups(
                     scores.filter(pl.col("user_id").is_in(users)),
-                    samples.filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text"),
+                    texts.filter(pl.col("user_id").is_in(users)),
                     recipe.preferences,
                     recipe.reward.kind,
                 )
@@ -193,9 +199,22 @@ class Loop:
                 stage.counts[str(role)] = counts
 
         inputs = [self.run.table(f"score-{kind}-{number}"), self.run.table(f"sample-{number}")]
+        inputs += [self.run.table("histories"), self.run.table("items")] if recipe.reward.grounding_weight else []
         self.parts.do(
             f"prefer-{kind}-{number}", work, inputs, {"preferences": recipe.preferences, "reward": recipe.reward}
         )
+
+    def _penalties(self, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
+        """``user_id, sample, penalty``: what the false claims of each sample take off its reward."""
+        weight = self.recipe.reward.grounding_weight
+        if not weight:
+            return samples.select("user_id", "sample", penalty=pl.lit(0.0))
+        prompts = self.recipe.prompts
+        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
+        counts = sample_counts(samples, self.world.history_rows, vocabulary)
+        stage.counts |= {f"{name}_claims": int(counts[name].sum()) for name in ("checkable", "contradicted")}
+        taken = grounding_penalty(counts["contradicted"], counts["checkable"], weight)
+        return counts.select("user_id", "sample", pl.Series("penalty", taken))
 
     def align(self, kind: Kind, number: int) -> None:
         """The preference step from the generator of the round before; to an observer's feedback only as a trial."""

@@ -24,7 +24,10 @@ class PreferenceSettings(Settings):
     drop_all_wrong: bool = True
     """Drop users for whom the mean P(true label) is below one half with every RecCoT (the paper)."""
     require_gain: bool = True
-    """Drop users whose best RecCoT earns no more than the placeholder."""
+    """Drop users whose best RecCoT (of those that may be chosen) earns no more than the placeholder."""
+    unfinished_may_win: bool = False
+    """Whether a sample that the length limit cut off may be chosen. If it may, the generator learns to run into the
+    limit, round by round. It may be rejected either way."""
     max_z: float = Field(default=3.0, gt=0)
     """Cap on a pair's difference in standard errors when it becomes a weight, so that no group outweighs all others."""
 
@@ -34,13 +37,16 @@ def build_groups(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Choose and reject among the RecCoTs of each user, and count what each filter took away.
 
-    The chosen one has the highest mean reward (ties: the lowest sample). A pair's difference is taken target by
-    target, so that what is hard about a target cancels; its standard error is that of the mean of these differences.
+    The chosen one has the highest mean reward among those that may win (ties: the lowest sample). A pair's difference
+    is taken target by target, so that what is hard about a target cancels; its standard error is that of the mean of
+    these differences.
 
     Args:
         scores: user_id, sample (-1: placeholder), event_id, label, yes_probability; all samples of a user on the same
             targets, one row for each.
-        texts: user_id, sample, text; of every scored sample, the placeholder aside.
+        texts: user_id, sample, text; of every scored sample, the placeholder aside. Also, if known: finished (false:
+            cut off at the length limit; without the column all count as finished) and penalty (taken off the reward, in
+            its unit; the same on every target, so it moves a pair's difference and leaves its error).
         settings: see `PreferenceSettings`.
         kind: which reward, see `RewardSettings`.
 
@@ -48,9 +54,10 @@ def build_groups(
         groups: user_id, chosen_sample, rejected_samples (list, surest first), weight (the mean over the pairs of the
             difference in standard errors, capped, then divided by its mean over the groups; all 1 where there is a
             single target, as one difference has no standard error), ordered by user_id.
-        counts: users, samples, and in order of the filters: duplicate_samples, users_single_text, users_all_wrong,
-            users_no_gain, users_one_target (dropped if k > 0), pairs, pairs_within_noise, users_within_noise,
-            pairs_over_maximum; then groups and pairs_kept. A user is counted at the first filter that drops it.
+        counts: users, samples, and in order of the filters: duplicate_samples, users_single_text,
+            users_none_finished, users_all_wrong, users_no_gain, users_one_target (dropped if k > 0), pairs,
+            pairs_within_noise, users_within_noise, pairs_over_maximum; then groups and pairs_kept. A user is counted at
+            the first filter that drops it.
 
     Raises:
         RunError: rows that are repeated or missing, no text for a scored sample, no placeholder where a gain is
@@ -61,16 +68,15 @@ def build_groups(
     """
     _check(scores, texts, settings)
     rewards = reward_table(scores, kind)
-    samples = rewards.filter(pl.col("sample") != PLACEHOLDER)
+    samples = _with_texts(rewards.filter(pl.col("sample") != PLACEHOLDER), texts, settings)
     counts = {"users": samples["user_id"].n_unique(), "samples": samples.height}
 
-    distinct = (
-        texts.with_columns(pl.col("text").str.strip_chars())
-        .join(samples.select("user_id", "sample"), on=["user_id", "sample"], how="semi")
-        .sort("user_id", "sample")
+    # Of equal texts the first stays, a finished one before one that was cut off.
+    samples = (
+        samples.sort("user_id", "may_win", "sample", descending=[False, True, False])
         .unique(["user_id", "text"], keep="first")
+        .sort("user_id", "sample")
     )
-    samples = samples.join(distinct, on=["user_id", "sample"], how="semi").sort("user_id", "sample")
     counts["duplicate_samples"] = counts["samples"] - samples.height
 
     for name, is_dropped in _user_filters(settings).items():
@@ -105,13 +111,29 @@ def build_groups(
     return groups, counts
 
 
+def _with_texts(samples: pl.DataFrame, texts: pl.DataFrame, settings: PreferenceSettings) -> pl.DataFrame:
+    """The scored samples with ``text, may_win, penalty``, the penalty taken off ``reward`` and ``gain``."""
+    anyone = settings.unfinished_may_win or "finished" not in texts.columns
+    told = texts.select(
+        "user_id",
+        "sample",
+        pl.col("text").str.strip_chars(),
+        (pl.lit(True) if anyone else pl.col("finished")).alias("may_win"),
+        (pl.col("penalty") if "penalty" in texts.columns else pl.lit(0.0)).alias("penalty"),
+    )
+    return samples.join(told, on=["user_id", "sample"], how="left", maintain_order="left").with_columns(
+        pl.col("reward") - pl.col("penalty"), pl.col("gain") - pl.col("penalty")
+    )
+
+
 def _user_filters(settings: PreferenceSettings) -> dict[str, pl.Expr]:
     """Name and condition, over the samples of one user, under which the user is dropped; in order."""
     never = pl.lit(False)
     return {
         "users_single_text": pl.len() < 2,
+        "users_none_finished": ~pl.col("may_win").any(),
         "users_all_wrong": (pl.col("true_probability").max() < 0.5) if settings.drop_all_wrong else never,
-        "users_no_gain": (pl.col("gain").max() <= 0) if settings.require_gain else never,
+        "users_no_gain": (pl.col("gain").filter("may_win").max() <= 0) if settings.require_gain else never,
         "users_one_target": (pl.col("targets").max() < 2) if settings.k > 0 else never,
     }
 
@@ -119,18 +141,22 @@ def _user_filters(settings: PreferenceSettings) -> dict[str, pl.Expr]:
 def _pairs(samples: pl.DataFrame, scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
     """user_id, chosen_sample, sample (each other one), difference (mean over targets), error (null: one target)."""
     chosen = (
-        samples.sort(["user_id", "reward", "sample"], descending=[False, True, False])
+        samples.filter("may_win")
+        .sort(["user_id", "reward", "sample"], descending=[False, True, False])
         .group_by("user_id", maintain_order=True)
         .agg(pl.col("sample").first().alias("chosen_sample"))
     )
-    rewards = with_target_reward(scores, kind).select("user_id", "sample", "event_id", "target_reward")
+    rewards = (
+        with_target_reward(scores, kind)
+        .join(samples.select("user_id", "sample", "penalty"), on=["user_id", "sample"])
+        .select("user_id", "sample", "event_id", pl.col("target_reward") - pl.col("penalty"))
+    )
     of_chosen = chosen.join(
         rewards.rename({"sample": "chosen_sample", "target_reward": "best"}), on=["user_id", "chosen_sample"]
     )
     gap = pl.col("best") - pl.col("target_reward")
     return (
-        rewards.join(samples.select("user_id", "sample"), on=["user_id", "sample"], how="semi")
-        .join(of_chosen, on=["user_id", "event_id"])
+        rewards.join(of_chosen, on=["user_id", "event_id"])
         .filter(pl.col("sample") != pl.col("chosen_sample"))
         .sort("user_id", "sample", "event_id")
         .group_by("user_id", "chosen_sample", "sample", maintain_order=True)

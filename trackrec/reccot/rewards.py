@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from trackrec.errors import RunError
 from trackrec.settings import Settings
@@ -23,6 +24,9 @@ class RewardSettings(Settings):
 
     kind: RewardKind = "log_likelihood"
     """`log_likelihood`: mean log-likelihood of the true labels; `probability`: their mean probability (the paper)."""
+    grounding_weight: float = Field(default=0.0, ge=0)
+    """How much is taken off a RecCoT's reward, in its unit, if the history contradicts all its checkable claims;
+    a part of it for a part of them. 0, as in the paper: nobody has measured yet what it costs in usefulness."""
 
 
 def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
@@ -82,6 +86,24 @@ def gain(probabilities: ArrayLike, placeholder: ArrayLike, labels: ArrayLike, ki
         Shape (samples,). Above 0: the validator predicts better with this RecCoT than with none.
     """
     return reward(probabilities, labels, kind) - reward(placeholder, labels, kind)
+
+
+def grounding_penalty(contradicted: ArrayLike, checkable: ArrayLike, weight: float) -> NDArray[np.float64]:
+    """What false claims take off the reward of each RecCoT: ``weight`` x contradicted / checkable.
+
+    Args:
+        contradicted: contradicted claims of each RecCoT.
+        checkable: its checkable ones; where there are none, nothing is taken off.
+        weight: see `RewardSettings.grounding_weight`.
+
+    Returns:
+        In the unit of the reward, at least 0; shape of the counts.
+
+    >>> grounding_penalty([1, 0, 0], [4, 2, 0], 0.2).tolist()
+    [0.05, 0.0, 0.0]
+    """
+    wrong, all_of_them = np.asarray(contradicted, dtype=np.float64), np.asarray(checkable, dtype=np.float64)
+    return np.asarray(weight * wrong / np.maximum(all_of_them, 1), dtype=np.float64)
 
 
 def reward_table(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:

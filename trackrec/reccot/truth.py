@@ -70,6 +70,23 @@ def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def sample_counts(samples: pl.DataFrame, histories: Histories, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The counts of `counts_table` for samples of one round (``user_id, sample, text``), one row for each of them."""
+    keyed = samples.select(
+        "user_id",
+        "sample",
+        pl.col("text").fill_null(""),
+        round=pl.lit(0, dtype=pl.Int16),
+        kind=pl.lit("sample"),
+    )
+    counts = counts_table(claims_table(keyed, histories, vocabulary)).drop("round", "kind")
+    # A text without a sentence makes no row there.
+    whole = samples.select("user_id", "sample").join(
+        counts, on=["user_id", "sample"], how="left", maintain_order="left"
+    )
+    return whole.with_columns(pl.col(name).fill_null(0) for name in counts.columns if name not in {*KEY, "grounded"})
+
+
 def _ratio(over: Any, under: Any) -> float:
     return float(np.sum(over) / total) if (total := np.sum(under)) else float("nan")
 

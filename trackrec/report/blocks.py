@@ -81,6 +81,16 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """A sentence of a RecCoT, and what the user's history says of it."""
+
+    text: str
+    verdict: str
+    why: str
+    tone: Tone
+
+
+@dataclass(frozen=True)
 class Version:
     """One user's RecCoT of one round."""
 
@@ -89,6 +99,8 @@ class Version:
     reward: str
     change: str
     tone: Tone
+    sentences: Sequence[Checked] = ()
+    """Its sentences with their verdicts; empty if nobody has judged them."""
 
 
 @dataclass(frozen=True)

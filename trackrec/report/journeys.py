@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from trackrec.report.blocks import Block, Journey, Note, Section, Table, Tone, Version, number, signed
+from trackrec.report.blocks import Block, Checked, Journey, Note, Section, Table, Tone, Version, number, signed
 from trackrec.report.facts import Facts
 from trackrec.report.names import kind_name
 
 VALIDATION = "lm_validation"
+
+
+_TONES: dict[str, Tone] = {"supported": "good", "contradicted": "bad"}
 
 
 class Change(NamedTuple):
@@ -96,8 +99,40 @@ def _journey(facts: Facts, kept: pl.DataFrame, user: Any, title: str, lead: str)
         told = "–" if change is None else f"{signed(change)} since round {rows[0]['round']}"
         told = f"{told}, word for word as before" if same else told
         text = row["text"] if row["text"] else "(nothing was written)"
-        versions.append(Version(row["round"], text, number(row["reward"]), told if place else "", _tone(change)))
+        checked = _checked(facts, user, row["round"])
+        versions.append(
+            Version(row["round"], text, number(row["reward"]), told if place else "", _tone(change), checked)
+        )
     return Journey(title, lead, _history(facts, user), versions)
+
+
+def _checked(facts: Facts, user: Any, turn: int) -> list[Checked]:
+    """The sentences of a kept RecCoT with their verdicts and, for the last round, their use; none if nobody judged."""
+    claims = facts.table("claims")
+    if claims is None:
+        return []
+    mine = claims.filter((pl.col("user_id") == user) & (pl.col("round") == turn) & (pl.col("kind") == "kept"))
+    uses = _uses(facts, user, turn)
+    found = []
+    for (place,), part in mine.sort("sentence", maintain_order=True).group_by("sentence", maintain_order=True):
+        verdicts = part["verdict"].to_list()
+        verdict = next((name for name in ("contradicted", "supported") if name in verdicts), "not_checkable")
+        reasons = part.filter((pl.col("verdict") == verdict) & (pl.col("reason") != ""))["reason"]
+        why = "; ".join(reasons.unique(maintain_order=True).to_list())
+        if place in uses:
+            why += f"{'; ' if why else ''}V loses {signed(uses[place])} without it"
+        text = part["sentence_text"][0]
+        found.append(Checked(text, verdict.replace("_", " "), f"({why})" if why else "", _TONES.get(verdict, "plain")))
+    return found
+
+
+def _uses(facts: Facts, user: Any, turn: int) -> dict[Any, float]:
+    """What V loses without each sentence, if the ledger has this user and round."""
+    ledger = facts.table("ledger")
+    if ledger is None:
+        return {}
+    mine = ledger.filter((pl.col("user_id") == user) & (pl.col("round") == turn))
+    return dict(mine.select("sentence", "use").iter_rows())
 
 
 def _tone(change: float | None) -> Tone:

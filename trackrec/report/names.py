@@ -55,6 +55,7 @@ FILTERS = {
     "samples": "RecCoTs that came in",
     "duplicate_samples": "RecCoTs that repeat another of the user",
     "users_single_text": "users left with a single text",
+    "users_none_finished": "users all of whose texts were cut off",
     "users_all_wrong": "users for whom every RecCoT makes V wrong",
     "users_no_gain": "users whose best RecCoT is no better than the placeholder",
     "users_one_target": "users with one target, so no standard error",
