@@ -27,7 +27,7 @@ from trackrec.prompts.catalogue import Catalogue, Item
 from trackrec.prompts.chat import PlainText
 from trackrec.reccot.generator import Generator
 from trackrec.reccot.validator import LMValidator, LMValidatorSettings
-from trackrec.recipe import load_recipe
+from trackrec.recipe import Recipe, load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from injections import ATTEMPTS, CANARY, Attempt
