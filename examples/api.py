@@ -20,7 +20,7 @@ reccots = generator.writer("G").write(users, n=3, decoding=tr.DecodingSettings(m
 validator = tr.LMValidator(model, "V", renderer, histories, tr.LMValidatorSettings())
 validator.fit(targets, reccots.filter(sample=0), Path("runs/api/V"), seed=1)
 scores = validator.score(targets, reccots)
-settings = tr.PreferenceSettings(k=0, require_gain=False, drop_all_wrong=False)
+settings = tr.PreferenceSettings(k=0, require_gain=False, drop_all_wrong=False, unfinished_may_win=True)
 groups, counts = tr.build_groups(scores, reccots, settings, kind="log_likelihood")
 generator.align("G", groups, reccots, tr.AlignmentSettings(), seed=1)
 
