@@ -74,7 +74,7 @@ def by_round(
         if from_zero:
             axes.set_ylim(bottom=0)
         if len(series) > 1:
-            drawing.figure.legend(loc="outside lower left", ncols=3)
+            drawing.figure.legend(loc="outside lower left", ncols=3 if max(map(len, series)) < 20 else 2)
     return drawing.svg
 
 
