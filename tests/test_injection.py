@@ -40,8 +40,8 @@ def test_there_are_enough_attempts() -> None:
     assert len(set(ATTEMPTS)) >= 100
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS, ids=[f"{a.place}-{number}" for number, a in enumerate(ATTEMPTS)])
-def test_no_control_token_comes_from_data(attempt: Attempt, tokenizer: PreTrainedTokenizerBase) -> None:
+def brought_in(attempt: Attempt, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What an attempt got into the prompts that harmless data does not: control tokens, lines of its own."""
     settings = PromptSettings(attributes=("studio",), digest=True, history_tokens=2000, reccot_tokens=1000)
     control = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder)
     history = [{"item_id": 1, "rating": 5.0, "label": 1}, {"item_id": 2, "rating": 2.0, "label": 0}]
@@ -53,10 +53,18 @@ def test_no_control_token_comes_from_data(attempt: Attempt, tokenizer: PreTraine
 
     harmless = parts(items_with(Attempt("none", "")), "They like Crime films.")
     attacked = parts(items_with(attempt), attempt.text if attempt.place == "reccot" else "They like Crime films.")
-    for plain, found in zip(harmless, attacked, strict=True):
-        assert [i for i in found if i in control] == [i for i in plain if i in control]
-        lines = [tokenizer.decode(ids).count("\n") for ids in (plain, found)]
-        assert lines[0] == lines[1], "the data opened a line of its own"
+    wrong = []
+    for place, (plain, found) in enumerate(zip(harmless, attacked, strict=True)):
+        if [i for i in found if i in control] != [i for i in plain if i in control]:
+            wrong.append(f"other control tokens in part {place}")
+        if tokenizer.decode(found).count("\n") != tokenizer.decode(plain).count("\n"):
+            wrong.append(f"another number of lines in part {place}")
+    return wrong
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=[f"{a.place}-{number}" for number, a in enumerate(ATTEMPTS)])
+def test_no_control_token_comes_from_data(attempt: Attempt, tokenizer: PreTrainedTokenizerBase) -> None:
+    assert brought_in(attempt, tokenizer) == []
 
 
 def test_invisible_marks_go_and_joiners_stay() -> None:
@@ -69,5 +77,4 @@ def test_no_control_token_of_the_embedded_model_comes_from_data() -> None:
     from trackrec.assets import embedded_language_model
 
     found = AutoTokenizer.from_pretrained(embedded_language_model())
-    for attempt in ATTEMPTS:
-        test_no_control_token_comes_from_data(attempt, found)
+    assert {attempt: wrong for attempt in ATTEMPTS if (wrong := brought_in(attempt, found))} == {}

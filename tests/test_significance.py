@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trackrec.calibration import equal_mass_calibration_error, expected_calibration_error
+from trackrec.calibration import equal_mass_calibration_error
 from trackrec.cold_start import break_down, bucket_names, count_seen
-from trackrec.metrics import auc, log_loss, paired_bootstrap
-from trackrec.significance import holm, paired_p_value, seed_spread
+from trackrec.metrics import auc, expected_calibration_error, log_loss, paired_bootstrap
+from trackrec.significance import holm, paired_contrast, seed_spread
 
 
 def test_calibration_in_equal_bins_by_hand() -> None:
@@ -61,13 +61,13 @@ def world(gain: float, users: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def test_p_value_tells_a_real_difference_from_none() -> None:
     who, labels, better, worse, folds = world(0.5)
-    real = paired_p_value(auc, who, labels, better, worse, seed=1, draws=300, folds=folds)
+    real = paired_contrast(auc, who, labels, better, worse, seed=1, draws=300, folds=folds).p_value
     assert real == pytest.approx(2 / 301)
     noise = worse + np.random.default_rng(9).normal(scale=0.3, size=worse.shape)
-    none = paired_p_value(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds)
+    none = paired_contrast(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds).p_value
     interval = paired_bootstrap(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds)
     assert (none > 0.05) == (interval.low < 0 < interval.high)
-    assert paired_p_value(auc, who, labels, worse, worse, seed=1, draws=50) == 1.0
+    assert paired_contrast(auc, who, labels, worse, worse, seed=1, draws=50).p_value == 1.0
 
 
 def test_seed_spread_by_hand() -> None:

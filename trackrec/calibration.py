@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trackrec.metrics import expected_calibration_error as expected_calibration_error
-
 
 def equal_mass_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
     """Gap between mean probability and share of likes in bins of about equal size, averaged by the bins' examples.

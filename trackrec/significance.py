@@ -11,38 +11,6 @@ from numpy.typing import ArrayLike
 from trackrec.metrics import draw_users
 
 
-def paired_p_value(
-    statistic: Callable[..., float],
-    users: ArrayLike,
-    labels: ArrayLike,
-    scores: ArrayLike,
-    baseline_scores: ArrayLike,
-    *,
-    seed: int,
-    draws: int = 1000,
-    folds: ArrayLike | None = None,
-) -> float:
-    """Two-sided p value of "no difference" from the very draws that `trackrec.metrics.paired_bootstrap` makes.
-
-    Twice the share of draws on the other side of 0, each side with one draw added (so it is never 0, and at least
-    ``2 / (draws + 1)``: for many comparisons take many draws). It agrees with the interval: below 0.05 just where the
-    95% percentile interval leaves 0 out, to the width of one draw.
-
-    Args:
-        statistic, users, labels, scores, baseline_scores, folds: as there.
-        seed, draws: as there; with the same ones the p value belongs to that interval.
-
-    Returns:
-        A value in (0, 1]; NaN where no draw is defined.
-
-    Source:
-        Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
-    """
-    return paired_contrast(
-        statistic, users, labels, scores, baseline_scores, seed=seed, draws=draws, folds=folds
-    ).p_value
-
-
 class PairedContrast(NamedTuple):
     """A difference between two arms on the same examples."""
 
@@ -51,7 +19,8 @@ class PairedContrast(NamedTuple):
     high: float
     """Ends of the 95% percentile interval over users."""
     p_value: float
-    """See `paired_p_value`."""
+    """Two-sided p value of "no difference": twice the share of draws on the other side of 0, each side with one draw
+    added, so that it is never 0 and at least ``2 / (draws + 1)``: for many comparisons take many draws."""
     baseline: float
     """The statistic of the arm that it is the difference from."""
 
@@ -67,7 +36,14 @@ def paired_contrast(
     draws: int = 1000,
     folds: ArrayLike | None = None,
 ) -> PairedContrast:
-    """`trackrec.metrics.paired_bootstrap` and `paired_p_value` from one set of draws; arguments as there."""
+    """`trackrec.metrics.paired_bootstrap`, with a p value from the very same draws; arguments as there.
+
+    The p value agrees with the interval: below 0.05 just where the 95% percentile interval leaves 0 out, to the width
+    of one draw. All but the difference is NaN where no draw is defined.
+
+    Source:
+        Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
+    """
     value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
     difference = drawn[:, 0] - drawn[:, 1]
     difference = difference[~np.isnan(difference)]

@@ -126,7 +126,6 @@ def _models(tables: FeatureTables) -> dict[str, Any]:
         "num_workers": 1,
         "verbose": 1,
         "early_stop_patience": 2,
-        "pickle_feature_encoder": True,
         "save_best_only": True,
         "eval_steps": None,
         "debug_mode": False,

@@ -103,10 +103,14 @@ def _ranking(cell: Cell, recipe: Recipe) -> RankingSettings:
 
 
 def _statistics(world: World, recipe: Recipe) -> ItemStatistics:
-    """What LM users' events say of the items; no ranker user is among them."""
+    """What LM users' events say of the items; no ranker user is among them.
+
+    Under the temporal split all examples lie after the cut-off: only the histories may be counted.
+    """
     columns = ("user_id", "event_id", "item_id", "rating", "timestamp", "label")
     users = world.users(Role.LM, Role.LM_EXTRA)
-    known = pl.concat([world.histories.select(columns), world.examples.select(columns)])
+    tables = [world.histories] if recipe.split.kind == "temporal" else [world.histories, world.examples]
+    known = pl.concat([table.select(columns) for table in tables])
     known = known.filter(pl.col("user_id").is_in(users))
     return ItemStatistics.from_interactions(known, recipe.split.like_threshold, recipe.statistics.prior_strength)
 
