@@ -135,7 +135,10 @@ def test_the_digest_counts_the_events_that_were_left_out_too() -> None:
     """3 of 5 liked; all three of Drama, so that it stands out; Crime was rated once, which is too little."""
     history = [row | {"label": int(row["rating"] >= 4)} for row in rows((2, 5), (1, 5), (2, 4), (5, 1), (5, 2))]
     prompt = shown(renderer(history_tokens=1, digest=True).generator_prompt(history))
-    assert "user\n2: Bare\nOf 5 liked: about 6 in 10. More: Drama (3 of 3).\n" in prompt
+    assert (
+        "user\n2: Bare\nOf 5 liked: about 6 in 10. From before 1990: none. More: Drama (3 of 3). Less: none.\n"
+        in prompt
+    )
     assert "Of 5" not in shown(renderer(history_tokens=1).generator_prompt(history))
     assert "Nothing rated.\n" in shown(renderer(digest=True).generator_prompt([]))
 

@@ -15,7 +15,7 @@ from trackrec.prompts.catalogue import Catalogue
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import DOMAINS
 from trackrec.prompts.movies import MOVIES
-from trackrec.prompts.profile import ProfileSettings, Tally, profile_history
+from trackrec.prompts.profile import Age, ProfileSettings, Tally, profile_history
 from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
 
 GENRES = ["Drama", "Children's", "Film-Noir", "Sci-Fi"]
@@ -69,28 +69,22 @@ def check_claims(text: str, history: list[dict[str, Any]], domain: Domain = MOVI
     labels = [row["label"] for row in history]
     check_habit(text, labels, domain)
     share = sum(labels) / len(labels)
-    seen = {"genres": 0, "eras": 0, "titles": 0}
+    seen = {"genres": 0, "ages": 0, "titles": 0}
     sides = {"prefer|lean towards|are fonder of": 1, "care less for|are harder to please with|are cooler on": -1}
     for verbs, side in sides.items():
-        for names, counts in re.findall(rf"(?:{verbs}) ([^(.]+?) {domain.items} \(([^)]*)\)", text):
-            tallies = re.findall(r"(\d+) of (\d+)", counts)
-            assert len(names.split(" and ")) == len(tallies)
-            for name, (liked, rated) in zip(names.split(" and "), tallies, strict=True):
+        for told in re.findall(rf"They (?:{verbs}) ([^.]*)\.", text):
+            for name, liked, rated in re.findall(r"([A-Z][\w'-]+) \((\d+) of (\d+)(?: liked)?\)", told):
                 own = [row["label"] for row in history if name in GENRES_OF[row["item_id"]]]
                 assert (sum(own), len(own)) == (int(liked), int(rated))
                 assert len(own) >= 2
                 assert side * (sum(own) / len(own) - share) > 0
                 seen["genres"] += 1
-    era_claim = rf"{domain.items} from (before )?(\d{{4}})( on)? [a-z ]+ (newer|older) ones \((\d+) of (\d+) liked\)"
-    for before, year, on, other, liked, rated in re.findall(era_claim, text, flags=re.IGNORECASE):
-        assert bool(before) != bool(on)
-        assert other == ("newer" if before else "older")
-        older = [row["label"] for row in history if YEAR_OF[row["item_id"]] < int(year)]
-        newer = [row["label"] for row in history if YEAR_OF[row["item_id"]] >= int(year)]
-        liking, rest = (older, newer) if before else (newer, older)
-        assert (sum(liking), len(liking)) == (int(liked), int(rated))
-        assert sum(liking) / len(liking) > sum(rest) / len(rest)
-        seen["eras"] += 1
+    for how_many, year in re.findall(rf"(\w[\w ]*?)(?: of the)? {domain.items} are from before (\d{{4}})\.", text):
+        old = sum(YEAR_OF[row["item_id"]] < int(year) for row in history) / len(history)
+        tenths = re.fullmatch(r"About (\d) in 10", how_many)
+        exact = {"All": old == 1, "None": old == 0, "Nearly all": 0.95 <= old < 1, "Hardly any": 0 < old < 0.05}
+        assert abs(old - int(tenths.group(1)) / 10) <= 0.05 + 1e-9 if tenths else exact[how_many]
+        seen["ages"] += 1
     label_of = {TITLES[row["item_id"]]: row["label"] for row in history}
     for sentence in re.split(r"(?<=\.) ", text):
         for clause in re.split(r" but |They ", sentence):
@@ -134,8 +128,9 @@ def test_every_claim_is_borne_out_in_every_domain(
 def test_planted_taste_is_told_in_every_domain(domain: Domain) -> None:
     told = [teacher(items=PLANTED, domain=domain).write("u", PLANTED_HISTORY, seed) for seed in range(5)]
     for text in told:
-        assert re.match(rf"Th\w+ {domain.person} likes about 6 in 10 {domain.items} rated\. They ", text)
-        for part in (f"Drama {domain.items} (4 of 4", f"Film-Noir {domain.items} (1 of 4", "before 19", "Bob", "Flo"):
+        assert re.match(rf"Th\w+ {domain.person} likes about 6 in 10 {domain.items} rated\. ", text)
+        old = f"About 3 in 10 {domain.items} are from before 1960. They "
+        for part in (old, "Drama (4 of 4 liked).", "Film-Noir (1 of 4 liked).", "Bob", "Flo"):
             assert part in text
     even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
     assert f"No {domain.attribute} stands out." in teacher(items=PLANTED, domain=domain).write("u", even, 3)
@@ -143,17 +138,17 @@ def test_planted_taste_is_told_in_every_domain(domain: Domain) -> None:
 
 def test_the_check_itself_can_fail() -> None:
     history = rows([(0, 5), (4, 5), (1, 1), (5, 1)])
-    good = "This viewer likes about 5 in 10 films rated. They prefer Drama films (2 of 2 liked). They liked Titleaa."
-    assert check_claims(good, history) == {"genres": 1, "eras": 0, "titles": 1}
+    # Two of the four are from 1951, the others from 1974 and 1996.
+    good = "This viewer likes about 5 in 10 films rated. About 5 in 10 films are from before 1974. "
+    good += "They prefer Drama (2 of 2 liked). They liked Titleaa."
+    assert check_claims(good, history) == {"genres": 1, "ages": 1, "titles": 1}
     for wrong in (
-        good.replace("5 in", "7 in"),
+        good.replace("likes about 5 in", "likes about 7 in"),
+        good.replace("About 5 in", "About 7 in"),
+        good.replace("About 5 in 10", "Hardly any"),
         good.replace("(2 of 2", "(3 of 3"),
         good.replace("prefer", "care less for"),
         good.replace("Titleaa", "Titleab"),
-        good.replace(
-            "films (2 of 2 liked)",
-            "films (2 of 2 liked). They favour films from 1994 on over older ones (2 of 2 liked)",
-        ),
     ):
         with pytest.raises((AssertionError, KeyError)):
             check_claims(wrong, history)
@@ -180,27 +175,27 @@ def test_planted_taste_is_counted_by_hand() -> None:
     # Own share 5/8. Drama: (4 - 4 x 5/8) / (4 + 2) = 0.25; Film-Noir: (1 - 4 x 5/8) / 6 = -0.25.
     assert profile.above == (Tally("Drama", 4, 4),)
     assert profile.below == (Tally("Film-Noir", 1, 4),)
-    # Cuts at 1955 and 1960 leave 2 films before; 1965 to 1990 give 4/4 against 1/4: 0.75 / 0.342 = 2.19 deviations.
-    assert profile.era is not None
-    assert (profile.era.before, profile.era.liked, profile.era.rated) == (True, 4, 4)
-    assert 1965 <= profile.era.year <= 1990
+    # The median film is from 1964 (the lower of two): the sixties begin after the two films of 1951.
+    assert profile.age == Age(1960, 2, 8)
     assert profile.favourites == ("Bob",)
     assert profile.letdowns == ("Flo",)
 
 
 def test_planted_taste_is_told() -> None:
     text = teacher(items=PLANTED).write("u", PLANTED_HISTORY, 0)
-    assert re.match(r"Th\w+ viewer likes about 6 in 10 films rated\. They ", text)
-    for part in ("Drama films (4 of 4", "Film-Noir films (1 of 4", "before 19", "Bob", "Flo"):
+    assert re.match(
+        r"Th\w+ viewer likes about 6 in 10 films rated\. About 3 in 10 films are from before 1960\. They ", text
+    )
+    for part in ("Drama (4 of 4 liked).", "Film-Noir (1 of 4 liked).", "Bob", "Flo"):
         assert part in text
 
 
 def test_too_little_evidence_is_no_claim() -> None:
     alone = [{"item_id": "a", "rating": 5.0, "label": 1}, {"item_id": "e", "rating": 1.0, "label": 0}]
     profile = profile_history(alone, Catalogue(PLANTED), ProfileSettings())
-    assert (profile.above, profile.below, profile.era, profile.comparable_genres) == ((), (), None, 0)
+    assert (profile.above, profile.below, profile.age, profile.comparable_genres) == ((), (), Age(1960, 1, 2), 0)
     even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
-    assert "likes all films rated. No genre stands out. They" in teacher(items=PLANTED).write("u", even, 3)
+    assert "from before 1960. No genre stands out. They" in teacher(items=PLANTED).write("u", even, 3)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +239,35 @@ def test_clauses_are_dropped_never_cut() -> None:
         assert text.endswith((".", "!"))
         lengths.append(words(text))
     assert lengths[0] < lengths[-1]
-    assert "Drama" in teacher(20, PLANTED).write("u", PLANTED_HISTORY, 5), "what predicts best stays longest"
+    short = teacher(20, PLANTED).write("u", PLANTED_HISTORY, 5)
+    assert "before 1960" in short, "what predicts best stays longest"
+    assert "Drama" not in short
+
+
+def test_a_side_without_any_genre_says_so() -> None:
+    """One genre stands out upwards, the other does not stand out at all."""
+    items = PLANTED.with_columns(genres=pl.Series([["Drama"]] * 2 + [["Film-Noir"]] * 3 + [[]] * 3))
+    pairs = zip("abcdefgh", [5.0, 5.0, 5.0, 1.0, 5.0, 1.0, 5.0, 1.0], strict=True)
+    history = [{"item_id": item, "rating": rating, "label": int(rating >= 4)} for item, rating in pairs]
+    # Own share 5/8: Drama (2 - 2 x 5/8) / 4 = .19, Film-Noir (2 - 3 x 5/8) / 5 = .03.
+    text = teacher(items=items).write("u", history, 0)
+    assert "Drama (2 of 2 liked)." in text
+    assert "No genre is liked less." in text
+
+
+def test_facts_are_left_out_by_chance_but_one_always_stays() -> None:
+    settings = TeacherSettings(max_tokens=200, tells=("habit", "age", "genres"), omit=0.5)
+    writer = ProfileTeacher(PLANTED, MOVIES, words, settings)
+    texts = [writer.write("u", PLANTED_HISTORY, seed) for seed in range(200)]
+    told = [frozenset(fact for fact in ("rated.", "before", "Drama") if fact in text) for text in texts]
+    # Eight subsets are equally likely; the empty one turns into one of the three single ones.
+    shares = {subset: told.count(subset) / 200 for subset in set(told)}
+    assert len(shares) == 7
+    assert frozenset() not in shares
+    for subset, share in shares.items():
+        expected = 1 / 8 + (1 / 24 if len(subset) == 1 else 0)
+        assert abs(share - expected) < 4 * (expected * (1 - expected) / 200) ** 0.5
+    assert not any("Bob" in text or "Flo" in text for text in texts)
 
 
 def test_any_domain_and_vocabulary() -> None:
@@ -252,7 +275,7 @@ def test_any_domain_and_vocabulary() -> None:
     items = PLANTED.with_columns(pl.Series("genres", [["Cookery & Wine"]] * 4 + [["Poetry"]] * 4)).drop("year")
     text = ProfileTeacher(items, books, words, TeacherSettings(max_tokens=200)).write("u", PLANTED_HISTORY, 1)
     assert "reader likes about 6 in 10 books rated." in text
-    assert "Cookery & Wine books (4 of 4" in text
+    assert "Cookery & Wine (4 of 4" in text
     assert "film" not in text
     assert "before" not in text
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from trackrec.lm.losses import preference_accuracy, softmax_dpo_loss
+from trackrec.lm.losses import answer_loss, preference_accuracy, softmax_dpo_loss
 from trackrec.lm.merged_lora import MergedAdapter
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
@@ -83,7 +83,10 @@ def answer_cross_entropy(
 
 
 def answer_cross_entropy_given(yes: int, no: int) -> Loss:
-    """As ``answer_cross_entropy``, on top of the examples' ``log_odds``: the model learns what these leave open.
+    """Cross-entropy of the answer among the two alone, on top of the examples' ``log_odds``.
+
+    The model learns what the log-odds leave open, and nothing else: over the whole vocabulary it would spend its first
+    dozens of steps on moving mass to the two answers, which no score reads (they are normalised over the two).
 
     Args:
         yes: token id of the answer whose log-odds they are.
@@ -94,10 +97,9 @@ def answer_cross_entropy_given(yes: int, no: int) -> Loss:
         model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
     ) -> tuple[Tensor, dict[str, float]]:
         logits, answers = _answer_logits(model, hidden, examples)
-        half = torch.tensor([odds / 2 for example in examples for odds in example.log_odds], device=logits.device)
-        both = torch.tensor([yes, no], device=logits.device)
-        logits = logits.index_add(1, both, torch.stack([half, -half], dim=1))
-        return torch.nn.functional.cross_entropy(logits, answers, reduction="sum"), {}
+        odds = torch.tensor([odds for example in examples for odds in example.log_odds], device=logits.device)
+        losses = answer_loss(logits[:, yes] + odds, logits[:, no], (answers == yes).float())
+        return losses.sum(), {}
 
     return loss
 

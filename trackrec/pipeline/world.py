@@ -31,7 +31,8 @@ class World:
 
     ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
     needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
-    event_id, item_id, label, raters, likes``. ``baselines`` has, for each target, ``item_user_mean``, ``item_mean``
+    event_id, item_id, label, raters, likes``. ``histories`` also has ``expected``: the smoothed share of other LM
+    users who liked the item. ``baselines`` has, for each target, ``item_user_mean``, ``item_mean``
     and ``user_share`` as probabilities.
     """
 
@@ -141,7 +142,8 @@ def prepare(recipe: Recipe, run: Run) -> World:
             shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
         )
         stage.write("items", log.items)
-        stage.write("histories", split.histories)
+        expected = statistics.lookup(split.histories)["like_share_smoothed"].alias("expected")
+        stage.write("histories", split.histories.with_columns(expected))
         stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))
         stage.write("roles", roles)
         stage.write(

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from statistics import median_low
 from typing import Any
 
 import polars as pl
@@ -136,6 +138,12 @@ class Catalogue:
         self._items: Mapping[Any, Item] = {
             i: make_item(title or "", year, names, values) for i, title, year, names, values in rows
         }
+
+    @cached_property
+    def middle_decade(self) -> int | None:
+        """First year of the decade that the catalogue's median item is from; None if no item has a year."""
+        years = [item.year for item in self._items.values() if item.year is not None]
+        return median_low(years) // 10 * 10 if years else None
 
     def __getitem__(self, item_id: object) -> Item:
         """The item of that id.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trackrec.prompts.generosity import LEVELS
 from trackrec.prompts.profile import Profile, Tally
 
 MOST_GENRES = 2
@@ -13,20 +14,23 @@ MOST_GENRES = 2
 def tell_digest(profile: Profile) -> str:
     """The counted facts on one line, in the words that a RecCoT may take over.
 
-    >>> tell_digest(Profile(8, 10, (Tally("Drama", 3, 3),), (), 2, None, (), ()))
-    'Of 10 liked: about 8 in 10. More: Drama (3 of 3).\\n'
+    A side without any genre says so: a small model that finds nothing to copy there makes something up.
+
+    >>> from trackrec.prompts.profile import Age
+    >>> tell_digest(Profile(8, 10, 5, (Tally("Drama", 3, 3),), (), 2, Age(1990, 3, 10), (), ()))
+    'Kind: generous. Of 10 liked: about 8 in 10. From before 1990: about 3 in 10. More: Drama (3 of 3). Less: none.\\n'
     """
     if not profile.rated:
         return "Nothing rated.\n"
-    parts = [f"Of {profile.rated} liked: {profile.share_in_words}."]
-    for word, tallies in (("More", profile.above), ("Less", profile.below)):
-        if tallies:
+    parts = [] if profile.level is None else [f"Kind: {LEVELS[profile.level][0]}."]
+    parts += [f"Of {profile.rated} liked: {profile.share_in_words}."]
+    if profile.age:
+        parts.append(f"From before {profile.age.year}: {profile.age.share_in_words}.")
+    if profile.comparable_genres:
+        for word, tallies in (("More", profile.above), ("Less", profile.below)):
             parts.append(f"{word}: {_tell(tallies[:MOST_GENRES])}.")
-    if profile.era:
-        side = "Before" if profile.era.before else "From"
-        parts.append(f"{side} {profile.era.year}: {profile.era.liked} of {profile.era.rated}.")
     return " ".join(parts) + "\n"
 
 
 def _tell(tallies: Sequence[Tally]) -> str:
-    return ", ".join(f"{tally.name} ({tally.liked} of {tally.rated})" for tally in tallies)
+    return ", ".join(f"{tally.name} ({tally.liked} of {tally.rated})" for tally in tallies) or "none"

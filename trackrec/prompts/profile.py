@@ -1,15 +1,15 @@
-"""What a history says about its user, by counting: rating habit, genres, era and example items."""
+"""What a history says about its user, by counting: generosity, rating habit, old items, genres and example items."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from pydantic import Field
 
 from trackrec.prompts.catalogue import Catalogue, Row
+from trackrec.prompts.generosity import generosity, level_of
 from trackrec.settings import Settings
 
 
@@ -22,10 +22,6 @@ class ProfileSettings(Settings):
     """How far a genre's share of likes must lie from the user's own, after smoothing."""
     prior_items: float = Field(default=2.0, ge=0.0)
     """Strength of that smoothing: so many imagined items of the genre at the user's own share of likes."""
-    era_min_items: int = Field(default=3, ge=1)
-    """Fewest rated items on each side of a year before an era is preferred."""
-    era_min_deviation: float = Field(default=1.0, ge=0.0)
-    """How far apart the shares of likes of the two sides must lie, in standard deviations of their difference."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,17 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Era:
-    """The side of a year that the user likes more: items from before ``year``, or from ``year`` on."""
+class Age:
+    """So many of the rated items are known to be from before ``year``."""
 
     year: int
-    before: bool
-    liked: int
+    before: int
     rated: int
+
+    @property
+    def share_in_words(self) -> str:
+        """See :func:`share_in_words`."""
+        return share_in_words(self.before, self.rated)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,16 @@ class Profile:
     """How many items were liked."""
     rated: int
     """How many items were rated."""
+    level: int | None
+    """How easily the user is pleased, a place in ``generosity.LEVELS``; None if the history does not tell."""
     above: tuple[Tally, ...]
     """Genres liked more than the user's own average, the strongest first."""
     below: tuple[Tally, ...]
     """Genres liked less than it, the strongest first."""
     comparable_genres: int
     """How many genres had enough items to be judged at all."""
-    era: Era | None
-    """The preferred era, if there is one."""
+    age: Age | None
+    """How many items are old ones, as the catalogue goes; None if it knows no years or nothing was rated."""
     favourites: tuple[str, ...]
     """Short titles of the liked items with the highest rating among them, oldest first."""
     letdowns: tuple[str, ...]
@@ -70,12 +72,21 @@ class Profile:
 
     @property
     def share_in_words(self) -> str:
-        """How much of what was rated was liked: ``all``, ``none``, ``nearly all``, ``hardly any`` or tenths."""
-        if self.liked in (0, self.rated):
-            return "all" if self.liked else "none"
-        # Half a tenth goes up, by integer arithmetic: the same text on every machine.
-        tenths = (20 * self.liked + self.rated) // (2 * self.rated)
-        return {0: "hardly any", 10: "nearly all"}.get(tenths, f"about {tenths} in 10")
+        """How much of what was rated was liked, see :func:`share_in_words`."""
+        return share_in_words(self.liked, self.rated)
+
+
+def share_in_words(part: int, whole: int) -> str:
+    """``all``, ``none``, ``nearly all``, ``hardly any`` or tenths.
+
+    >>> share_in_words(7, 10), share_in_words(1, 30), share_in_words(0, 5)
+    ('about 7 in 10', 'hardly any', 'none')
+    """
+    if part in (0, whole):
+        return "all" if part else "none"
+    # Half a tenth goes up, by integer arithmetic: the same text on every machine.
+    tenths = (20 * part + whole) // (2 * whole)
+    return {0: "hardly any", 10: "nearly all"}.get(tenths, f"about {tenths} in 10")
 
 
 def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings) -> Profile:
@@ -85,7 +96,8 @@ def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: Prof
     ``min_shift x (rated + prior_items)``: its smoothed share of likes then differs from the user's own by that shift.
 
     Args:
-        history: rows with ``item_id``, ``rating`` and ``label`` (1: liked), oldest first.
+        history: rows with ``item_id``, ``rating`` and ``label`` (1: liked), and ``expected`` where it is known what
+            share of the others liked the item; oldest first.
         catalogue: the items' titles, years and genres.
         settings: the evidence that a claim needs.
 
@@ -104,40 +116,28 @@ def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: Prof
     def shift(tally: Tally) -> float:
         return (tally.liked - tally.rated * share) / (tally.rated + settings.prior_items)
 
+    pleased = generosity(history)
+    least = settings.min_shift - 1e-9  # a shift of exactly the least counts, whatever the rounding
     tallies.sort(key=lambda tally: (-abs(shift(tally)), -tally.rated, tally.name))
     return Profile(
         liked=liked,
         rated=rated,
-        above=tuple(tally for tally in tallies if shift(tally) >= settings.min_shift),
-        below=tuple(tally for tally in tallies if shift(tally) <= -settings.min_shift),
+        level=None if pleased is None else level_of(pleased),
+        above=tuple(tally for tally in tallies if shift(tally) >= least),
+        below=tuple(tally for tally in tallies if shift(tally) <= -least),
         comparable_genres=len(tallies),
-        era=_find_era(history, catalogue, settings),
+        age=_count_old(history, catalogue),
         favourites=_titles_at_top([row for row in history if row["label"]], catalogue, sign=1),
         letdowns=_titles_at_top([row for row in history if not row["label"]], catalogue, sign=-1),
     )
 
 
-def _find_era(history: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings) -> Era | None:
-    """The clearest split of the history at a multiple of five years, if it is clear enough."""
-    dated = [(year, row["label"]) for row in history if (year := catalogue[row["item_id"]].year) is not None]
-    if not dated:
+def _count_old(history: Sequence[Row], catalogue: Catalogue) -> Age | None:
+    year = catalogue.middle_decade
+    if year is None or not history:
         return None
-    share = sum(label for _, label in dated) / len(dated)
-    best, clearest = None, settings.era_min_deviation
-    first, last = min(year for year, _ in dated), max(year for year, _ in dated)
-    for cut in range(first - first % 5 + 5, last + 1, 5):
-        older = [label for year, label in dated if year < cut]
-        newer = [label for year, label in dated if year >= cut]
-        if min(len(older), len(newer)) < settings.era_min_items:
-            continue
-        difference = sum(older) / len(older) - sum(newer) / len(newer)
-        noise = sqrt(share * (1 - share) * (1 / len(older) + 1 / len(newer)))
-        if difference != 0 and abs(difference) >= clearest * noise:
-            # Noise is not 0 here: were all labels equal, the two sides would not differ.
-            side = older if difference > 0 else newer
-            clearest = abs(difference) / noise
-            best = Era(cut, difference > 0, sum(side), len(side))
-    return best
+    years = [catalogue[row["item_id"]].year for row in history]
+    return Age(year, sum(made is not None and made < year for made in years), len(history))
 
 
 def _titles_at_top(rows: Sequence[Row], catalogue: Catalogue, sign: int) -> tuple[str, ...]:

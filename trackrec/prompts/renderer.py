@@ -33,8 +33,9 @@ class PromptSettings(Settings):
     history_tokens: int = Field(default=224, ge=1)
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
     digest: bool = False
-    """Whether the generator's prompt ends with counts over the whole history (share of likes, genres, era), also of the
-    events that were left out. A small model then only has to put them into words; a large one can count by itself."""
+    """Whether the generator's prompt ends with a line of counts over the whole history (generosity, share of likes, old
+    items, genres), also of the events that were left out. A small model then only has to put them into words; a large
+    one counts by itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)

@@ -9,7 +9,19 @@ from trackrec.reccot.subjects import Subject
 from trackrec.reccot.wording import Sign
 
 ClaimKind = Literal[
-    "direction", "seen", "count", "size", "share", "portion", "average", "rating", "year", "comparison", "most", "even"
+    "direction",
+    "seen",
+    "count",
+    "size",
+    "share",
+    "portion",
+    "average",
+    "rating",
+    "year",
+    "comparison",
+    "most",
+    "even",
+    "generosity",
 ]
 
 
@@ -21,7 +33,8 @@ class Claim:
     ``seen``: it is in the history. ``count``: ``liked`` of ``rated`` (either may be missing). ``size``: so many are
     in the history (``rated``). ``share``: ``value`` of it is liked. ``portion``: ``value`` of the history is of this
     kind. ``average``, ``rating``: stars. ``year``: of a title. ``comparison``: liked more than ``other``. ``most``: the
-    most frequent attribute. ``even``: no attribute stands out.
+    most frequent attribute. ``even``: no attribute stands out, with a
+    ``bound`` only upwards (most) or downwards (least). ``generosity``: how easily the user is pleased, next to others.
     """
 
     kind: ClaimKind
@@ -37,6 +50,8 @@ class Claim:
     bound: Literal["", "least", "most"] = ""
     """The value is a lower or an upper bound."""
     other: Subject | None = None
+    levels: tuple[int, ...] = ()
+    """Of a generosity: the places in ``prompts.generosity.LEVELS`` that the words fit."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from trackrec.prompts.catalogue import Catalogue, Row
+from trackrec.prompts.generosity import LEVELS, generosity, level_of
 from trackrec.reccot.claims import Claim
 from trackrec.reccot.reader import find_claims
 from trackrec.reccot.subjects import Subject
@@ -77,11 +78,12 @@ class History:
     """A user's history, ready to be asked.
 
     Args:
-        rows: the LM history, oldest first: ``item_id``, ``rating``, ``label``.
+        rows: the LM history, oldest first: ``item_id``, ``rating``, ``label``, and ``expected`` where others are known.
         catalogue: titles, years, attributes.
     """
 
     def __init__(self, rows: Sequence[Row], catalogue: Catalogue) -> None:
+        self.rows = rows
         self.events = []
         for row in rows:
             item = catalogue[row["item_id"]]
@@ -142,6 +144,8 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
         found = {True: Verdict.SUPPORTED, False: Verdict.CONTRADICTED, None: Verdict.NOT_CHECKABLE}[verdict]
         return Judged(claim, found, reason, tuple(evidence), invented)
 
+    if claim.kind == "generosity":
+        return _judge_generosity(claim, history)
     if claim.kind == "even":
         return _judge_even(claim, history)
     if subject.kind == "unknown" and claim.kind != "count":
@@ -150,7 +154,7 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
         return say(False, f"a count of {subject.name!r}, which the tables do not hold", invented=True)
     if claim.kind == "size":
         return say(len(places) == claim.rated, f"{len(places)} in the history")
-    if not places and not (claim.kind == "count" and claim.rated == 0):
+    if not places and claim.kind != "portion" and not (claim.kind == "count" and claim.rated == 0):
         if claim.kind in ("share", "average") and subject.kind == "all":
             return say(None, "the history is empty")
         what = "is in no catalogue" if subject.invented else "is not in the history"
@@ -166,7 +170,7 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
         )
         return say(not wrong, f"{liked} of {rated} liked")
     if claim.kind in ("share", "portion"):
-        share = liked / rated if claim.kind == "share" else rated / len(history.events)
+        share = liked / rated if claim.kind == "share" else rated / max(1, len(history.events))
         word = f"{liked} of {rated} liked" if claim.kind == "share" else f"{rated} of {len(history.events)} are of it"
         return say(_within(claim, share), word)
     if claim.kind == "average":
@@ -231,13 +235,26 @@ def _judge_comparison(claim: Claim, history: History, places: tuple[int, ...]) -
     return Judged(claim, verdict, reason, tuple(sorted({*places, *others})))
 
 
+def _judge_generosity(claim: Claim, history: History) -> Judged:
+    pleased = generosity(history.rows)
+    if pleased is None:
+        return Judged(claim, Verdict.NOT_CHECKABLE, "the history does not say what others thought", ())
+    level = level_of(pleased)
+    expected = sum(row["expected"] for row in history.rows)
+    reason = f"{history.liked} of {len(history.rows)} liked, others would like {expected:.1f}: {LEVELS[level][0]}"
+    verdict = Verdict.SUPPORTED if level in claim.levels else Verdict.CONTRADICTED
+    return Judged(claim, verdict, reason, history.everything)
+
+
 def _judge_even(claim: Claim, history: History) -> Judged:
     if not history.events:
         return Judged(claim, Verdict.NOT_CHECKABLE, "the history is empty", ())
     own = history.liked / len(history.events)
     for kind, places in history.kinds.items():
         shift = (history.count(places) - len(places) * own) / (len(places) + OUTLIER_PRIOR)
-        if len(places) >= MIN_EVENTS and abs(shift) >= OUTLIER_SHIFT - _NOISE:
+        height = {"": abs(shift), "most": shift, "least": -shift}[claim.bound]
+        if len(places) >= MIN_EVENTS and height >= OUTLIER_SHIFT - _NOISE:
             reason = f"{kind}: {history.count(places)} of {len(places)} liked"
             return Judged(claim, Verdict.CONTRADICTED, reason, places)
-    return Judged(claim, Verdict.SUPPORTED, "no kind lies far from the own share", history.everything)
+    side = {"": "far from", "most": "far above", "least": "far below"}[claim.bound]
+    return Judged(claim, Verdict.SUPPORTED, f"no kind lies {side} the own share", history.everything)

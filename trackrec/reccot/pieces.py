@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from trackrec.prompts.generosity import LEVELS
 from trackrec.reccot import wording as say
 from trackrec.reccot.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.reccot.vocabulary import Mention, Vocabulary
@@ -13,7 +14,7 @@ from trackrec.reccot.vocabulary import Mention, Vocabulary
 # fmt: off
 PieceKind = Literal[
     "cue", "subject", "count", "share", "number", "rating", "year", "over", "against", "beats", "split", "negation",
-    "even", "average", "mostly",
+    "even", "average", "mostly", "generosity",
 ]
 # fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
@@ -53,7 +54,8 @@ def cut(
     sentence = HiddenText(text, low, high)
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
-    pieces = [Piece("even", *match.span()) for match in sentence.take(say.NO_OUTLIER)]
+    pieces = [_level_piece(match) for match in sentence.take(say.GENEROSITY)]
+    pieces += [Piece("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
     pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):
         pieces.append(_count_piece(match, text, high))
@@ -86,6 +88,13 @@ def cut(
     pieces += subjects + rated
     pieces += _numbers(sentence, subjects)
     return sorted(pieces, key=lambda piece: (piece.start, piece.end))
+
+
+def _level_piece(match: re.Match[str]) -> Piece:
+    """The levels that the words fit: one, or none if kind and meaning do not go together."""
+    words = [match.group(name) for name in ("kind", "meaning", "alone")]
+    said = {word.lower() for word in words if word}
+    return Piece("generosity", *match.span(), tuple(i for i, level in enumerate(LEVELS) if said <= set(level)))
 
 
 def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Piece:

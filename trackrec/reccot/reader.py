@@ -173,7 +173,11 @@ class _Reader:
             self.claims[-1] = Claim("direction", last.subject, last.text, sign=last.sign, relative=True)
 
     def _even(self, piece: Piece) -> None:
-        self._say("even", ALL, piece)
+        side = (piece.value or "").lower()
+        self._say("even", ALL, piece, bound={"more": "most", "less": "least"}.get(side, ""))
+
+    def _generosity(self, piece: Piece) -> None:
+        self._say("generosity", ALL, piece, levels=piece.value)
 
     def _average(self, piece: Piece) -> None:
         """Known before the sentence is read: the number may stand before the word."""

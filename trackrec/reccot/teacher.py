@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,14 @@ from pydantic import Field
 from trackrec.data.log import stable_hash
 from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.prompts.domain import Domain
-from trackrec.prompts.profile import Era, Profile, ProfileSettings, Tally, profile_history
+from trackrec.prompts.generosity import LEVELS
+from trackrec.prompts.profile import Age, Profile, ProfileSettings, Tally, profile_history
 from trackrec.prompts.renderer import Renderer
 from trackrec.settings import Settings
+
+Fact = Literal["generosity", "habit", "age", "genres", "counts", "titles"]
+"""What a text can tell: how easily the user is pleased, next to others; the share of likes; how old the items are;
+genres liked more and less, and the counts behind them; example titles."""
 
 
 class TeacherSettings(Settings):
@@ -23,6 +28,11 @@ class TeacherSettings(Settings):
 
     max_tokens: int = Field(default=60, ge=16)
     """Most tokens of a text, without the end token; clauses are left out to keep to it, never cut."""
+    tells: tuple[Fact, ...] = ("generosity", "habit", "age", "genres", "counts", "titles")
+    """What it tells. Titles cost many tokens, and a small generator does not read on which side they belong."""
+    omit: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Chance that a text leaves out a fact, drawn for each by the text's seed; one always stays. Texts then differ in
+    what they tell, and the loop can find out what is worth telling."""
     profile: ProfileSettings = ProfileSettings()
     """How much evidence a claim needs."""
 
@@ -66,46 +76,43 @@ def write_texts(
 
 @dataclass(frozen=True)
 class _Style:
-    """The wording and the examples that the seed chose for one text."""
+    """The facts, the wording and the examples that the seed chose for one text."""
 
+    told: frozenset[Fact]
     subject: str
     above: str
     below: str
     below_first: bool
-    era: str
     titles: str
     letdowns_first: bool
-    favourites: tuple[str, ...] = field(default=())
-    letdowns: tuple[str, ...] = field(default=())
+    favourites: tuple[str, ...]
+    letdowns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Plan:
     """How much of the profile the text tells."""
 
+    age: bool = False
     above: int = 0
     below: int = 0
-    era: bool = False
     favourites: int = 0
     letdowns: int = 0
 
 
 _SUBJECTS = ("This", "The")
 _ABOVE = ("prefer {}", "lean towards {}", "are fonder of {}")
-_BELOW = ("care less for {}", "are harder to please with {}", "are cooler on {}")
-_ERA = (
-    "They like {items} {side} more than {other} ones ({liked} of {rated} liked).",
-    "{Items} {side} go down better than {other} ones ({liked} of {rated} liked).",
-    "They favour {items} {side} over {other} ones ({liked} of {rated} liked).",
-)
+_BELOW = ("care less for {}", "think less of {}", "are cooler on {}")
 _TITLES = ("liked {} | did not like {}", "enjoyed {} | were less keen on {}", "thought well of {} | thought less of {}")
 
 
 class ProfileTeacher:
     """Turns the counted facts of a history into short prose; claims nothing that the counts do not bear out.
 
-    The share of likes comes first, since it predicts best; then genres above and below the user's own average with
-    their counts, a preferred era, and example titles. The seed varies wording, order and examples.
+    How easily the user is pleased comes first, since it predicts best, where the history says what others thought of
+    the same items; then the share of likes, how many of the items are old ones, genres above and below the user's own
+    average with their counts (a side without any is said to have none), and example titles. The seed varies wording,
+    order and examples.
 
     Args:
         items: the catalogue: ``item_id``, ``title``, ``year``, ``genres`` (any vocabulary).
@@ -132,7 +139,8 @@ class ProfileTeacher:
     def write(self, user_id: object, history: Sequence[Row], seed: int, recent: int | None = None) -> str:
         """See :class:`Teacher`. The result ends as a complete sentence and keeps to ``max_tokens``.
 
-        If even the first sentence is longer than that, it is returned alone.
+        If even the first sentence is longer than that, it is returned alone. Where the history bears out none of the
+        facts that the seed left in, the share of likes is told.
 
         Raises:
             LogError: an item of the history is not in the catalogue.
@@ -141,9 +149,11 @@ class ProfileTeacher:
         if recent is not None and recent < len(history):
             seen = profile_history(history[len(history) - recent :], self._catalogue, self.settings.profile)
             profile = replace(profile, favourites=seen.favourites, letdowns=seen.letdowns)
-        style = _choose_style(profile, np.random.default_rng([seed, stable_hash(user_id)]))
+        rng = np.random.default_rng([seed, stable_hash(user_id)])
+        style = _choose_style(profile, rng)
+        style = replace(style, told=_choose_facts(self.settings, profile, rng))
         plan = _Plan()
-        for larger in _plans(profile):
+        for larger in _plans(profile, style.told):
             wider = larger(plan)
             if self._count_tokens(_compose(profile, style, wider, self.domain)) <= self.settings.max_tokens:
                 plan = wider
@@ -158,11 +168,11 @@ def _choose_style(profile: Profile, rng: np.random.Generator) -> _Style:
         return tuple(titles[int(i)] for i in rng.permutation(len(titles))[:2])
 
     return _Style(
+        told=frozenset(),
         subject=choose(_SUBJECTS),
         above=choose(_ABOVE),
         below=choose(_BELOW),
         below_first=bool(rng.integers(2)),
-        era=choose(_ERA),
         titles=choose(_TITLES),
         letdowns_first=bool(rng.integers(2)),
         favourites=choose_two(profile.favourites),
@@ -170,37 +180,59 @@ def _choose_style(profile: Profile, rng: np.random.Generator) -> _Style:
     )
 
 
-def _plans(profile: Profile) -> list[Callable[[_Plan], _Plan]]:
+def _choose_facts(settings: TeacherSettings, profile: Profile, rng: np.random.Generator) -> frozenset[Fact]:
+    """The facts of one text: of those that the history bears out, each is left out with the settings' chance."""
+    has = {
+        "generosity": profile.level is not None,
+        "habit": True,
+        "age": profile.age is not None,
+        "genres": profile.comparable_genres > 0,
+        "titles": bool(profile.favourites or profile.letdowns),
+    }
+    known: list[Fact] = [fact for fact in settings.tells if has.get(fact)] or ["habit"]
+    draws = rng.random(len(known))
+    told = [fact for fact, draw in zip(known, draws, strict=True) if draw >= settings.omit]
+    told = told or [known[int(draws.argmax())]]
+    # Counts are a manner of telling genres, not a fact of their own.
+    return frozenset([*told, "counts"] if "counts" in settings.tells else told)
+
+
+def _plans(profile: Profile, told: frozenset[Fact]) -> list[Callable[[_Plan], _Plan]]:
     """The steps by which a text grows, the most useful first; each is taken if the text then still fits."""
     steps: list[Callable[[_Plan], _Plan]] = []
-    if profile.above:
-        steps.append(lambda plan: replace(plan, above=1))
-    if profile.era:
-        steps.append(lambda plan: replace(plan, era=True))
-    if profile.below:
-        steps.append(lambda plan: replace(plan, below=1))
-    if profile.favourites:
-        steps.append(lambda plan: replace(plan, favourites=1))
-    if profile.letdowns:
-        steps.append(lambda plan: replace(plan, letdowns=1))
-    # A second one only beside a first one.
-    if len(profile.above) > 1:
-        steps.append(lambda plan: replace(plan, above=plan.above and 2))
-    if len(profile.below) > 1:
-        steps.append(lambda plan: replace(plan, below=plan.below and 2))
-    if len(profile.favourites) > 1:
-        steps.append(lambda plan: replace(plan, favourites=plan.favourites and 2))
-    if len(profile.letdowns) > 1:
-        steps.append(lambda plan: replace(plan, letdowns=plan.letdowns and 2))
+    if "age" in told:
+        steps.append(lambda plan: replace(plan, age=True))
+    if "genres" in told:
+        steps.append(lambda plan: replace(plan, above=min(1, len(profile.above)), below=min(1, len(profile.below))))
+        steps.append(lambda plan: replace(plan, above=plan.above and min(2, len(profile.above))))
+        steps.append(lambda plan: replace(plan, below=plan.below and min(2, len(profile.below))))
+    if "titles" in told:
+        steps.append(lambda plan: replace(plan, favourites=min(1, len(profile.favourites))))
+        steps.append(lambda plan: replace(plan, letdowns=min(1, len(profile.letdowns))))
+        # A second one only beside a first one.
+        steps.append(lambda plan: replace(plan, favourites=plan.favourites and min(2, len(profile.favourites))))
+        steps.append(lambda plan: replace(plan, letdowns=plan.letdowns and min(2, len(profile.letdowns))))
     return steps
 
 
 def _compose(profile: Profile, style: _Style, plan: _Plan, domain: Domain) -> str:
-    sentences = [_tell_habit(profile, style, domain), _tell_genres(profile, style, plan, domain)]
-    if plan.era and profile.era:
-        sentences.append(_tell_era(profile.era, style, domain))
+    sentences = []
+    if profile.level is not None and "generosity" in style.told:
+        sentences.append(_tell_generosity(profile.level, domain))
+    if "habit" in style.told or not profile.rated:
+        sentences.append(_tell_habit(profile, style, domain))
+    if plan.age and profile.age:
+        sentences.append(_tell_age(profile.age, domain))
+    if "genres" in style.told:
+        sentences.append(_tell_genres(profile, style, plan, domain))
     sentences.append(_tell_titles(style, plan))
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _tell_generosity(level: int, domain: Domain) -> str:
+    adjective, meaning = LEVELS[level]
+    article = "an" if adjective[0] in "aeiou" else "a"
+    return f"This is {article} {adjective} {domain.person}, {meaning}."
 
 
 def _tell_habit(profile: Profile, style: _Style, domain: Domain) -> str:
@@ -208,43 +240,39 @@ def _tell_habit(profile: Profile, style: _Style, domain: Domain) -> str:
     if not profile.rated:
         return f"{subject} has rated no {domain.items} yet."
     share = profile.share_in_words
-    return f"{subject} likes {'none of the' if share == 'none' else share} {domain.items} rated."
+    likes = "They like" if "generosity" in style.told else f"{subject} likes"
+    return f"{likes} {'none of the' if share == 'none' else share} {domain.items} rated."
+
+
+def _tell_age(age: Age, domain: Domain) -> str:
+    share = age.share_in_words
+    how_many = "None of the" if share == "none" else share[0].upper() + share[1:]
+    return f"{how_many} {domain.items} are from before {age.year}."
 
 
 def _tell_genres(profile: Profile, style: _Style, plan: _Plan, domain: Domain) -> str:
+    """A sentence a side; a side on which the history has none says so."""
     if not profile.above and not profile.below:
         return f"No {domain.attribute} stands out." if profile.comparable_genres else ""
-    clauses = [
-        (style.above, profile.above[: plan.above]),
-        (style.below, profile.below[: plan.below]),
+    if not plan.above and not plan.below:
+        return ""  # there was no room
+    sides = [
+        _tell_side(style.above, profile.above[: plan.above], "counts" in style.told)
+        or f"No {domain.attribute} is liked more.",
+        _tell_side(style.below, profile.below[: plan.below], "counts" in style.told)
+        or f"No {domain.attribute} is liked less.",
     ]
-    if style.below_first:
-        clauses.reverse()
-    told = [(wording, tallies) for wording, tallies in clauses if tallies]
-    if not told:
+    return " ".join(reversed(sides) if style.below_first else sides)
+
+
+def _tell_side(wording: str, tallies: Sequence[Tally], counts: bool) -> str:
+    if not tallies:
         return ""
-    texts = [
-        wording.format(_name_genres(tallies, domain, with_verb=position == 0))
-        for position, (wording, tallies) in enumerate(told)
-    ]
-    return f"They {', but '.join(texts)}."
-
-
-def _name_genres(tallies: Sequence[Tally], domain: Domain, with_verb: bool) -> str:
-    names = _join([tally.name for tally in tallies])
-    counts = _join([f"{tally.liked} of {tally.rated}" for tally in tallies])
-    return f"{names} {domain.items} ({counts}{' liked' if with_verb else ''})"
-
-
-def _tell_era(era: Era, style: _Style, domain: Domain) -> str:
-    return style.era.format(
-        items=domain.items,
-        Items=domain.items[:1].upper() + domain.items[1:],
-        side=f"from before {era.year}" if era.before else f"from {era.year} on",
-        other="newer" if era.before else "older",
-        liked=era.liked,
-        rated=era.rated,
-    )
+    told = [tally.name for tally in tallies]
+    if counts:
+        liked = (" liked", *[""] * len(tallies))  # said once
+        told = [f"{t.name} ({t.liked} of {t.rated}{word})" for t, word in zip(tallies, liked, strict=False)]
+    return f"They {wording.format(_join(told))}."
 
 
 def _tell_titles(style: _Style, plan: _Plan) -> str:

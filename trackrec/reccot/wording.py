@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from trackrec.prompts.generosity import LEVELS
+
 Sign = Literal[-1, 1]
 """1: likes, -1: does not."""
 
@@ -256,9 +258,15 @@ MOSTLY = re.compile(
     re.IGNORECASE,
 )
 NO_OUTLIER = re.compile(
-    r"\bno (?:single |one |particular )?\w+ (?:really |clearly )?stands? out\b|\bno (?:clear |strong |particular )(?:\w+ )?preference",
+    r"\bno (?:single |one |particular )?\w+ (?:really |clearly )?stands? out\b|\bno (?:clear |strong |particular )(?:\w+ )?preference"
+    r"|\bno \w+ is liked (?P<side>more|less)\b",
     re.IGNORECASE,
 )
+_KINDS, _MEANINGS = ("|".join(words) for words in zip(*LEVELS, strict=True))
+GENEROSITY = re.compile(
+    rf"\b(?:an?|the) (?P<kind>{_KINDS}) \w+(?:, (?P<meaning>{_MEANINGS}))?|\b(?P<alone>{_MEANINGS})\b", re.IGNORECASE
+)
+"""How easily the user is pleased, in the words of ``prompts.generosity``."""
 BY_PERSON = re.compile(r"\b(?:by|with|starring|directed by|featuring|from director|written by)\s*$", re.IGNORECASE)
 
 _Y = r"(?:1[89]|20)\d\d"
