@@ -79,13 +79,13 @@ class LogitsAsGiven:
 
 
 def test_what_is_known_beforehand_counts_in_the_answers_loss() -> None:
-    """Even logits over three tokens, odds of 4 for the second over the third: they weigh 1, 2 and 1/2."""
+    """Even logits, odds of 4 for the second token over the third: .8 and .2, whatever the first one holds."""
     tree = Tree()
     root = tree.add([0])
     ends = [tree.add([0], root), tree.add([0], root)]
     example = TreeExample(tree, ends, [1, 2], log_odds=[math.log(4), math.log(4)])
-    loss, _ = answer_cross_entropy_given(1, 2)(LogitsAsGiven(), [torch.zeros(3, 3)], [example])  # type: ignore[arg-type]
-    assert loss.item() == pytest.approx(-math.log(2 / 3.5) - math.log(0.5 / 3.5))
+    loss, _ = answer_cross_entropy_given(1, 2)(LogitsAsGiven(), [torch.tensor([[9.0, 0.0, 0.0]] * 3)], [example])  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(-math.log(0.8) - math.log(0.2))
 
 
 def settings(**changes: Any) -> TrainingSettings:

@@ -134,6 +134,7 @@ class Arms:
 
     def _teacher_texts(self) -> pl.DataFrame:
         recipe, renderer = self.parts.recipe, self.parts.renderer
-        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, recipe.teacher)
+        settings = recipe.teacher.model_copy(update={"omit": 0.0})  # all that it knows
+        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, settings)
         users = self.users["user_id"].to_list()
         return write_texts(teacher, users, self.world.history_rows, renderer, seed=recipe.seed)
