@@ -201,25 +201,32 @@ def compare(
     return row
 
 
-def main(script: str, sides: Mapping[str, Side], jobs: Callable[[bool, int], None]) -> None:
-    """The command line of a benchmark: all jobs, or one side of one job in this process.
+def main(
+    script: str, sides: Mapping[str, Side], jobs: Callable[[bool, int], None], growth: Callable[[int], None]
+) -> None:
+    """The command line of a benchmark: all jobs, some of them, or one side of one job in this process.
 
     Args:
         script: the benchmark's file.
         sides: by name.
-        jobs: runs them; called with (whether few and small ones are enough, timed passes a side).
+        jobs: those with an aim; called with (whether few and small ones are enough, timed passes a side).
+        growth: ours alone at growing sizes; called with the timed passes.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one pass a side and no growth: minutes for all three")
+    parser.add_argument("--growth", action="store_true", help="how our cost grows, one pass a size, without the peers")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--size", help=argparse.SUPPRESS)
-    parser.add_argument("--repeats", type=int, default=0, help="timed passes a side (3; with --quick 1)")
+    parser.add_argument("--repeats", type=int, default=0, help="timed passes a side (3; with --quick or --growth 1)")
     arguments = parser.parse_args()
-    repeats = arguments.repeats or (1 if arguments.quick else 3)
+    repeats = arguments.repeats or (1 if arguments.quick or arguments.growth else 3)
     if arguments.side:
         run_side(sides, arguments.side, json.loads(arguments.size), repeats)
-    else:
+        return
+    if not arguments.growth:
         jobs(arguments.quick, repeats)
+    if not arguments.quick:
+        growth(repeats)
 
 
 def tokens_of(trees: Sequence[Tree]) -> int:

@@ -1,6 +1,6 @@
 """Sampling with shared prompts against transformers' ``generate``: prompts of 350 tokens, 100 new tokens each sample.
 
-``python benchmarks/sampling.py [--quick]``
+``python benchmarks/sampling.py [--quick | --growth]``
 """
 
 from __future__ import annotations
@@ -91,14 +91,18 @@ def peer(size: dict[str, int]) -> Prepared:
 
 
 def jobs(quick: bool, repeats: int) -> None:
-    """The jobs of the aims, then how the cost grows."""
+    """The jobs of the aims."""
     name, size = "transformers generate(num_return_sequences=n)", {"n": 8, "users": 4}
     theirs = ask(__file__, "peer", size, repeats)
     compare(__file__, "sampling", name, ("ours", theirs), size, repeats)
     compare(__file__, "sampling-quantised", name, ("ours-quantised", theirs), size, repeats)
-    for n, users in () if quick else ((1, 4), (4, 4), (16, 4), (8, 1), (8, 8), (8, 16)):
+
+
+def growth(repeats: int) -> None:
+    """How the cost grows with samples and users."""
+    for n, users in ((1, 4), (4, 4), (8, 4), (16, 4), (8, 1), (8, 8), (8, 16)):
         compare(__file__, "sampling", "", ("ours", None), {"n": n, "users": users}, repeats)
 
 
 if __name__ == "__main__":
-    main(__file__, {"ours": ours, "ours-quantised": ours_quantised, "peer": peer}, jobs)
+    main(__file__, {"ours": ours, "ours-quantised": ours_quantised, "peer": peer}, jobs, growth)

@@ -1,6 +1,6 @@
 """Answer scoring on trees against transformers' forward pass over padded copies: n RecCoTs x m targets of each user.
 
-``python benchmarks/scoring.py [--quick]``
+``python benchmarks/scoring.py [--quick | --growth]``
 """
 
 from __future__ import annotations
@@ -43,13 +43,18 @@ def peer(size: dict[str, int]) -> Prepared:
 
 
 def jobs(quick: bool, repeats: int) -> None:
-    """The job of the aim, then how the cost grows."""
+    """The job of the aim."""
     compare(
         __file__, "scoring", "transformers forward, padded", ("ours", "peer"), {"n": 4, "m": 8, "users": 1}, repeats
     )
-    for n, m, users in () if quick else ((1, 8, 1), (2, 8, 1), (8, 8, 1), (4, 2, 1), (4, 16, 1), (4, 8, 2), (4, 8, 4)):
+
+
+def growth(repeats: int) -> None:
+    """How the cost grows with RecCoTs, targets and users."""
+    sizes = ((1, 8, 1), (2, 8, 1), (4, 8, 1), (8, 8, 1), (4, 2, 1), (4, 4, 1), (4, 16, 1), (4, 8, 2), (4, 8, 4))
+    for n, m, users in sizes:
         compare(__file__, "scoring", "", ("ours", None), {"n": n, "m": m, "users": users}, repeats)
 
 
 if __name__ == "__main__":
-    main(__file__, {"ours": ours, "peer": peer}, jobs)
+    main(__file__, {"ours": ours, "peer": peer}, jobs, growth)

@@ -1,6 +1,6 @@
 """Training on trees against TRL: rec-tuning (SFTTrainer), DPO and softmax-DPO (DPOTrainer); equal users a step.
 
-``python benchmarks/training.py [--quick]``
+``python benchmarks/training.py [--quick | --growth]``
 
 Both sides train the same LoRA (r = 16, all linear layers) in float32 without checkpointing. TRL has no softmax-DPO: its
 side trains on the pairs of the chosen with each rejected sample.
@@ -153,17 +153,19 @@ def common_arguments(folder: str, rows: int) -> dict[str, Any]:
 
 
 def jobs(quick: bool, repeats: int) -> None:
-    """The jobs of the aims, then how the cost grows."""
+    """The jobs of the aims."""
     answers, pairs = ("ours-answers", "peer-answers"), ("ours-preferences", "peer-preferences")
     few, users = (1, 4) if quick else (2, 4)
     compare(__file__, "rec-tuning", "TRL SFTTrainer", answers, {"m": 8, "users": few}, repeats)
     compare(__file__, "dpo", "TRL DPOTrainer", pairs, {"rejected": 1, "users": users}, repeats)
     compare(__file__, "softmax-dpo", "TRL DPOTrainer on the pairs", pairs, {"rejected": 3, "users": few}, repeats)
-    if quick:
-        return
-    for m, number in ((2, 1), (4, 1), (16, 1), (8, 4)):
+
+
+def growth(repeats: int) -> None:
+    """How the cost grows with targets, rejected RecCoTs and users."""
+    for m, number in ((2, 1), (4, 1), (8, 1), (16, 1), (8, 2), (8, 4)):
         compare(__file__, "rec-tuning", "", ("ours-answers", None), {"m": m, "users": number}, repeats)
-    for rejected, number in ((1, 1), (7, 1), (3, 4)):
+    for rejected, number in ((1, 1), (3, 1), (7, 1), (3, 2), (3, 4)):
         compare(
             __file__, "softmax-dpo", "", ("ours-preferences", None), {"rejected": rejected, "users": number}, repeats
         )
@@ -176,4 +178,4 @@ if __name__ == "__main__":
         "ours-preferences": ours_preferences,
         "peer-preferences": peer_preferences,
     }
-    main(__file__, sides, jobs)
+    main(__file__, sides, jobs, growth)
