@@ -80,12 +80,13 @@ def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,
     items: Annotated[int, typer.Option(help="How many of the user's later items to predict.")] = 6,
+    item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
 ) -> None:
-    """Show a user's history, the RecCoT, and what V predicts with and without it."""
+    """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
     from trackrec.explain import explain_user
 
     _quiet_libraries()
-    explain_user(user, folder, items, console)
+    explain_user(user, folder, items, console, item)
 
 
 @app.command()
