@@ -12,6 +12,7 @@ from claim_maker import ClaimMaker
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.grounding import ground
 from trackrec.reccot.reader import find_claims
+from trackrec.reccot.truth import deletions, is_gone
 from trackrec.reccot.vocabulary import Vocabulary
 
 BOOKS = [
@@ -99,6 +100,26 @@ def test_evidence_names_the_events_that_decide() -> None:
     claims = ground("They prefer Mystery books (2 of 2 liked).", HISTORY, VOCABULARY)[0].claims
     assert {judged.evidence for judged in claims} == {(0, 3)}
     assert {judged.claim.kind for judged in claims} == {"direction", "count"}
+
+
+def test_evidence_is_taken_out_and_as_much_else_for_the_control() -> None:
+    """Mystery is events 0 and 3; half of the history is liked, which rests on all of it and cannot be tested."""
+    text = "They like about half of the books they rated. They prefer Mystery books (2 of 2 liked)."
+    found = deletions("u", text, HISTORY, VOCABULARY, seed=1)
+    assert [one.judged.claim.kind for one in found] == ["direction", "count"]
+    for one in found:
+        assert [row["item_id"] for row in one.rest] == [2, 3, 5, 6]
+        assert len(one.control) == 4
+        assert {1, 4} <= {row["item_id"] for row in one.control}
+    assert deletions("u", "They enjoyed Mr. Wrong.", HISTORY, VOCABULARY, seed=1) == []  # not supported
+
+
+def test_a_claim_is_gone_if_no_sentence_makes_it_whatever_the_numbers() -> None:
+    first = deletions("u", "They prefer Mystery books (2 of 2 liked).", HISTORY, VOCABULARY, seed=1)
+    for one in first:
+        assert not is_gone(one.judged, "They lean towards Mystery books (3 of 4 liked).", one.rest, VOCABULARY)
+        assert is_gone(one.judged, "They care less for Mystery books.", one.rest, VOCABULARY)
+        assert is_gone(one.judged, "", one.rest, VOCABULARY)
 
 
 def test_invented_is_told_from_wrong() -> None:

@@ -92,14 +92,18 @@ def explain(
 @app.command()
 def grounding(
     folder: RunFolder,
+    deletion: Annotated[
+        int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
     import json
 
-    from trackrec.pipeline.truth import as_tree, ground_run, print_grounding
+    from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
 
-    rows = ground_run(folder)
+    _quiet_libraries()
+    rows = ground_run(folder, deletion)
     if as_json:
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:

@@ -111,6 +111,11 @@ class Parts:
         return [*self.world.users(Role.LM, Role.LM_VALIDATION), *self.world.evaluated]
 
     @cached_property
+    def everybody_tested(self) -> list[Any]:
+        """Users on whom nothing was tuned and whose targets are scored: LM validation, then the tested ranker users."""
+        return [*self.world.users(Role.LM_VALIDATION), *self.world.evaluated]
+
+    @cached_property
     def sampled(self) -> list[Any]:
         """Users for whom n RecCoTs are drawn: LM users to learn from, LM validation users to see what was learnt."""
         return self.world.users(Role.LM, Role.LM_VALIDATION)
