@@ -195,7 +195,7 @@ def test_explain_shows_history_reccot_and_predictions(finished: Path) -> None:
 def test_the_generator_writes_again_without_the_evidence(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "run")
     world = World(*(pl.read_parquet(folder / "tables" / f"{name}.parquet") for name in TABLES))
-    titles = dict(world.items.select("item_id", "title").iter_rows())
+    titles = {item: title.rpartition(" (")[0] for item, title in world.items.select("item_id", "title").iter_rows()}
     path = folder / "reccots.parquet"
     table = pl.read_parquet(path)
     liked = {user: next(r["item_id"] for r in rows if r["label"]) for user, rows in world.history_rows.items()}
