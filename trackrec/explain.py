@@ -20,7 +20,6 @@ from trackrec.progress import Reporter
 from trackrec.reccot.grounding import GroundedSentence, History, ground
 from trackrec.reccot.reasons import Reason, reasons_for, tell_reason
 from trackrec.reccot.rewards import PLACEHOLDER
-from trackrec.reccot.teacher import ProfileTeacher
 from trackrec.reccot.truth import publishable
 from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
@@ -67,7 +66,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes)
     sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
     _print_verdicts(sentences, parts, name, console)
-    published = publishable(sentences, lambda: _profile(parts, name))
+    published = publishable(sentences, lambda: parts.profile_text(name))
     console.print(f"Fit to be published: {escape(published)}")
     why = _Why(published, world.history_rows[name], vocabulary)
     _print_predictions(name, row["text"], items, parts, promoted, why, console)
@@ -108,14 +107,6 @@ class _Why:
 
     def of(self, item_id: Any) -> list[Reason]:
         return reasons_for(item_id, self.sentences, self.history, self.vocabulary)
-
-
-def _profile(parts: Parts, name: Any) -> str:
-    """The profile writer's text, for users whose RecCoT leaves nothing to publish."""
-    teacher = ProfileTeacher(
-        parts.world.items, parts.renderer.domain, parts.renderer.count_tokens, parts.recipe.teacher
-    )
-    return teacher.write(name, parts.world.history_rows[name], parts.recipe.seed)
 
 
 def _print_verdicts(sentences: list[GroundedSentence], parts: Parts, name: Any, console: Console) -> None:
