@@ -1,6 +1,6 @@
 """How noisy is the reward of a RecCoT, and what does a weight on grounding cost? From a run's own score tables.
 
-``python benchmarks/rewards.py RUN [--draws 300]``
+``python benchmarks/rewards.py RUN [--draws 100]``
 
 Nothing is sampled or scored anew. RUN is a run folder, or a committed result that holds ``score-*.parquet``,
 ``reccots.parquet`` and ``recipe.yaml`` beside each other; tables that it lacks (labels, histories, items) are made
@@ -42,7 +42,7 @@ from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
-SEED, HALVES, SPLITS = 17, 20, 40
+SEED, HALVES, SPLITS = 17, 10, 40
 KINDS: tuple[RewardKind, ...] = get_args(RewardKind)
 WEIGHTS = (0.0, 0.01, 0.03, 0.05, 0.1, 0.3)
 Array = NDArray[np.float64]
@@ -207,6 +207,6 @@ def main(folder: Path, draws: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a run folder, or a committed result")
-    parser.add_argument("--draws", type=int, default=300, help="draws of users behind each interval")
+    parser.add_argument("--draws", type=int, default=100, help="draws of users behind each interval")
     given = parser.parse_args()
     main(given.run, given.draws)

@@ -180,15 +180,32 @@ def test_the_labelled_sentences_are_as_promised() -> None:
     assert {line["half"] for line in lines} == {"development", "held_out"}
 
 
+def test_the_second_labels_belong_to_the_sentences() -> None:
+    from checker_accuracy import SECOND, SENTENCES, read_lines
+
+    lines, sentences = read_lines(SECOND), read_lines(SENTENCES)
+    held_out = [number for number, line in enumerate(sentences) if line["half"] == "held_out"]
+    assert sorted(line["id"] for line in lines) == held_out
+    assert {line["verdict"] for line in lines} == {S, C, N}
+
+
+def test_kappa_by_hand() -> None:
+    """Agreement 3 of 4; by chance (2/4 x 1/4) + (2/4 x 3/4) = .5: kappa (.75 - .5) / (1 - .5)."""
+    from checker_accuracy import kappa
+
+    assert kappa([1, 2, 3, 4], [S, S, C, C], [S, C, C, C], draws=20).value == pytest.approx(0.5)
+
+
 @pytest.mark.slow
 def test_accuracy_on_movielens() -> None:
-    from checker_accuracy import SENTENCES, accuracy, check_labelled, check_made, movielens
+    from checker_accuracy import accuracy, check_labelled, check_made, movielens
 
     histories, items = movielens()
     vocabulary = Vocabulary(items, find_domain("movies"))
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(2000)
     measured = [accuracy((c.verdict, given) for c, given in check_made(made, histories, vocabulary))]
-    measured.append(accuracy(check_labelled(SENTENCES, "held_out", histories, vocabulary)))
+    sentences = check_labelled(histories, vocabulary)
+    measured.append(accuracy((one.first, one.checker) for one in sentences if one.half == "held_out"))
     for found in measured:
         for verdict, one in found.items():
             assert one.precision.value >= 0.95, verdict
