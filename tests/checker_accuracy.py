@@ -27,7 +27,7 @@ from trackrec.reccot.vocabulary import Vocabulary
 
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
 SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"
-"""The second labeller's verdicts of the held-out half: ``id`` (the line in `SENTENCES`, from 0), ``verdict``, ``note``."""
+"""The second labeller's verdicts of the held-out half: ``id`` (line in `SENTENCES`, from 0), ``verdict``, ``note``."""
 
 
 class Accuracy(NamedTuple):

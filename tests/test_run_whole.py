@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +21,8 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.explain import explain_user
 from trackrec.metrics import read_metrics
-from trackrec.pipeline.grounding import ground_run
 from trackrec.pipeline.job import run_recipe
 from trackrec.pipeline.summary import print_summary
-from trackrec.pipeline.truth import ARM
 from trackrec.pipeline.world import TABLES, World
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.preferences import build_groups
@@ -190,34 +187,6 @@ def test_explain_shows_history_reccot_and_predictions(finished: Path) -> None:
         explain_user("nobody", finished, 3, console)
     with pytest.raises(RunError, match="holds no finished run"):
         explain_user(str(user), finished / "tables", 3, console)
-
-
-def test_the_generator_writes_again_without_the_evidence(finished: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(finished, tmp_path / "run")
-    world = World(*(pl.read_parquet(folder / "tables" / f"{name}.parquet") for name in TABLES))
-    titles = {item: title.rpartition(" (")[0] for item, title in world.items.select("item_id", "title").iter_rows()}
-    path = folder / "reccots.parquet"
-    table = pl.read_parquet(path)
-    liked = {user: next(r["item_id"] for r in rows if r["label"]) for user, rows in world.history_rows.items()}
-    said = [f"They enjoyed {titles[liked[user]]}." for user in table["user_id"]]
-    table.with_columns(pl.when(pl.col("kind") == "kept").then(pl.Series(said)).otherwise("text").alias("text")).select(
-        table.columns
-    ).write_parquet(path)
-    rows = {(row.metric, row.round): row for row in ground_run(folder, rewrite=3)}
-    number = json.loads((folder / "manifests" / "promote.json").read_text())["counts"]["promoted"]
-    written = pl.read_parquet(folder / "tables" / "deletion.parquet")
-    assert written["user_id"].to_list() == world.users(Role.LM_VALIDATION)[:3]
-    assert written["events"].to_list() == [1, 1, 1]
-    assert written["gone"].to_list() == [titles[liked[u]] not in t for u, t in written.select("user_id", "text").rows()]
-    assert rows["deletion_drops", number].value == written["gone"].mean()
-    assert rows["deletion_drops", number].users == 3
-    assert rows["hallucination_rate", number].value == 0
-    assert rows["reasons_coverage", number].value == 1  # all films of this log have the same two genres
-    again = {(row.metric, row.round): row for row in ground_run(folder)}
-    assert again["deletion_difference", number] == rows["deletion_difference", number]
-    assert set(again) == {(row.metric, row.round) for row in read_metrics(folder / "metrics.json") if row.arm == ARM}
-    with pytest.raises(RunError, match="--deletion got -1"):
-        ground_run(folder, rewrite=-1)
 
 
 def test_the_summary_names_every_arm(finished: Path) -> None:
