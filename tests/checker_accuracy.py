@@ -1,27 +1,33 @@
 """How often the checker is right: precision and recall of each verdict, with Wilson's 95% intervals.
 
 ``python tests/checker_accuracy.py`` prints both measures on MovieLens-100K: made claims, and hand-labelled sentences.
+The latter are held against two labellers, and these against each other (Cohen's kappa); the second one knew neither the
+checker nor the first one's labels. ``--sentences`` leaves the made claims out.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from claim_maker import ClaimMaker, Made
+from sklearn.metrics import cohen_kappa_score
 
 from trackrec.data.split import SplitSettings, split_log
-from trackrec.metrics import Interval, wilson
+from trackrec.metrics import Interval, bootstrap_users, wilson
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.grounding import Verdict, ground
 from trackrec.reccot.validator import rows_by_user
 from trackrec.reccot.vocabulary import Vocabulary
 
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
+SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"
+"""The second labeller's verdicts of the held-out half: ``id`` (line in `SENTENCES`, from 0), ``verdict``, ``note``."""
 
 
 class Accuracy(NamedTuple):
@@ -68,15 +74,43 @@ def check_made(made: Iterable[Made], histories: pl.DataFrame, vocabulary: Vocabu
     return [(claim, text_verdict(claim.text, rows[claim.user_id], vocabulary)) for claim in made]
 
 
-def check_labelled(path: Path, half: str, histories: pl.DataFrame, vocabulary: Vocabulary) -> list[tuple[str, str]]:
-    """True and given verdicts of the hand-labelled sentences of one half."""
+class Labelled(NamedTuple):
+    """A sentence with what each labeller and the checker say."""
+
+    user_id: int
+    half: str
+    first: str
+    second: str | None
+    """None: the second labeller has not seen it (the development half)."""
+    checker: str
+
+
+def check_labelled(histories: pl.DataFrame, vocabulary: Vocabulary) -> list[Labelled]:
+    """Every hand-labelled sentence with the checker's verdict."""
     rows = rows_by_user(histories)
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    second = {line["id"]: line["verdict"] for line in read_lines(SECOND)}
     return [
-        (line["verdict"], text_verdict(line["sentence"], rows[line["user_id"]], vocabulary))
-        for line in lines
-        if line["half"] == half
+        Labelled(
+            line["user_id"],
+            line["half"],
+            line["verdict"],
+            second.get(number),
+            text_verdict(line["sentence"], rows[line["user_id"]], vocabulary),
+        )
+        for number, line in enumerate(read_lines(SENTENCES))
     ]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file with one in each line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def kappa(users: Sequence[int], one: Sequence[str], other: Sequence[str], draws: int = 1000) -> Interval:
+    """Cohen's kappa of two labellers, its interval over users: sentences of one user are not independent."""
+    codes = {str(verdict): number for number, verdict in enumerate(Verdict)}
+    both = ([codes[verdict] for verdict in side] for side in (one, other))
+    return bootstrap_users(lambda a, b: float(cohen_kappa_score(a, b)), users, *both, seed=17, draws=draws)
 
 
 def _print(title: str, result: dict[str, Accuracy]) -> None:
@@ -86,10 +120,32 @@ def _print(title: str, result: dict[str, Accuracy]) -> None:
         print(f"  {verdict:14} precision {told[0]} of {one.given:4}, recall {told[1]} of {one.true:4}")
 
 
-def main(show: bool) -> None:
-    """Print the figures; ``show``: also the mistakes on development wordings and sentences."""
+def print_labelled(found: Sequence[Labelled]) -> None:
+    """The checker against both labellers, and these against each other."""
+    for half in ("development", "held_out"):
+        mine = [(one.first, one.checker) for one in found if one.half == half]
+        _print(f"labelled sentences, {half}: {len(mine)}", accuracy(mine))
+    both = [(one, one.second) for one in found if one.second is not None]
+    if len({one.user_id for one, _ in both}) < 2:
+        return
+    _print(f"sentences by the second labeller: {len(both)}", accuracy((second, one.checker) for one, second in both))
+    users = [one.user_id for one, _ in both]
+    second, sides = [label for _, label in both], {"first": "first labeller", "checker": "checker"}
+    for name, words in sides.items():
+        other = [getattr(one, name) for one, _ in both]
+        value, low, high = kappa(users, second, other)
+        print(f"second labeller and {words}: kappa {value:.3f} [{low:.3f}, {high:.3f}]")
+        for pair, count in sorted(Counter(zip(second, other, strict=True)).items()):
+            print(f"  second {pair[0]:14} {name} {pair[1]:14} {count:4}")
+
+
+def main(show: bool, sentences_only: bool = False) -> None:
+    """Print the figures; ``show``: also the mistakes on development wordings."""
     histories, items = movielens()
     vocabulary = Vocabulary(items, find_domain("movies"))
+    print_labelled(check_labelled(histories, vocabulary))
+    if sentences_only:
+        return
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(4000)
     checked = check_made(made, histories, vocabulary)
     late = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=18, late=True).make(4000)
@@ -98,7 +154,6 @@ def main(show: bool) -> None:
     for half in ("development", "held_out"):
         mine = [(claim, given) for claim, given in checked if claim.half == half]
         _print(f"made claims, {half} wordings: {len(mine)}", accuracy((c.verdict, given) for c, given in mine))
-        _print(f"labelled sentences, {half}", accuracy(check_labelled(SENTENCES, half, histories, vocabulary)))
         if show and half == "development":
             wrong = [(c, given) for c, given in mine if given != c.verdict]
             for wording in sorted({c.wording for c, _ in wrong}):
@@ -109,4 +164,4 @@ def main(show: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--show" in sys.argv)
+    main("--show" in sys.argv, "--sentences" in sys.argv)

@@ -12,6 +12,7 @@ from claim_maker import ClaimMaker
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.grounding import ground
 from trackrec.reccot.reader import find_claims
+from trackrec.reccot.truth import deletions, is_gone
 from trackrec.reccot.vocabulary import Vocabulary
 
 BOOKS = [
@@ -101,6 +102,26 @@ def test_evidence_names_the_events_that_decide() -> None:
     assert {judged.claim.kind for judged in claims} == {"direction", "count"}
 
 
+def test_evidence_is_taken_out_and_as_much_else_for_the_control() -> None:
+    """Mystery is events 0 and 3; half of the history is liked, which rests on all of it and cannot be tested."""
+    text = "They like about half of the books they rated. They prefer Mystery books (2 of 2 liked)."
+    found = deletions("u", text, HISTORY, VOCABULARY, seed=1)
+    assert [one.judged.claim.kind for one in found] == ["direction", "count"]
+    for one in found:
+        assert [row["item_id"] for row in one.rest] == [2, 3, 5, 6]
+        assert len(one.control) == 4
+        assert {1, 4} <= {row["item_id"] for row in one.control}
+    assert deletions("u", "They enjoyed Mr. Wrong.", HISTORY, VOCABULARY, seed=1) == []  # not supported
+
+
+def test_a_claim_is_gone_if_no_sentence_makes_it_whatever_the_numbers() -> None:
+    first = deletions("u", "They prefer Mystery books (2 of 2 liked).", HISTORY, VOCABULARY, seed=1)
+    for one in first:
+        assert not is_gone(one.judged, "They lean towards Mystery books (3 of 4 liked).", one.rest, VOCABULARY)
+        assert is_gone(one.judged, "They care less for Mystery books.", one.rest, VOCABULARY)
+        assert is_gone(one.judged, "", one.rest, VOCABULARY)
+
+
 def test_invented_is_told_from_wrong() -> None:
     invented, wrong = (
         ground(t, HISTORY, VOCABULARY)[0].claims[0] for t in ("They loved Zyx.", "They loved Mr. Wrong.")
@@ -159,15 +180,32 @@ def test_the_labelled_sentences_are_as_promised() -> None:
     assert {line["half"] for line in lines} == {"development", "held_out"}
 
 
+def test_the_second_labels_belong_to_the_sentences() -> None:
+    from checker_accuracy import SECOND, SENTENCES, read_lines
+
+    lines, sentences = read_lines(SECOND), read_lines(SENTENCES)
+    held_out = [number for number, line in enumerate(sentences) if line["half"] == "held_out"]
+    assert sorted(line["id"] for line in lines) == held_out
+    assert {line["verdict"] for line in lines} == {S, C, N}
+
+
+def test_kappa_by_hand() -> None:
+    """Agreement 3 of 4; by chance (2/4 x 1/4) + (2/4 x 3/4) = .5: kappa (.75 - .5) / (1 - .5)."""
+    from checker_accuracy import kappa
+
+    assert kappa([1, 2, 3, 4], [S, S, C, C], [S, C, C, C], draws=20).value == pytest.approx(0.5)
+
+
 @pytest.mark.slow
 def test_accuracy_on_movielens() -> None:
-    from checker_accuracy import SENTENCES, accuracy, check_labelled, check_made, movielens
+    from checker_accuracy import accuracy, check_labelled, check_made, movielens
 
     histories, items = movielens()
     vocabulary = Vocabulary(items, find_domain("movies"))
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(2000)
     measured = [accuracy((c.verdict, given) for c, given in check_made(made, histories, vocabulary))]
-    measured.append(accuracy(check_labelled(SENTENCES, "held_out", histories, vocabulary)))
+    sentences = check_labelled(histories, vocabulary)
+    measured.append(accuracy((one.first, one.checker) for one in sentences if one.half == "held_out"))
     for found in measured:
         for verdict, one in found.items():
             assert one.precision.value >= 0.95, verdict

@@ -13,7 +13,7 @@ import pytest
 from made_run import write_made_run, write_manifest
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, write_metrics
+from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
 from trackrec.report import write_report
 from trackrec.report.blocks import caveat, difference, duration, number, signed, verdict, with_interval
 from trackrec.report.drawing import Drawing, themed
@@ -21,6 +21,8 @@ from trackrec.report.facts import Facts
 from trackrec.report.headline import headline
 from trackrec.report.journeys import journeys
 from trackrec.report.plots import _blocks, _smooth
+from trackrec.report.truth import warnings
+from trackrec.report.why import why_items
 
 EVIL = '<script>alert("x")</script> & <b>Co</b>'
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -137,6 +139,63 @@ def test_the_journeys_show_each_sentence_with_its_verdict_and_use(tmp_path: Path
     page = read(write_report(folder))
     assert f"contradicted Enjoys {EVIL}. (0 of 3 liked; V loses +0.042 without it)" in page.text
     assert "script" not in page.tags
+
+
+def test_the_journeys_say_why_an_item(tmp_path: Path) -> None:
+    folder = write_made_run(tmp_path / "run", title=EVIL)
+    reason = {"user_id": 100, "round": 2, "sentence": "They like Drama.", "evidence": [1, 3]}
+    rows = [
+        {"event_id": 1, "item_id": 0, "label": 1, "speaks_for": True, "link": "is Drama", "reason": "3 of 4 liked"},
+        {"event_id": 1, "item_id": 0, "label": 1, "speaks_for": False, "link": "is Comedy", "reason": "0 of 2 liked"},
+        {"event_id": 2, "item_id": 3, "label": 0, "speaks_for": None, "link": None, "reason": None},
+    ]
+    pl.DataFrame([reason | row for row in rows]).write_parquet(folder / "tables" / "reasons.parquet")
+    scores = [(100, 2, 1, 0.4), (100, 2, 2, 0.7), (100, 1, 1, 0.9), (101, 2, 1, 0.8)]
+    names = ["user_id", "sample", "event_id", "yes_probability"]
+    pl.DataFrame(scores, names, orient="row").write_parquet(folder / "tables" / "matrix-lm-2.parquet")
+    table = why_items(Facts(folder), 100)
+    assert table is not None
+    assert table.rows == [
+        ["Item 3", "0.70", "–", "–", "no"],
+        [EVIL, "0.40", "it is Drama: 3 of 4 liked", "it is Comedy: 0 of 2 liked", "yes"],
+    ]
+    assert why_items(Facts(folder), 101) is None
+    page = read(write_report(folder))
+    assert ("it is Drama: 3 of 4 liked" in page.text) == ("User 100" in page.text)
+    assert "script" not in page.tags
+
+
+def change(round_: int, value: float, half: float) -> MetricRow:
+    more = {"users": 30, "examples": 30, "role": "all", "note": "less that of round 0, on the users of both"}
+    ends = {"low": value - half, "high": value + half}
+    return MetricRow(arm="grounding", metric="hallucination_change", round=round_, value=value, **ends, **more)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "sign", "expected"),
+    [
+        (0.03, 0.01, 1, ["Hallucinations rise: +0.030", "Usefulness up while grounding falls: from round 0 to 2"]),
+        (0.03, 0.05, 1, ["Usefulness up while grounding falls"]),  # a difference that may be chance still warns here
+        (0.03, 0.01, -1, ["Hallucinations rise"]),
+        (-0.03, 0.01, 1, []),
+    ],
+)
+def test_usefulness_up_while_grounding_falls_is_a_warning(
+    tmp_path: Path, value: float, half: float, sign: int, expected: list[str]
+) -> None:
+    folder = write_made_run(tmp_path / "run")
+    rows = [row for row in read_metrics(folder / "metrics.json") if row.arm != "matrix"]
+    cell = {"arm": "matrix", "metric": "auc", "role": "lm_validation", "users": 12, "examples": 48}
+    rows += [
+        MetricRow(round=g, value=0.7 + sign * 0.01 * g, low=0.6, high=0.8, note=f"validator=lm:{v}", **cell)
+        for g in (0, 2)
+        for v in (0, 1)
+    ]
+    rows.append(MetricRow(round=2, value=0.1, low=0.0, high=1.0, note="validator=ranker:0", **cell))
+    write_metrics(folder / "metrics.json", [*rows, change(2, value, half)])
+    found = warnings(Facts(folder))
+    assert [text.startswith(start) for text, start in zip(found, expected, strict=True)] == [True] * len(expected)
+    assert all(" ".join(text.split()) in read(write_report(folder)).text for text in found)
 
 
 def test_the_page_needs_nothing_else(full: Page) -> None:

@@ -178,6 +178,11 @@ def test_explain_shows_history_reccot_and_predictions(finished: Path) -> None:
     assert f"RecCoT of user {user}" in text
     assert "with the RecCoT" in text
     assert text.count("Film ") >= 4
+    assert "what the published text says" in text
+    explain_user(str(user), finished, 3, console, item="7")
+    assert "Why Film 7" in console.export_text()
+    with pytest.raises(RunError, match="--item got 'none'"):
+        explain_user(str(user), finished, 3, console, item="none")
     with pytest.raises(RunError, match="wrote no RecCoT for user 'nobody'; it did for"):
         explain_user("nobody", finished, 3, console)
     with pytest.raises(RunError, match="holds no finished run"):

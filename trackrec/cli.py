@@ -80,25 +80,30 @@ def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,
     items: Annotated[int, typer.Option(help="How many of the user's later items to predict.")] = 6,
+    item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
 ) -> None:
-    """Show a user's history, the RecCoT, and what V predicts with and without it."""
+    """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
     from trackrec.explain import explain_user
 
     _quiet_libraries()
-    explain_user(user, folder, items, console)
+    explain_user(user, folder, items, console, item)
 
 
 @app.command()
 def grounding(
     folder: RunFolder,
+    deletion: Annotated[
+        int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
     import json
 
-    from trackrec.pipeline.truth import as_tree, ground_run, print_grounding
+    from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
 
-    rows = ground_run(folder)
+    _quiet_libraries()
+    rows = ground_run(folder, deletion)
     if as_json:
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:

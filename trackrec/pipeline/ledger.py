@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics import Interval
 from trackrec.pipeline.parts import Parts
@@ -69,7 +68,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
     world = World.of(run)
     parts = Parts(recipe, run, world)
     number = int(run.manifest("promote")["counts"]["promoted"])
-    chosen = [*world.users(Role.LM_VALIDATION), *world.evaluated][:users]
+    chosen = parts.everybody_tested[:users]
     kept = pl.read_parquet(folder / "reccots.parquet").filter(
         (pl.col("kind") == "kept") & (pl.col("round") == number) & pl.col("user_id").is_in(chosen)
     )

@@ -20,6 +20,7 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.ranking.vectors import shared_encoder
 from trackrec.reccot.generator import Generator
 from trackrec.reccot.ranker_validator import RankerValidator
+from trackrec.reccot.teacher import ProfileTeacher
 from trackrec.reccot.validator import Kind, LMValidator, Validator
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
@@ -111,6 +112,11 @@ class Parts:
         return [*self.world.users(Role.LM, Role.LM_VALIDATION), *self.world.evaluated]
 
     @cached_property
+    def everybody_tested(self) -> list[Any]:
+        """Users on whom nothing was tuned and whose targets are scored: LM validation, then the tested ranker users."""
+        return [*self.world.users(Role.LM_VALIDATION), *self.world.evaluated]
+
+    @cached_property
     def sampled(self) -> list[Any]:
         """Users for whom n RecCoTs are drawn: LM users to learn from, LM validation users to see what was learnt."""
         return self.world.users(Role.LM, Role.LM_VALIDATION)
@@ -134,6 +140,12 @@ class Parts:
         domain = self.recipe.prompts.domain
         texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
         return {"prompts": self.recipe.prompts} | texts | self.model_settings
+
+    def profile_text(self, user: Any) -> str:
+        """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
+        renderer = self.renderer
+        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, self.recipe.teacher)
+        return teacher.write(user, self.world.history_rows[user], self.recipe.seed)
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

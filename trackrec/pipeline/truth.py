@@ -1,22 +1,21 @@
-"""The truth of a run's RecCoTs: every claim judged, the measures by round, and what ``trackrec grounding`` prints."""
+"""The truth of a run's RecCoTs: every claim judged, and the measures by round."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from rich.console import Console
-from rich.table import Table
 
+from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
-from trackrec.metrics import Interval, auc, bootstrap_users, paired_bootstrap
+from trackrec.metric_rows import MetricRow
+from trackrec.metrics import Interval, auc, bootstrap_users, gauc, paired_bootstrap
 from trackrec.pipeline.world import World
-from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
+from trackrec.reccot.grounding import History, ground
+from trackrec.reccot.reasons import reasons_for
 from trackrec.reccot.truth import (
     KEY,
     claims_table,
@@ -24,11 +23,12 @@ from trackrec.reccot.truth import (
     deletion_changes,
     distinct,
     found_among,
+    ratio,
     truth_measures,
     word_count,
 )
 from trackrec.reccot.vocabulary import Vocabulary
-from trackrec.recipe import Recipe, load_recipe
+from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
 
 ARM = "grounding"
@@ -50,7 +50,7 @@ class Truth:
         self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
 
     def collect(self) -> None:
-        """Write the table ``claims`` and fill ``grounded`` in ``reccots.parquet``."""
+        """Write the tables ``claims`` and ``reasons`` and fill ``grounded`` in ``reccots.parquet``."""
         path = self.run.folder / "reccots.parquet"
         if not path.is_file():
             raise RunError(f"{self.run.folder} holds no finished run (no reccots.parquet): give the folder of one")
@@ -60,6 +60,40 @@ class Truth:
         grounded = counts_table(claims).select(*KEY, "grounded")
         filled = table.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
         write_table(path, filled.select(table.columns))
+        write_table(self.run.table("reasons"), self._reasons(table.filter(pl.col("kind") == "kept")))
+
+    def promoted(self, kept: pl.DataFrame) -> int:
+        """The round whose generator is used; of a run that has not decided, the last."""
+        if "promote" in {path.stem for path in (self.run.folder / "manifests").glob("*.json")}:
+            return int(self.run.manifest("promote")["counts"]["promoted"])
+        last = kept["round"].max()
+        return last if isinstance(last, int) else 0
+
+    def _reasons(self, kept: pl.DataFrame) -> pl.DataFrame:
+        """What the promoted round's supported sentences say for and against each target of the users that are tested.
+
+        ``user_id, round, event_id, item_id, label, speaks_for, link, sentence, reason, evidence`` (places in the
+        history); a target on which no claim bears has one row, with nulls in the last five.
+        """
+        number, targets = self.promoted(kept), self.world.targets
+        texts = kept.filter(pl.col("round") == number).select("user_id", "text")
+        tested = targets.filter(pl.col("role").is_in([Role.LM_VALIDATION, Role.RANKER]))
+        rows = []
+        for (user, text), part in tested.join(texts, on="user_id", maintain_order="left").group_by(
+            "user_id", "text", maintain_order=True
+        ):
+            own = self.world.history_rows[user]
+            history, sentences = History(own, self.vocabulary.catalogue), ground(str(text or ""), own, self.vocabulary)
+            for event, item, label in part.select("event_id", "item_id", "label").iter_rows():
+                reasons = reasons_for(item, sentences, history, self.vocabulary)
+                told: list[tuple[Any, ...]] = [
+                    (r.speaks_for, r.link, r.sentence, r.judged.reason, list(r.evidence)) for r in reasons
+                ]
+                rows += [(user, number, event, item, label, *one) for one in told or [(None,) * 5]]
+        schema: dict[str, Any] = {"user_id": targets.schema["user_id"], "round": pl.Int16}
+        schema |= {name: targets.schema[name] for name in ("event_id", "item_id", "label")}
+        schema |= {"speaks_for": pl.Boolean, "link": pl.String, "sentence": pl.String, "reason": pl.String}
+        return pl.DataFrame(rows, schema=schema | {"evidence": pl.List(pl.Int32)}, orient="row")
 
     def rows(self) -> list[MetricRow]:
         """The measures of the kept RecCoTs, a row a round and measure."""
@@ -69,7 +103,7 @@ class Truth:
             row
             for number in sorted(table["round"].unique().to_list())
             for row in self._round(number, table.filter(pl.col("round") == number), counts)
-        ] + self._answers()
+        ] + [*self._changes(counts), *self._explained(), *self._answers()]
 
     def _round(self, number: int, kept: pl.DataFrame, counts: pl.DataFrame) -> list[MetricRow]:
         mine = counts.filter(pl.col("round") == number)
@@ -78,20 +112,59 @@ class Truth:
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
         chosen = list(texts)[:SPECIFICITY_USERS]
         found = found_among({user: texts[user] for user in chosen}, self.world.history_rows, self.vocabulary, seed)
-        measures["specificity"] = self._mean(list(found), list(found.values()))
+        measures["specificity"] = self.mean(list(found), list(found.values()))
         changed = [
             (user, change)
             for user in chosen
             for change in deletion_changes(texts[user], self.world.history_rows[user], self.vocabulary)
         ]
-        measures["deletion_test"] = self._mean([u for u, _ in changed], [float(c) for _, c in changed])
-        measures["words"] = self._mean(list(texts), [float(word_count(text)) for text in texts.values()])
+        measures["deletion_test"] = self.mean([u for u, _ in changed], [float(c) for _, c in changed])
+        measures["words"] = self.mean(list(texts), [float(word_count(text)) for text in texts.values()])
         for size in (1, 2):
             within = [distinct([text], size) for text in texts.values()]
-            measures[f"distinct_{size}"] = self._mean(list(texts), [v for v in within if not math.isnan(v)])
+            measures[f"distinct_{size}"] = self.mean(list(texts), [v for v in within if not math.isnan(v)])
         measures["diversity"] = _point(distinct(list(texts.values()), 2))
         measures["different_texts"] = _point(len(set(texts.values())) / len(texts) if texts else math.nan)
-        return [self._row(name, interval, number, len(texts)) for name, interval in measures.items()]
+        return [self.row(name, interval, number, len(texts)) for name, interval in measures.items()]
+
+    def _changes(self, counts: pl.DataFrame) -> list[MetricRow]:
+        """How far the hallucination rate of each later round lies from that of the first, on the users of both."""
+        rounds, rows = sorted(counts["round"].unique().to_list()), []
+        first = counts.filter(pl.col("round") == rounds[0]) if rounds else counts
+        for number in rounds[1:]:
+            both = counts.filter(pl.col("round") == number).join(first, on="user_id", suffix="_first")
+            names = ("contradicted", "checkable", "contradicted_first", "checkable_first")
+            arrays = [both[name].to_numpy().astype(np.float64) for name in names]
+            interval = bootstrap_users(
+                lambda wrong, of, wrong_first, of_first: ratio(wrong, of) - ratio(wrong_first, of_first),
+                both["user_id"].to_numpy(),
+                *arrays,
+                seed=self.recipe.seed,
+                draws=self.recipe.evaluation.bootstrap,
+            )
+            note = f"less that of round {rounds[0]}, on the users of both"
+            rows.append(self.row("hallucination_change", interval, number, both.height, note))
+        return rows
+
+    def _explained(self) -> list[MetricRow]:
+        """For how many targets there is a reason, and whether reasons rank a user's targets (chance: .5)."""
+        table = self.run.read("reasons")
+        if table.is_empty():
+            return []
+        scored = table.group_by("user_id", "event_id", "round", "label", maintain_order=True).agg(
+            any=pl.col("speaks_for").is_not_null().any().cast(pl.Float64),
+            net=(2 * pl.col("speaks_for").cast(pl.Float64) - 1).sum(),
+        )
+        users, number = scored["user_id"].to_numpy(), int(scored["round"][0])
+        seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
+        covered = self.mean(scored["user_id"].to_list(), scored["any"].to_list())
+        labels, net = scored["label"].to_numpy(), scored["net"].to_numpy()
+        rank = bootstrap_users(gauc, users, labels, net, seed=seed, draws=draws)
+        count, role = scored["user_id"].n_unique(), "lm_validation, ranker"
+        return [
+            self.row("reasons_coverage", covered, number, count, "targets on which a supported claim bears", role),
+            self.row("reasons_gauc", rank, number, count, "GAUC of reasons for less reasons against", role),
+        ]
 
     def _answers(self) -> list[MetricRow]:
         """Swap test and sycophancy, from the scores that the run's test arms left."""
@@ -115,17 +188,19 @@ class Truth:
             "sycophancy": "mean P(Yes) less likes",
         }
         rows = {"swap_test": swap, "sycophancy": flattery}
-        return [self._row(name, interval, promoted, count, notes[name], "ranker") for name, interval in rows.items()]
+        return [self.row(name, interval, promoted, count, notes[name], "ranker") for name, interval in rows.items()]
 
-    def _mean(self, users: list[Any], values: list[float]) -> Interval:
+    def mean(self, users: list[Any], values: list[float]) -> Interval:
+        """The mean of some values, one or more a user, with its interval over users."""
         if len(values) != len(users) or len(set(users)) < 2:
             return _point(float(np.mean(values)) if values else math.nan)
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         return bootstrap_users(lambda v: float(np.mean(v)), users, values, seed=seed, draws=draws)
 
-    def _row(
+    def row(
         self, name: str, interval: Interval, number: int, count: int, note: str = "", role: str = "all"
     ) -> MetricRow:
+        """A measure as a row of ``metrics.json``."""
         value, low, high = interval
         more: dict[str, Any] = {"users": count, "examples": count, "seed": self.recipe.seed, "note": note}
         return MetricRow(arm=ARM, round=number, role=role, metric=name, value=value, low=low, high=high, **more)
@@ -133,53 +208,3 @@ class Truth:
 
 def _point(value: float) -> Interval:
     return Interval(value, math.nan, math.nan)
-
-
-def ground_run(folder: Path) -> list[MetricRow]:
-    """Judge a run's RecCoTs anew and put the measures into its ``metrics.json``.
-
-    Raises:
-        RunError: no finished run there.
-    """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
-    truth = Truth(recipe, run, World.of(run))
-    truth.collect()
-    rows = truth.rows()
-    path = folder / "metrics.json"
-    before = [row for row in read_metrics(path) if row.arm != ARM] if path.is_file() else []
-    write_metrics(path, [*before, *rows])
-    return rows
-
-
-def as_tree(rows: list[MetricRow]) -> dict[str, Any]:
-    """Measures by name: the promoted or last round's, and ``by_round`` all of them."""
-    last = max((row.round or 0 for row in rows), default=0)
-    told = [row for row in rows if row.metric == "swap_test"]
-    shown = told[0].round if told else last
-    by_round: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        values = {"value": row.value, "low": row.low, "high": row.high, "users": row.users}
-        by_round.setdefault(str(row.round), {})[row.metric] = values
-    return {"round": shown} | by_round.get(str(shown), {}) | {"by_round": by_round}
-
-
-def print_grounding(rows: list[MetricRow], console: Console) -> None:
-    """The measures as a table, a column a round."""
-    rounds = sorted({row.round for row in rows if row.round is not None})
-    table = Table(title="Truth of the kept RecCoTs [95% interval over users]")
-    table.add_column("measure")
-    for number in rounds:
-        table.add_column(f"round {number}", justify="right")
-    cells = {(row.metric, row.round): row for row in rows}
-    for name in dict.fromkeys(row.metric for row in rows):
-        table.add_row(name.replace("_", " "), *(_cell(cells.get((name, number))) for number in rounds))
-    console.print(table)
-
-
-def _cell(row: MetricRow | None) -> str:
-    if row is None or row.value is None:
-        return "–"
-    return f"{row.value:.3f}" + ("" if row.low is None or row.high is None else f" \\[{row.low:.3f}, {row.high:.3f}]")

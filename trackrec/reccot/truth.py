@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -87,7 +87,8 @@ def sample_counts(samples: pl.DataFrame, histories: Histories, vocabulary: Vocab
     return whole.with_columns(pl.col(name).fill_null(0) for name in counts.columns if name not in {*KEY, "grounded"})
 
 
-def _ratio(over: Any, under: Any) -> float:
+def ratio(over: Any, under: Any) -> float:
+    """A sum by another sum; NaN where the second is 0."""
     return float(np.sum(over) / total) if (total := np.sum(under)) else float("nan")
 
 
@@ -104,11 +105,11 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
         return bootstrap_users(statistic, counts["user_id"].to_numpy(), *arrays, seed=seed, draws=draws)
 
     return {
-        "hallucination_rate": interval(_ratio, "contradicted", "checkable"),
-        "invented_rate": interval(_ratio, "invented", "checkable"),
+        "hallucination_rate": interval(ratio, "contradicted", "checkable"),
+        "invented_rate": interval(ratio, "invented", "checkable"),
         "claims_per_reccot": interval(lambda found: float(np.mean(found)), "checkable"),
         "claims_median": interval(lambda found: float(np.median(found)), "checkable"),
-        "coverage": interval(_ratio, "checked_sentences", "sentences"),
+        "coverage": interval(ratio, "checked_sentences", "sentences"),
     }
 
 
@@ -160,24 +161,42 @@ def deletion_changes(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> 
     return changes
 
 
-def deletion_drops(
-    text: str, rows: Sequence[Row], vocabulary: Vocabulary, write: Callable[[Sequence[Row]], str]
-) -> list[bool]:
-    """For each supported claim: is it gone from the text that a generator writes without the claim's evidence?
+class Deletion(NamedTuple):
+    """A supported claim, and histories that a generator is to write from once more."""
+
+    judged: Judged
+    rest: list[Row]
+    """The history without the events that decide the claim."""
+    control: list[Row]
+    """The history without as many of the other events, drawn by chance."""
+
+
+def deletions(user: Any, text: str, rows: Sequence[Row], vocabulary: Vocabulary, seed: int) -> list[Deletion]:
+    """The supported claims of a RecCoT whose evidence can be taken out of the history.
+
+    Claims that rest on more than half of the history are left out: there are not as many other events.
 
     Args:
+        user: with the seed it decides which other events the control lacks.
         text: the RecCoT.
         rows: its history.
         vocabulary: made from the items.
-        write: the generator: a history to a RecCoT.
+        seed: of the draws.
     """
-    drops = []
+    rng, found = np.random.default_rng([seed, stable_hash(user)]), []
     for one in _supported(ground(text, rows, vocabulary)):
-        rest = [row for place, row in enumerate(rows) if place not in set(one.evidence)]
-        if rest:
-            again = {_gist(it) for sentence in ground(write(rest), rest, vocabulary) for it in sentence.claims}
-            drops.append(_gist(one) not in again)
-    return drops
+        others = [place for place in range(len(rows)) if place not in one.evidence]
+        if len(others) < len(one.evidence):
+            continue
+        out = {others[int(i)] for i in rng.permutation(len(others))[: len(one.evidence)]}
+        control = [row for place, row in enumerate(rows) if place not in out]
+        found.append(Deletion(one, [rows[place] for place in others], control))
+    return found
+
+
+def is_gone(judged: Judged, text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> bool:
+    """Whether a text that was written from other rows no longer makes a claim, whatever numbers it puts to it."""
+    return _gist(judged) not in {_gist(it) for sentence in ground(text, rows, vocabulary) for it in sentence.claims}
 
 
 def _gist(one: Judged) -> tuple[Any, ...]:

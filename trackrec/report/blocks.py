@@ -111,6 +111,8 @@ class Journey:
     lead: str
     history: Table | None
     versions: Sequence[Version]
+    why: Table | None = None
+    """Items that were predicted, with what supported claims say for and against them; None: nobody has asked."""
     kind: str = "journey"
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from trackrec.report.blocks import Block, Checked, Journey, Note, Section, Table, Tone, Version, number, signed
 from trackrec.report.facts import Facts
 from trackrec.report.names import kind_name
+from trackrec.report.why import why_items
 
 VALIDATION = "lm_validation"
 
@@ -103,7 +104,7 @@ def _journey(facts: Facts, kept: pl.DataFrame, user: Any, title: str, lead: str)
         versions.append(
             Version(row["round"], text, number(row["reward"]), told if place else "", _tone(change), checked)
         )
-    return Journey(title, lead, _history(facts, user), versions)
+    return Journey(title, lead, _history(facts, user), versions, why_items(facts, user))
 
 
 def _checked(facts: Facts, user: Any, turn: int) -> list[Checked]:

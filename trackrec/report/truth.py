@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from trackrec.report.blocks import Block, Note, Section, Table, caveat, spoken, with_interval
+from trackrec.report.blocks import Block, Note, Section, Table, caveat, difference, signed, spoken, with_interval
 from trackrec.report.facts import Facts
 
 _SHOWN = (
-    *("hallucination_rate", "invented_rate", "claims_per_reccot", "claims_median", "coverage", "specificity"),
-    *("deletion_test", "swap_test", "sycophancy", "words", "distinct_1", "distinct_2", "diversity", "different_texts"),
+    *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
+    *("specificity", "deletion_test", "deletion_drops", "deletion_control", "deletion_difference", "swap_test"),
+    *("sycophancy", "reasons_coverage", "reasons_gauc", "words", "distinct_1", "distinct_2", "diversity"),
+    "different_texts",
 )
 
 
@@ -26,8 +28,40 @@ def truth(facts: Facts) -> Section:
     ]
     caption = "Of the checkable claims, how many does the history deny? Chance of specificity: 0.05"
     blocks: list[Block] = [Table(caption, ["measure", *(f"round {number}" for number in rounds)], body)]
-    first, last = (cells.get(("hallucination_rate", number)) for number in (rounds[0], rounds[-1]))
-    if first and last and first.high is not None and last.low is not None and last.low > first.high:
-        text = f"Hallucinations rise with the rounds: {with_interval(first)} at first, {with_interval(last)} at last."
-        blocks.insert(0, Note(text, "warning"))
+    blocks = [*(Note(text, "warning") for text in warnings(facts)), *blocks]
     return Section("truth", "Is it true?", "Truth", blocks, caveat(rows))
+
+
+def warnings(facts: Facts) -> list[str]:
+    """A line for each later round whose texts are less true than those of round 0, or more useful but less true.
+
+    Usefulness is the mean AUC of a round's texts under the same validators (the G x V matrix), truth the hallucination
+    rate on the same users. The first line needs an interval above 0; the second both differences alone, since it is
+    what a reward that pays for usefulness alone drives at.
+    """
+    useful, told = usefulness(facts), []
+    for row in facts.metrics:
+        if (row.arm, row.metric) != ("grounding", "hallucination_change") or not row.value or row.round is None:
+            continue
+        if row.low is not None and row.low > 0:
+            told.append(f"Hallucinations rise: {difference(row)} of the checkable claims from round 0 to {row.round}.")
+        gain = useful[row.round] - useful[0] if {0, row.round} <= set(useful) else 0.0
+        if row.value > 0 and gain > 0:
+            told.append(
+                f"Usefulness up while grounding falls: from round 0 to {row.round} V's AUC under the same validators "
+                f"changes by {signed(gain)}, the hallucination rate by {difference(row)}. The texts may earn their "
+                "reward by what is not true; `reward.grounding_weight` makes them pay for it."
+            )
+    return told
+
+
+def usefulness(facts: Facts) -> dict[int, float]:
+    """Mean AUC of each round's texts under the validators of all rounds, of the kind that aligns."""
+    prefix = f"validator={facts.kinds[0]}:" if facts.kinds else "validator="
+    found: dict[int, list[float]] = {}
+    for row in facts.metrics:
+        if (row.arm, row.metric) != ("matrix", "auc") or row.round is None or row.value is None:
+            continue
+        if row.note.startswith(prefix):
+            found.setdefault(row.round, []).append(row.value)
+    return {number: sum(values) / len(values) for number, values in found.items()}
