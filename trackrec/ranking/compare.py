@@ -17,8 +17,8 @@ from trackrec.ranking.arm import Inputs, as_arm, give
 from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable, build_examples, coverage
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
-from trackrec.ranking.projection import history_numbers
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.ranking.told import history_numbers
 from trackrec.settings import Settings
 
 

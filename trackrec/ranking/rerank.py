@@ -20,8 +20,9 @@ from trackrec.ranking.list_examples import ListExamples, build_list_examples
 from trackrec.ranking.list_features import ListModelSettings, ListShape
 from trackrec.ranking.list_fit import fit_reranker, score_lists
 from trackrec.ranking.lists import ListSettings, build_lists
-from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.projection import Projection
 from trackrec.ranking.rerankers import RerankerName, build_reranker
+from trackrec.ranking.told import history_numbers
 from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
@@ -118,7 +119,7 @@ def compare_rerankers(
         tables.append(_values(INITIAL, seed, test, plain[0], -plain[0].place.double()))
         held_out = pl.concat(parts[:2])["user_id"].unique().to_list()
         for name, arm in read.items():
-            table, rows = arm_vectors(arm.users, train, held_out, numbers, settings.components, name)
+            table, rows = arm_vectors(arm.users, train, held_out, numbers, settings.components, name, "rerank")
             item_width = settings.components if arm.item_components is None else arm.item_components
             item_table, item_rows = item_vectors_table(arm.items[0] if arm.items else None, catalogue, item_width)
             table, item_table = _same_width(table, item_table)
