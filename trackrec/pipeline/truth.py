@@ -11,9 +11,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.errors import RunError
 from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
-from trackrec.metrics import Interval, auc, bootstrap_users, paired_bootstrap
+from trackrec.metrics import Interval, auc
 from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain

@@ -39,19 +39,18 @@ class Projection:
         Args:
             vectors: of training users, shape (texts, dimensions).
             components: most directions.
-            told: what the history behind each text says, shape (texts, numbers), see :func:`trackrec.ranking.told.history_numbers`. None,
-                or numbers that the texts do not tell: the main directions of the vectors.
+            told: what the history behind each text says, shape (texts, numbers), see
+                :func:`trackrec.ranking.told.history_numbers`. None, or numbers that the texts do not tell: the main
+                directions of the vectors.
         """
         values = np.asarray(vectors, dtype=np.float64)
         mean = values.mean(axis=0)
         left, singular, right = np.linalg.svd(values - mean, full_matrices=False)
         keep = singular > 1e-6 * max(float(singular[0]), 1e-12)
         left, singular, right = left[:, keep], singular[keep], right[keep]
-        directions = (
-            right.T
-            if told is None
-            else right.T @ (_ridge(left, singular, told) * (1.0 if weights is None else weights))
-        )
+        directions = right.T
+        if told is not None:
+            directions = right.T @ (_ridge(left, singular, told) * (1.0 if weights is None else weights))
         if not directions.any():
             directions = right.T
         _, _, axes = np.linalg.svd((values - mean) @ directions, full_matrices=False)

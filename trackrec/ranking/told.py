@@ -35,9 +35,9 @@ WEIGHTS: dict[Purpose, dict[str, float]] = {
     },
 }
 """How much a number (by the first part of its name) counts beside the others, in its own standard deviations. Whether
-somebody likes an item is first of all a matter of how easily he likes; which of ten items he watched, of what he usually
-watches. Among 37 equal numbers those few would be lost. The same for all texts and arms; chosen on users that no
-comparison tests (docs/experiments.md)."""
+somebody likes an item is first of all a matter of how easily he likes; which of ten items he watched, of what he
+usually watches. Among 37 equal numbers those few would be lost. The same for all texts and arms; chosen on validation
+users (docs/experiments.md)."""
 
 
 @dataclass(frozen=True)
