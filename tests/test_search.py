@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
 from ranking_world import make_world
 
 from trackrec.ranking.adaptor import AdaptorSettings
@@ -45,4 +44,3 @@ def test_what_is_tested_is_the_trial_that_the_validation_users_chose() -> None:
         found = compare_arms(world, world.roles, world.items, {"no text": None}, settings, seed=3)
         assert found["trial"].unique().to_list() == [place]
         assert found.drop("trial").equals(plain.drop("trial"))
-    assert isinstance(plain, pl.DataFrame)
