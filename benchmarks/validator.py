@@ -18,8 +18,9 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.data.roles import Role
-from trackrec.metrics import auc, bootstrap_users, log_loss, paired_bootstrap
+from trackrec.metrics import auc, log_loss
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.world import prepare

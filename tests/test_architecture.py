@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
-MEASURES = {"metrics", "metric_rows", "list_metrics", "calibration", "significance", "cold_start"}
+MEASURES = {"metrics", "metric_rows", "list_metrics", "calibration", "bootstrap", "significance", "cold_start"}
 BASE = {"errors", "settings", "assets", "progress"} | MEASURES
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -30,8 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"errors", "metric_rows"},
     "list_metrics": {"errors"},
     "calibration": {"errors", "metrics"},
-    "significance": {"errors", "metrics"},
-    "cold_start": {"errors", "metrics"},
+    "bootstrap": {"errors", "metrics", "list_metrics"},
+    "significance": {"errors", "bootstrap"},
+    "cold_start": {"errors", "metrics", "bootstrap"},
     "progress": {"errors"},
     "assets": {"errors", "settings", "progress"},
     "data": BASE,

@@ -46,7 +46,7 @@ def test_all_arms_are_tested_on_the_same_examples_of_the_fold_alone() -> None:
     table = compare_arms(
         world, world.roles, world.items, arms(world), settings, seed=7, progress=lambda n, of: done.append((n, of))
     )
-    assert table.columns == ["arm", "seed", "fold", "user_id", "event_id", "label", "probability"]
+    assert table.columns == ["arm", "seed", "trial", "fold", "user_id", "event_id", "label", "probability"]
     assert done == [(n, 18) for n in range(1, 19)]
     assert table.height == 3 * 2 * world.examples.height
     assert set(table["seed"]) == {7, 8}

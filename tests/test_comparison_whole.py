@@ -70,6 +70,8 @@ def test_extra_arms_are_added_to_a_finished_comparison(compared: Compared) -> No
     for kind in ("lm", "ranker"):
         assert ("ctr", f"final + V's score ({kind})", "final round") in added
         assert ("ctr", f"V's score alone ({kind})", "no text") in added
+        placebo = f"final + V's score, another user's ({kind})"
+        assert (("ctr", f"final + V's score ({kind})", placebo) in added) == (kind == "ranker")
         assert ("rerank", f"V's score alone ({kind})", "no text") not in added
     for task in ("ctr", "rerank"):
         assert (task, "items: text + final", "final round") in added
@@ -87,6 +89,10 @@ def test_scores_are_of_final_reccots_and_limited_for_the_language_model(
     assert ranker.height == examples.height
     assert set(lm["user_id"]) == set(ranker["user_id"]) == set(roles["user_id"])
     assert ranker["yes_probability"].is_between(0, 1).all()
+    swapped = pl.read_parquet(folder / "tables" / "compare-score-ranker-swapped.parquet")
+    both = ranker.join(swapped, on=["user_id", "event_id"], suffix="_swapped")
+    assert both.height == ranker.height
+    assert (both["yes_probability"] != both["yes_probability_swapped"]).any(), "another text gives another score"
     coverage = json.loads((folder / "compare.json").read_text())["coverage"]
     assert coverage["V's score (lm)"] == {"users": 14, "examples": examples.height, "with_score": 28}
     assert coverage["items: text"] == {"items": 40, "with_vector": 40}

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from trackrec import bootstrap
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.metrics import (
     accuracy,
     auc,
-    bootstrap_users,
     calibrated_probability,
     expected_calibration_error,
     gauc,
     log_loss,
-    paired_bootstrap,
     platt_calibration,
     split_half_reliability,
 )
@@ -256,3 +256,15 @@ def test_reliability_finds_what_was_planted(spread: float, targets: int) -> None
     measured = split_half_reliability(rewards, seed=1)
     assert measured == pytest.approx(expected, abs=0.06)
     assert split_half_reliability(dict(reversed(rewards.items())), seed=1) == pytest.approx(measured)
+
+
+def test_with_too_many_users_for_a_matrix_the_draws_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    users = np.repeat(np.arange(12), rng.integers(1, 9, 12))
+    labels = (rng.random(len(users)) < 0.5).astype(float)
+    scores = np.round(rng.random(len(users)), 1)  # many ties
+    _, matrix = bootstrap.draw_users(auc, users, [(labels, scores)], 5, 40, users % 2)
+    monkeypatch.setattr(bootstrap, "MATRIX_ENTRIES", 0)
+    _, one_by_one = bootstrap.draw_users(auc, users, [(labels, scores)], 5, 40, users % 2)
+    assert np.allclose(matrix, one_by_one, equal_nan=True)
+    assert len(np.unique(matrix)) > 10

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from trackrec.errors import RunError
-from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.projection import Projection
+from trackrec.ranking.told import history_numbers
 from trackrec.ranking.vectors import TextEncoder, present_vectors, swap_vectors, user_vectors
 
 
@@ -72,17 +73,43 @@ def test_projected_training_vectors_are_centred_with_mean_square_one() -> None:
     assert np.isclose((projected**2).mean(), 1, atol=1e-4)
 
 
-def test_history_numbers_by_hand() -> None:
-    """User 1 likes 2 of 2, user 2 likes 0 of 2; overall 1/2, so two imagined items give 3/4 and 1/4.
+def test_weights_decide_which_number_gets_the_only_direction() -> None:
+    rng = np.random.default_rng(2)
+    told = rng.normal(size=(200, 6))
+    told[:, 1:] = told[:, [1]] + 0.1 * told[:, 1:]  # five numbers say the same and would win
+    vectors = np.concatenate([told, rng.normal(size=(200, 4))], axis=1).astype(np.float32)
+    even = Projection.fit(vectors, 1, told)(vectors)[:, 0]
+    weighted = Projection.fit(vectors, 1, told, np.array([5.0, 1, 1, 1, 1, 1]))(vectors)[:, 0]
+    assert abs(np.corrcoef(even, told[:, 0])[0, 1]) < 0.3
+    assert abs(np.corrcoef(weighted, told[:, 0])[0, 1]) > 0.9
 
-    User 1, genre A: one item, liked: (1 - 3/4) / (1 + 3) = 1/16, and half of the history. B: the same.
-    User 2, genre A: two items, not liked: (0 - 1/4) * 2 / (2 + 3) = -1/10, all of the history. B: nothing.
+
+def test_history_numbers_by_hand() -> None:
+    """User 1 likes items 10 and 11, user 2 neither 10 nor 12; overall 1/2, so two imagined items give 3/4 and 1/4.
+
+    Others' histories, with five imagined ratings, expect 2.5 / 6 of item 10 for user 1 and 3.5 / 6 for user 2, and 1/2
+    of the items that nobody else knows. So user 1 goes beyond by 7/12 and 1/2, user 2 by -7/12 and -1/2: 13/12 over
+    2 + 2 items. What that leaves over is 1/24 up and down. Item 10 has one other history (log 2), the others none.
     """
     histories = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [10, 11, 10, 12], "label": [1, 1, 0, 0]})
-    items = pl.DataFrame({"item_id": [10, 11, 12], "genres": [["A"], ["B"], ["A"]]})
-    numbers = dict(history_numbers(histories, items).iter_rows())
-    assert np.allclose(numbers[1], [3 / 4, 1 / 16, 1 / 2, 1 / 16, 1 / 2])
-    assert np.allclose(numbers[2], [1 / 4, -1 / 10, 1, 0, 0])
+    items = pl.DataFrame({"item_id": [10, 11, 12], "genres": [["A"], ["B"], ["A"]], "year": [1990, 1992, 1990]})
+    found = history_numbers(histories, items)
+    half = np.log(2) / 2
+    slope = 2 * (1 / 24 * half) / (2 * half**2 + 5)
+    by_year = 2 * (-1 / 24 * 1) / (2 + 500)  # user 1 liked the newer film a little less than expected
+    parts = ("shift:A", "part:A", "shift:B", "part:B")
+    assert found.names == ("share", "generosity", "popularity", "popular taste", "year", "year taste", *parts)
+    numbers = dict(found.table.iter_rows())
+    assert np.allclose(numbers[1], [3 / 4, 13 / 48, half, slope, 1991, by_year, 1 / 96, 1 / 2, -1 / 96, 1 / 2])
+    assert np.allclose(numbers[2], [1 / 4, -13 / 48, half, -slope, 1990, 0, 0, 1, 0, 0])
+    assert found.weights("ctr").tolist() == [2, 5, 1, 2, 1, 2, 1, 0.5, 1, 0.5]
+
+
+def test_a_catalogue_of_titles_alone_has_four_numbers() -> None:
+    histories = pl.DataFrame({"user_id": [1, 2], "item_id": [10, 10], "label": [1, 0]})
+    found = history_numbers(histories, pl.DataFrame({"item_id": [10], "title": ["A"]}))
+    assert found.names == ("share", "generosity", "popularity", "popular taste")
+    assert np.isfinite(found.table["numbers"].to_list()).all()
 
 
 @pytest.mark.slow

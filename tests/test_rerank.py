@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from trackrec.bootstrap import paired_bootstrap
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.list_metrics import mean_of_lists
-from trackrec.metrics import paired_bootstrap
 from trackrec.ranking.arm import Arm
 from trackrec.ranking.features import ItemTable
 from trackrec.ranking.fit import FitSettings

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from trackrec.bootstrap import paired_bootstrap
 from trackrec.calibration import equal_mass_calibration_error
 from trackrec.cold_start import break_down, bucket_names, count_seen
-from trackrec.metrics import auc, expected_calibration_error, log_loss, paired_bootstrap
+from trackrec.metrics import auc, expected_calibration_error, log_loss
 from trackrec.significance import holm, paired_contrast, seed_spread
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from trackrec.metrics import Interval, bootstrap_users, paired_bootstrap
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
+from trackrec.metrics import Interval
 
 EDGES = (0, 1, 5, 20)
 """Lower ends of the buckets: 0, 1-4, 5-19, 20 and more."""
@@ -67,7 +68,7 @@ def break_down(
         predictions: ``arm, seed, fold, user_id, event_id, label, probability``, as
             :func:`trackrec.ranking.compare.compare_arms` gives them.
         seen: ``user_id, event_id, item_seen, user_seen``, see :func:`count_seen`, one row an example.
-        metrics: name -> statistic, as `trackrec.metrics.bootstrap_users` takes them.
+        metrics: name -> statistic, as `trackrec.bootstrap.bootstrap_users` takes them.
         arm, baseline: names in ``predictions``; with a baseline the values are differences, paired on the examples.
         seed, draws: of the bootstrap over users within folds, on the average over the seeds of training.
         edges: lower ends of the buckets, ascending from 0.

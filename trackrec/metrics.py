@@ -15,8 +15,6 @@ from trackrec.metric_rows import write_metrics as write_metrics
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
-Weighted = Callable[[FloatArray], float]
-"""A statistic of fixed examples as a function of their weights (how often each was drawn), shape (examples,)."""
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -32,8 +30,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     >>> auc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4])
     0.875
     """
-    y, s = _labels_and(scores, labels)
-    return float(_ranked_auc(np.zeros(len(y), dtype=np.intp), y, s)(np.ones(len(y)))[0])
+    y, s = labels_and(scores, labels)
+    return float(ranked_auc(np.zeros(len(y), dtype=np.intp), y, s)(np.ones(len(y)))[0])
 
 
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
@@ -44,19 +42,21 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
     >>> gauc(["a", "a", "b", "b", "b", "c"], [1, 0, 1, 0, 0, 1], [0.2, 0.1, 0.5, 0.9, 0.1, 0.3])
     0.7
     """
-    y, s = _labels_and(scores, labels)
-    return _prepare(gauc, _index(users, len(y)), y, s)(np.ones(len(y)))
+    y, s = labels_and(scores, labels)
+    index = index_of(users, len(y))
+    values = ranked_auc(index, y, s)(np.ones(len(y)))[index]
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
 
 
 def log_loss(labels: ArrayLike, probabilities: ArrayLike, epsilon: float = 1e-7) -> float:
     """Mean negative log-likelihood, in nats; probabilities are clipped to [epsilon, 1 - epsilon]."""
-    y, p = _labels_and(probabilities, labels, probability=True)
-    return float(np.mean(_log_losses(y, p, epsilon)))
+    y, p = labels_and(probabilities, labels, probability=True)
+    return float(np.mean(log_losses(y, p, epsilon)))
 
 
 def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Share of examples whose label is the more probable answer; exactly 0.5 counts as "Yes"."""
-    y, p = _labels_and(probabilities, labels, probability=True)
+    y, p = labels_and(probabilities, labels, probability=True)
     return float(np.mean((p >= 0.5) == (y == 1)))
 
 
@@ -65,7 +65,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
-    y, p = _labels_and(probabilities, labels, probability=True)
+    y, p = labels_and(probabilities, labels, probability=True)
     which = np.minimum((p * bins).astype(np.intp), bins - 1)
     return float(np.abs(np.bincount(which, p - y, minlength=bins)).sum() / len(y))
 
@@ -78,7 +78,7 @@ def platt_calibration(labels: ArrayLike, logits: ArrayLike) -> tuple[float, floa
     Source:
         Platt 1999; Newton's method with backtracking as in Lin, Lin and Weng 2007.
     """
-    y, x = _labels_and(logits, labels)
+    y, x = labels_and(logits, labels)
     likes, dislikes = float(y.sum()), float(len(y) - y.sum())
     target = np.where(y == 1, (likes + 1) / (likes + 2), 1 / (dislikes + 2))
     design = np.stack([x, np.ones_like(x)])
@@ -131,58 +131,6 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
     return Interval(share, centre - half, centre + half)
 
 
-def bootstrap_users(
-    statistic: Callable[..., float],
-    users: ArrayLike,
-    *arrays: ArrayLike,
-    seed: int,
-    draws: int = 1000,
-    level: float = 0.95,
-    folds: ArrayLike | None = None,
-) -> Interval:
-    """Percentile interval of a statistic when users, not rows, are drawn with replacement.
-
-    Rows of one user are not independent, so an interval over rows would be too narrow. `auc`, `gauc`, `log_loss` and
-    `accuracy` are not recomputed from copied rows: they are sorted once and re-weighted in each draw.
-
-    Args:
-        statistic: called as ``statistic(*arrays)``; `gauc` gets its users by itself.
-        users: the user of each example, shape (examples,).
-        arrays: mostly labels and scores, each (examples,). The last may be (seeds, examples): the statistic is then
-            averaged over the seeds of training.
-        seed: of the draws. The order of the examples does not matter.
-        draws: number of resamples; those in which the statistic is undefined are left out.
-        level: coverage aimed at.
-        folds: the fold of each example, shape (examples,), each user in one fold. The statistic is then taken within
-            folds and averaged by their examples, since scores of models of different folds do not compare.
-
-    Returns:
-        The statistic and its bounds; the bounds are NaN if a fold has a single user.
-    """
-    value, drawn = draw_users(statistic, users, [arrays], seed, draws, folds)
-    return _interval(float(value[0]), drawn[:, 0], level)
-
-
-def paired_bootstrap(
-    statistic: Callable[..., float],
-    users: ArrayLike,
-    labels: ArrayLike,
-    scores: ArrayLike,
-    baseline_scores: ArrayLike,
-    *,
-    seed: int,
-    draws: int = 1000,
-    level: float = 0.95,
-    folds: ArrayLike | None = None,
-) -> Interval:
-    """Interval of ``statistic(labels, scores) - statistic(labels, baseline_scores)`` on the same drawn users.
-
-    Both arms score the same examples; the other arguments are those of `bootstrap_users`.
-    """
-    value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
-    return _interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
-
-
 def split_half_reliability(scores: Mapping[Any, ArrayLike], seed: int, halves: int = 100) -> float:
     """How well the mean reward of RecCoTs on one half of their targets agrees with that on the other half.
 
@@ -228,12 +176,14 @@ def _sigmoid(x: FloatArray) -> FloatArray:
     return np.exp(-np.logaddexp(0, -x))
 
 
-def _log_losses(labels: FloatArray, probabilities: FloatArray, epsilon: float = 1e-7) -> FloatArray:
+def log_losses(labels: FloatArray, probabilities: FloatArray, epsilon: float = 1e-7) -> FloatArray:
+    """Negative log-likelihood of each example, in nats."""
     p = np.clip(probabilities, epsilon, 1 - epsilon)
     return -np.where(labels == 1, np.log(p), np.log1p(-p))
 
 
-def _labels_and(scores: ArrayLike, labels: ArrayLike, probability: bool = False) -> tuple[FloatArray, FloatArray]:
+def labels_and(scores: ArrayLike, labels: ArrayLike, probability: bool = False) -> tuple[FloatArray, FloatArray]:
+    """Both as floats. Raises `ValueError` unless they are labels of 0 and 1 and as many scores (or probabilities)."""
     y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if y.ndim != 1 or y.shape != s.shape or not len(y):
         raise ValueError(f"labels {y.shape} and scores {s.shape}: expected the same, not empty shape (examples,)")
@@ -246,14 +196,15 @@ def _labels_and(scores: ArrayLike, labels: ArrayLike, probability: bool = False)
     return y, s
 
 
-def _index(ids: ArrayLike, examples: int) -> IndexArray:
+def index_of(ids: ArrayLike, examples: int) -> IndexArray:
+    """Number of each example's user or fold, from 0, in the order of their ids."""
     index = np.unique(np.asarray(ids), return_inverse=True)[1]
     if index.shape != (examples,):
         raise ValueError(f"users or folds {index.shape}: expected one for each of {examples} examples")
     return index.astype(np.intp)
 
 
-def _ranked_auc(groups: IndexArray, labels: FloatArray, scores: FloatArray) -> Callable[[FloatArray], FloatArray]:
+def ranked_auc(groups: IndexArray, labels: FloatArray, scores: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """Sort once; the returned function gives each group's AUC for any weights of the examples."""
     values, rank = np.unique(scores, return_inverse=True)
     cells, cell = np.unique(groups * len(values) + rank, return_inverse=True)
@@ -269,69 +220,3 @@ def _ranked_auc(groups: IndexArray, labels: FloatArray, scores: FloatArray) -> C
             return np.asarray(wins / (np.bincount(owner, likes) * np.bincount(owner, dislikes)), dtype=np.float64)
 
     return weigh
-
-
-def _prepare(statistic: Callable[..., float], users: IndexArray, *arrays: NDArray[Any]) -> Weighted:
-    """The statistic as a function of the examples' weights, with all that does not depend on them done once."""
-    if arrays[-1].ndim == 2:
-        seeds = [_prepare(statistic, users, *arrays[:-1], row) for row in arrays[-1]]
-        return lambda weights: float(np.mean([one(weights) for one in seeds]))
-    if statistic not in (auc, gauc, log_loss, accuracy):
-        return lambda weights: float(statistic(*(np.repeat(array, weights.astype(np.intp)) for array in arrays)))
-    y, s = _labels_and(arrays[1], arrays[0], probability=statistic in (log_loss, accuracy))
-    if statistic is auc:
-        whole = _ranked_auc(np.zeros(len(y), dtype=np.intp), y, s)
-        return lambda weights: float(whole(weights)[0])
-    if statistic is gauc:
-        values = _ranked_auc(users, y, s)(np.ones(len(y)))[users]
-    else:
-        values = _log_losses(y, s) if statistic is log_loss else ((s >= 0.5) == (y == 1)).astype(np.float64)
-    defined = ~np.isnan(values)
-    known = np.where(defined, values, 0.0)
-
-    def mean(weights: FloatArray) -> float:
-        total = float(weights @ defined)
-        return float(weights @ known) / total if total else math.nan
-
-    return mean
-
-
-def draw_users(
-    statistic: Callable[..., float],
-    users: ArrayLike,
-    arms: list[tuple[ArrayLike, ...]],
-    seed: int,
-    draws: int,
-    folds: ArrayLike | None,
-) -> tuple[FloatArray, FloatArray]:
-    """What `bootstrap_users` draws: the statistic of each arm, (arms,), and of each arm in each draw, (draws, arms)."""
-    tables = [[np.asarray(array) for array in arm] for arm in arms]
-    examples = len(np.asarray(users))
-    for array in (array for table in tables for array in table):
-        if array.shape[-1:] != (examples,):
-            raise ValueError(f"array {array.shape}: expected {examples} examples, as many as users")
-    user_index = _index(users, examples)
-    fold_index = np.zeros(examples, dtype=np.intp) if folds is None else _index(folds, examples)
-    value, drawn = np.zeros(len(arms)), np.zeros((draws, len(arms)))
-    for fold in range(int(fold_index.max()) + 1):
-        rows = fold_index == fold
-        index = _index(user_index[rows], int(rows.sum()))
-        count = int(index.max()) + 1
-        prepared = [_prepare(statistic, index, *(array[..., rows] for array in table)) for table in tables]
-        value += rows.mean() * np.array([one(np.ones(len(index))) for one in prepared])
-        random = np.random.default_rng([seed, fold])
-        for draw in range(draws):
-            if count < 2:  # one user drawn again and again would feign certainty
-                drawn[draw] = math.nan
-                continue
-            times = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
-            drawn[draw] += rows.mean() * np.array([one(times[index]) for one in prepared])
-    return value, drawn
-
-
-def _interval(value: float, drawn: FloatArray, level: float) -> Interval:
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined) or math.isnan(value):
-        return Interval(value, math.nan, math.nan)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trackrec.metrics import draw_users
+from trackrec.bootstrap import draw_users
 
 
 class PairedContrast(NamedTuple):
@@ -36,7 +36,7 @@ def paired_contrast(
     draws: int = 1000,
     folds: ArrayLike | None = None,
 ) -> PairedContrast:
-    """`trackrec.metrics.paired_bootstrap`, with a p value from the very same draws; arguments as there.
+    """`trackrec.bootstrap.paired_bootstrap`, with a p value from the very same draws; arguments as there.
 
     The p value agrees with the interval: below 0.05 just where the 95% percentile interval leaves 0 out, to the width
     of one draw. All but the difference is NaN where no draw is defined.
@@ -98,7 +98,7 @@ def seed_spread(
     """How much a statistic differs between trainings that differ in nothing but their seed.
 
     Args:
-        statistic, users, labels, folds: as in `trackrec.metrics.bootstrap_users`.
+        statistic, users, labels, folds: as in `trackrec.bootstrap.bootstrap_users`.
         scores: shape (seeds, examples).
     """
     arms: list[tuple[ArrayLike, ...]] = [(labels, row) for row in np.asarray(scores, dtype=np.float64)]

@@ -11,7 +11,7 @@ from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
-from trackrec.ranking.projection import history_numbers
+from trackrec.ranking.told import history_numbers
 from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
 from trackrec.reccot.teacher import ProfileTeacher, write_texts
 from trackrec.run import Stage
@@ -116,7 +116,7 @@ class Arms:
             if number != self.promoted:
                 both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]
                 texts[round_name(number)] = pl.concat(both, how="diagonal")
-        numbers = history_numbers(world.histories, world.items).rename({"numbers": "vector"})
+        numbers = history_numbers(world.histories, world.items).table.rename({"numbers": "vector"})
         made = {
             FINAL: final,
             SWAPPED: swap_vectors(final, self.users.select("user_id", "fold"), recipe.seed),

@@ -22,6 +22,7 @@ from trackrec.progress import Reporter
 from trackrec.ranking.arm import Inputs
 from trackrec.ranking.compare import RankingSettings, compare_arms, seen_counts
 from trackrec.ranking.rerank import RerankingSettings, compare_rerankers
+from trackrec.ranking.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.run import Run
 from trackrec.significance import PairedContrast, paired_contrast, seed_spread
@@ -33,6 +34,8 @@ CTR_METRICS: dict[str, Callable[..., float]] = {
     "calibration_error": equal_mass_calibration_error,
 }
 BREAKDOWN_METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
+CALIBRATION_DRAWS = 200
+"""Most draws of the calibration error, which has to sort anew in each: its interval is rougher."""
 LIST_METRICS = ("ndcg_3", "ndcg_7", "map_3", "map_7")
 
 
@@ -48,6 +51,8 @@ class Cell:
     """Trainings per fold and arm."""
     primary: bool
     """Whether the contrast named beforehand is read from it."""
+    search: tuple[Trial, ...] = ()
+    """What is tried on validation users, for every arm alike."""
 
     @property
     def name(self) -> str:
@@ -89,6 +94,7 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
             "seeds": cell.seeds,
             "components": recipe.ranking.components,
             "folds": recipe.ranking.folds,
+            "search": cell.search,
         }
     )
     events = pl.concat([world.histories.select("user_id", "item_id"), world.examples.select("user_id", "item_id")])
@@ -98,7 +104,7 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
 
 
 def _ranking(cell: Cell, recipe: Recipe) -> RankingSettings:
-    changes = {"backbone": cell.model, "recent": cell.recent, "seeds": cell.seeds}
+    changes = {"backbone": cell.model, "recent": cell.recent, "seeds": cell.seeds, "search": cell.search}
     return RankingSettings.model_validate(recipe.ranking.model_dump() | changes)
 
 
@@ -141,6 +147,8 @@ def contrast(
     users, folds = first["user_id"].to_numpy(), first["fold"].to_numpy()
     labels = first["label"].to_numpy() if cell.task == "ctr" else first["likes"].to_numpy()
     statistic = CTR_METRICS[metric] if cell.task == "ctr" else mean_of_lists
+    if metric == "calibration_error":
+        draws = min(draws, CALIBRATION_DRAWS)
     found: PairedContrast = paired_contrast(statistic, users, labels, *scores, seed=seed, draws=draws, folds=folds)
     deviations = [seed_spread(statistic, users, labels, part, folds).deviation for part in scores]
     spread = [None if np.isnan(value) else value for value in deviations]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.ranking.arm import Inputs
 from trackrec.ranking.backbones import BACKBONES, Backbone
+from trackrec.ranking.rerank import INITIAL
 from trackrec.ranking.rerankers import RERANKERS, RerankerName
+from trackrec.ranking.search import SEARCH, Trial
 from trackrec.recipe import Recipe, apply_change
 from trackrec.run import Stage, write_json
 from trackrec.settings import Settings
@@ -51,6 +54,9 @@ class ComparisonSettings(Settings):
     """Draws behind a 95% interval (users are resampled within folds)."""
     breakdown: bool = True
     """Whether the primary contrasts of the CTR models are broken down by how much was known of item and user."""
+    search: tuple[Trial, ...] = SEARCH
+    """Settings that are tried for every model and arm in each fold, the best on the fold's validation users is tested;
+    empty: the recipe's settings alone."""
     extra: ExtraSettings = ExtraSettings()
     """Arms beyond the usual ones."""
     workers: int = Field(default=2, ge=0)
@@ -64,7 +70,7 @@ class ComparisonSettings(Settings):
             more = [name for name in BACKBONES if name not in self.models]
             cells += [Cell("ctr", name, self.others_recent, 1, False) for name in more]
             cells += [Cell("rerank", name, self.list_recent, 1, False) for name in RERANKERS if name != self.reranker]
-        return cells
+        return [replace(cell, search=self.search) for cell in cells]
 
 
 QUICK = {"models": ["din"], "recent": [0, 10], "others": False, "seeds": 1, "draws": 200}
@@ -142,6 +148,7 @@ class Comparison:
 
         inputs = [self.run.table(table) for table in ("compare-vectors", "examples", "roles")]
         settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(arms)}
+        settings["search"] = [trial.model_dump() for trial in cell.search]
         if name.endswith("-extra"):
             inputs += self.extra.tables(cell.task)
             settings["item_components"] = self.settings.extra.item_components
@@ -206,6 +213,15 @@ class Comparison:
         inputs = [*self._predicted(cell), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
         self.parts.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
 
+    def _chosen(self) -> dict[str, dict[str, list[int]]]:
+        """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""
+        chosen: dict[str, dict[str, list[int]]] = {}
+        for cell in self.settings.cells():
+            table = pl.concat([pl.read_parquet(path) for path in self._predicted(cell)])
+            by_fold = table.filter(pl.col("arm") != INITIAL).unique(["arm", "fold"], maintain_order=True).sort("fold")
+            chosen[cell.name] = dict(by_fold.group_by("arm", maintain_order=True).agg("trial").iter_rows())
+        return chosen
+
     def _rows(self, cell: Cell, kind: str) -> list[dict[str, Any]]:
         return self.run.read(f"compare-{cell.name}-{kind}").to_dicts()
 
@@ -223,6 +239,7 @@ class Comparison:
             "primary": f"{FINAL} against {NO_TEXT} and {SWAPPED}",
             "settings": self.settings.model_dump(mode="json"),
             "ranking": recipe.ranking.model_dump(mode="json"),
+            "chosen": self._chosen(),
             "coverage": self.run.manifest("compare-vectors")["counts"] | self.extra.coverage(),
             "rows": rows,
         }

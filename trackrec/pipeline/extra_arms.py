@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.errors import RecipeError
-from trackrec.pipeline.arms import FINAL, NO_TEXT, Arms
+from trackrec.pipeline.arms import FINAL, NO_TEXT, SWAPPED, Arms
 from trackrec.pipeline.features import Features
 from trackrec.pipeline.parts import OUTSIDE
 from trackrec.prompts.domains import find_domain
@@ -38,6 +38,9 @@ class ExtraSettings(Settings):
     score_examples: int | None = Field(default=10, ge=1)
     """Examples of a user that the language model scores, drawn by a seed; null: all. The others have no score, which a
     mask bit says. The ranker as validator is quick and scores all."""
+    score_placebos: tuple[Kind, ...] = ("ranker",)
+    """Of which of these kinds the score with another user's RecCoT (the same one as in the arm "another user's") stands
+    beside it as a placebo. The language model must read every scored example once more for that."""
     items: tuple[ItemSource, ...] = ()
     """Texts of items, each with and without the user's RecCoT: text is title and attributes, knowledge what KAR calls
     so, here written from the catalogue without a model."""
@@ -46,9 +49,19 @@ class ExtraSettings(Settings):
     learn them from than users."""
 
 
+def score_table(kind: Kind, swapped: bool = False) -> str:
+    """The table of a validator's scores; ``swapped``: with another user's RecCoT."""
+    return f"compare-score-{kind}" + ("-swapped" if swapped else "")
+
+
 def score_names(kind: Kind) -> tuple[str, str]:
     """The arms of a validator: its score beside the RecCoT, and alone."""
     return f"final + V's score ({kind})", f"V's score alone ({kind})"
+
+
+def placebo_name(kind: Kind) -> str:
+    """The arm whose validator read another user's RecCoT, beside the user's own vector."""
+    return f"final + V's score, another user's ({kind})"
 
 
 def item_names(source: ItemSource) -> tuple[str, str]:
@@ -83,6 +96,7 @@ class ExtraArms:
         for kind in self.settings.scores if task == "ctr" else ():
             both, alone = score_names(kind)
             pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
+            pairs += [(both, placebo_name(kind))] if kind in self.placebos else []
         for source in self.settings.items:
             both, alone = item_names(source)
             pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
@@ -93,19 +107,20 @@ class ExtraArms:
         kinds = self.settings.scores if task == "ctr" else ()
         return [
             *(name for kind in kinds for name in score_names(kind)),
+            *(placebo_name(kind) for kind in kinds if kind in self.placebos),
             *(name for source in self.settings.items for name in item_names(source)),
         ]
 
     def tables(self, task: Task) -> list[Path]:
         """The tables that the arms read beside the users' vectors."""
-        names = [f"compare-score-{kind}" for kind in self.settings.scores] if task == "ctr" else []
+        names = [score_table(*wanted) for wanted in self._wanted_scores()] if task == "ctr" else []
         names += [f"compare-items-{source}" for source in self.settings.items]
         return [self.run.table(name) for name in names]
 
     def prepare(self) -> None:
         """Score and encode what the arms need; what is done is not done again."""
-        for kind in self.settings.scores:
-            self._score(kind)
+        for kind, swapped in self._wanted_scores():
+            self._score(kind, swapped)
         for source in self.settings.items:
             self._encode(source)
 
@@ -113,9 +128,11 @@ class ExtraArms:
         """What each arm gives its rankers; ``final``: the final round's user vectors."""
         arms: dict[str, Arm] = {}
         for kind in self.settings.scores if task == "ctr" else ():
-            scores = (self.run.read(f"compare-score-{kind}"),)
+            scores = (self.run.read(score_table(kind)),)
             for name, users in zip(score_names(kind), (final, None), strict=True):
                 arms[name] = Arm(users, scores=scores)
+        for kind in self.placebos if task == "ctr" else ():
+            arms[placebo_name(kind)] = Arm(final, scores=(self.run.read(score_table(kind, True)),))
         for source in self.settings.items:
             items = (self.run.read(f"compare-items-{source}"),)
             for name, users in zip(item_names(source), (final, None), strict=True):
@@ -124,22 +141,35 @@ class ExtraArms:
 
     def coverage(self) -> dict[str, Any]:
         """How much there is of each source, by its name."""
-        counts = {f"V's score ({kind})": self.run.manifest(f"compare-score-{kind}") for kind in self.settings.scores}
+        counts = {f"V's score ({kind})": self.run.manifest(score_table(kind)) for kind in self.settings.scores}
         counts |= {f"items: {source}": self.run.manifest(f"compare-items-{source}") for source in self.settings.items}
         return {name: manifest["counts"] for name, manifest in counts.items()}
 
-    def _score(self, kind: Kind) -> None:
-        """The table ``compare-score-<kind>``: ``user_id, event_id, yes_probability`` of ranker users' examples.
+    @property
+    def placebos(self) -> list[Kind]:
+        """Kinds of validator whose score with another user's RecCoT is an arm too."""
+        return [kind for kind in self.settings.scores if kind in self.settings.score_placebos]
 
-        The validator is the final round's, tuned on LM users alone.
+    def _wanted_scores(self) -> list[tuple[Kind, bool]]:
+        return [*((kind, False) for kind in self.settings.scores), *((kind, True) for kind in self.placebos)]
+
+    def _score(self, kind: Kind, swapped: bool) -> None:
+        """The table of :func:`score_table`: ``user_id, event_id, yes_probability`` of ranker users' examples.
+
+        The validator is the final round's, tuned on LM users alone. ``swapped``: it reads another user's RecCoT.
         """
-        name, recipe, number = f"compare-score-{kind}", self.parts.recipe, self.arms.promoted
+        name, recipe, number = score_table(kind, swapped), self.parts.recipe, self.arms.promoted
         limit = self.settings.score_examples if kind == "lm" else None
         every = self.world.every_target(self.arms.users["user_id"].to_list())
         targets = thin(every, limit, recipe.seed)
         written = Features(self.parts, number).written().select("user_id", "text")
         texts = self.arms.users.select("user_id").join(targets, on="user_id", how="semi", maintain_order="left")
-        texts = texts.join(written, on="user_id", how="left", maintain_order="left")
+        if swapped:
+            giver = self.run.read("compare-vectors").filter(arm=SWAPPED).select("user_id", "source_user_id")
+            texts = texts.join(giver, on="user_id", how="left", maintain_order="left")
+            written = written.rename({"user_id": "source_user_id"})
+        key = "source_user_id" if swapped else "user_id"
+        texts = texts.join(written, on=key, how="left", maintain_order="left")
         texts = texts.select("user_id", pl.lit(0, dtype=pl.Int16).alias("sample"), "text")
         folder = self.parts.validator_folder(kind, number, OUTSIDE)
 

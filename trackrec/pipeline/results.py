@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.data.roles import Role
 from trackrec.metrics import (
     Interval,
     MetricRow,
     accuracy,
     auc,
-    bootstrap_users,
     calibrated_probability,
     gauc,
     log_loss,
-    paired_bootstrap,
     platt_calibration,
     split_half_reliability,
     wilson,

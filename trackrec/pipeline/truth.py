@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metric_rows import MetricRow
-from trackrec.metrics import Interval, auc, bootstrap_users, gauc, paired_bootstrap
+from trackrec.metrics import Interval, auc, gauc
 from trackrec.pipeline.world import World
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.grounding import History, ground

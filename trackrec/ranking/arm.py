@@ -13,6 +13,7 @@ from trackrec.errors import RunError
 from trackrec.ranking.features import Examples, VectorTable
 from trackrec.ranking.projection import Projection
 from trackrec.ranking.sources import item_rows, item_vectors, score_column
+from trackrec.ranking.told import HistoryNumbers, Purpose
 from trackrec.ranking.vectors import Floats, present_vectors
 
 
@@ -45,7 +46,7 @@ def give(
     plain: Sequence[Examples],
     frames: Sequence[pl.DataFrame],
     held_out: list[object],
-    numbers: pl.DataFrame,
+    numbers: HistoryNumbers,
     components: int,
     name: str,
 ) -> tuple[VectorTable | None, list[Examples]]:
@@ -56,7 +57,7 @@ def give(
         plain: training, validation and test examples.
         frames: their rows, ``user_id, event_id, item_id``; the directions of items' vectors come from the first.
         held_out: users whose vectors the directions may not be learned from.
-        numbers: see :func:`trackrec.ranking.projection.history_numbers`.
+        numbers: see :func:`trackrec.ranking.told.history_numbers`.
         components: length of the vectors that the model reads.
         name: of the arm, for errors.
     """
@@ -82,9 +83,10 @@ def arm_vectors(
     vectors: pl.DataFrame | None,
     train: pl.DataFrame,
     held_out: list[object],
-    numbers: pl.DataFrame,
+    numbers: HistoryNumbers,
     components: int,
     name: str,
+    purpose: Purpose = "ctr",
 ) -> tuple[VectorTable | None, pl.DataFrame]:
     """The projected vectors of an arm and ``user_id, row`` into them.
 
@@ -104,11 +106,11 @@ def arm_vectors(
         )
     raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
     source = "source_user_id" if "source_user_id" in present.columns else "user_id"
-    behind = present.select(user_id=source).join(numbers, on="user_id", how="left", maintain_order="left")
+    behind = present.select(user_id=source).join(numbers.table, on="user_id", how="left", maintain_order="left")
     known = (~present["user_id"].is_in(held_out) & behind["numbers"].is_not_null()).to_numpy()
     told = np.asarray(behind.filter(pl.Series(known))["numbers"].to_list(), dtype=np.float64) if known.any() else None
     fitted = (~present["user_id"].is_in(held_out)).to_numpy() if told is None else known
-    table = VectorTable.from_vectors(raw, Projection.fit(raw[fitted], components, told))
+    table = VectorTable.from_vectors(raw, Projection.fit(raw[fitted], components, told, numbers.weights(purpose)))
     rows = present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
     return table, rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +18,9 @@ from trackrec.ranking.arm import Inputs, as_arm, give
 from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable, build_examples, coverage
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
-from trackrec.ranking.projection import history_numbers
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.ranking.search import Trial, search
+from trackrec.ranking.told import history_numbers
 from trackrec.settings import Settings
 
 
@@ -41,6 +43,9 @@ class RankingSettings(Settings):
     """The CTR model."""
     model: BackboneSettings = BackboneSettings()
     fit: FitSettings = FitSettings()
+    search: tuple[Trial, ...] = ()
+    """Settings that are tried in each fold with the first seed; the best by LogLoss on the fold's validation users is
+    tested. Empty: those above."""
 
 
 class SplitTables(Protocol):
@@ -83,7 +88,8 @@ def compare_arms(
         progress: called with (trainings done, trainings in all).
 
     Returns:
-        ``arm, seed, fold, user_id, event_id, label, probability``, one row per arm, seed and test example.
+        ``arm, seed, trial, fold, user_id, event_id, label, probability``, one row per arm, seed and test example;
+        ``trial`` is the place of the chosen settings in ``settings.search``.
 
     Raises:
         RunError: fewer than three folds of ranker users have examples, or an arm has no vector for training users.
@@ -105,12 +111,14 @@ def compare_arms(
         plain = [build_examples(part, catalogue, scale, settings.recent, like_share) for part in frames]
         for name, arm in arms.items():
             table, parts = give(arm, plain, frames, held_out, numbers, settings.components, name)
-            for number in range(settings.seeds):
-                probability = _train_and_predict(parts, table, catalogue, scale, settings, seed + number)
+            train_one = partial(_train_and_predict, parts, table, catalogue, scale, settings)
+            seeds = [seed + number for number in range(settings.seeds)]
+            for used, (trial, probability) in zip(seeds, search(settings.search, train_one, seeds), strict=True):
                 tables.append(
                     test.select(
                         pl.lit(name).alias("arm"),
-                        pl.lit(seed + number, dtype=pl.Int64).alias("seed"),
+                        pl.lit(used, dtype=pl.Int64).alias("seed"),
+                        pl.lit(trial, dtype=pl.Int8).alias("trial"),
                         "fold",
                         "user_id",
                         "event_id",
@@ -201,11 +209,14 @@ def _train_and_predict(
     items: ItemTable,
     scale: RatingScale,
     settings: RankingSettings,
+    trial: Trial,
     seed: int,
-) -> npt.NDArray[np.float64]:
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """LogLoss on the validation users, and the probabilities of the test examples."""
     train, validation, test = parts
+    sizes = settings.model.model_copy(update={"adaptor": trial.adapt(settings.model.adaptor)})
     with one_thread():
         with seeded(seed):
-            model = build_ranker(settings.backbone, RankerSizes.of(items, scale, train, table), settings.model)
-        fit_ranker(model, train, validation, settings.fit, seed, table)
-        return predict(model, test, table)
+            model = build_ranker(settings.backbone, RankerSizes.of(items, scale, train, table), sizes)
+        result = fit_ranker(model, train, validation, trial.fit(settings.fit), seed, table)
+        return min(result.validation_loss), predict(model, test, table)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from trackrec.ranking.adaptor import AdaptorSettings, HybridExpertAdaptor
+from trackrec.ranking.adaptor import AdaptorSettings, build_adaptor
 from trackrec.ranking.deepctr import AttentionSequencePoolingLayer
 from trackrec.ranking.features import ItemTable, VectorTable
 from trackrec.ranking.list_examples import ListExamples
@@ -74,8 +74,8 @@ class ListEncoder(nn.Module):
     """What all re-rankers share: embeddings, attention over recent events, and the adaptor of the texts.
 
     A candidate is the sum of an embedding of its id, of its genres and of its year; behind that its dense features,
-    what the recent events say through it (DIN's attention, where there are any in view), and what the hybrid-expert
-    adaptor makes of the user's text vector and its own.
+    what the recent events say through it (DIN's attention, where there are any in view), and what the adaptor
+    makes of the user's text vector and its own.
 
     Args:
         shape: what it is built for.
@@ -108,7 +108,7 @@ class ListEncoder(nn.Module):
                     layer.reset_parameters()
             self.width += 2 * size
         sources = int(shape.user_text) + int(shape.item_text)
-        self.adaptor = HybridExpertAdaptor(sources, shape.components, settings.adaptor) if sources else None
+        self.adaptor = build_adaptor(sources, shape.components, settings.adaptor) if sources else None
         self.width += self.adaptor.width if self.adaptor else 0
 
     def forward(

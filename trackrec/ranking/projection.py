@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 
+from trackrec.ranking.told import Matrix
 from trackrec.ranking.vectors import Floats
-
-Matrix = npt.NDArray[np.float64]
 
 RIDGES = np.logspace(-5, 1, 19)
 """Ridge strengths that are tried, as multiples of the vectors' mean square norm."""
@@ -34,21 +31,26 @@ class Projection:
     """Shape (dimensions, components), scaled so that the coordinates' mean square is 1 over all components."""
 
     @classmethod
-    def fit(cls, vectors: Floats, components: int, told: Matrix | None = None) -> Projection:
+    def fit(
+        cls, vectors: Floats, components: int, told: Matrix | None = None, weights: Matrix | None = None
+    ) -> Projection:
         """Learn the directions.
 
         Args:
             vectors: of training users, shape (texts, dimensions).
             components: most directions.
-            told: what the history behind each text says, shape (texts, numbers), see :func:`history_numbers`. None,
-                or numbers that the texts do not tell: the main directions of the vectors.
+            told: what the history behind each text says, shape (texts, numbers), see
+                :func:`trackrec.ranking.told.history_numbers`. None, or numbers that the texts do not tell: the main
+                directions of the vectors.
         """
         values = np.asarray(vectors, dtype=np.float64)
         mean = values.mean(axis=0)
         left, singular, right = np.linalg.svd(values - mean, full_matrices=False)
         keep = singular > 1e-6 * max(float(singular[0]), 1e-12)
         left, singular, right = left[:, keep], singular[keep], right[keep]
-        directions = right.T if told is None else right.T @ _ridge(left, singular, told)
+        directions = right.T
+        if told is not None:
+            directions = right.T @ (_ridge(left, singular, told) * (1.0 if weights is None else weights))
         if not directions.any():
             directions = right.T
         _, _, axes = np.linalg.svd((values - mean) @ directions, full_matrices=False)
@@ -79,33 +81,3 @@ def _ridge(left: Matrix, singular: Matrix, told: Matrix) -> Matrix:
         best = np.where(better, error, best)
         chosen[:, better] = ((shrink / singular)[:, None] * seen)[:, better]
     return chosen
-
-
-def history_numbers(histories: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """What each history says, by counting: ``user_id, numbers`` (list of Float64, equally long for all users).
-
-    The numbers are the share of likes, drawn to everybody's by two imagined items, then for each genre of the
-    catalogue how much more its items were liked than the user's own share says (drawn to 0 by three imagined items)
-    and the share of the history that has the genre. Without genres the share of likes stands alone.
-
-    Args:
-        histories: ``user_id, item_id, label``.
-        items: the catalogue: ``item_id, genres`` (lists, optional).
-    """
-    overall = pl.col("label").mean().over(pl.lit(1))
-    labelled = histories.select("user_id", "item_id", pl.col("label").cast(pl.Float64)).with_columns(overall=overall)
-    share = (pl.col("label").sum() + 2 * pl.col("overall").first()) / (pl.len() + 2)
-    users = labelled.group_by("user_id").agg(share=share, rated=pl.len()).sort("user_id")
-    table = users.select("user_id", "share")
-    if "genres" in items.columns:
-        rows = labelled.join(items.select("item_id", "genres"), on="item_id", how="left").explode("genres")
-        rows = rows.filter(pl.col("genres").is_not_null()).join(users, on="user_id")
-        shift = (pl.col("label") - pl.col("share")).sum() / (pl.len() + 3)
-        counted = rows.group_by("user_id", "genres").agg(shift=shift, part=pl.len() / pl.col("rated").first())
-        for genre in sorted(rows["genres"].unique().to_list()):
-            one = counted.filter(pl.col("genres") == genre).select(
-                "user_id", pl.col("shift").alias(f"shift {genre}"), pl.col("part").alias(f"part {genre}")
-            )
-            table = table.join(one, on="user_id", how="left", maintain_order="left")
-    numbers = pl.concat_list(pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)).alias("numbers")
-    return table.select("user_id", numbers)

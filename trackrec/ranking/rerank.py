@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -20,8 +21,10 @@ from trackrec.ranking.list_examples import ListExamples, build_list_examples
 from trackrec.ranking.list_features import ListModelSettings, ListShape
 from trackrec.ranking.list_fit import fit_reranker, score_lists
 from trackrec.ranking.lists import ListSettings, build_lists
-from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.projection import Projection
 from trackrec.ranking.rerankers import RerankerName, build_reranker
+from trackrec.ranking.search import Trial, search
+from trackrec.ranking.told import history_numbers
 from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
@@ -45,6 +48,9 @@ class RerankingSettings(Settings):
     lists: ListSettings = ListSettings()
     model: ListModelSettings = ListModelSettings()
     fit: FitSettings = FitSettings(epochs=10, batch=128)
+    search: tuple[Trial, ...] = ()
+    """Settings that are tried in each fold with the first seed, by the loss on its validation users; empty: those
+    above."""
 
 
 def compare_rerankers(
@@ -76,7 +82,8 @@ def compare_rerankers(
         progress: called with (trainings done, trainings in all).
 
     Returns:
-        ``arm, seed, fold, user_id, list, likes, map_3, map_7, ndcg_3, ndcg_7``, one row per arm, seed and test list.
+        ``arm, seed, trial, fold, user_id, list, likes, map_3, map_7, ndcg_3, ndcg_7``, one row per arm, seed and test
+        list; ``trial`` as in :func:`trackrec.ranking.compare.compare_arms`.
         Metrics are NaN for lists without a like, in all arms alike; the arm "initial" has one seed.
 
     Raises:
@@ -118,7 +125,7 @@ def compare_rerankers(
         tables.append(_values(INITIAL, seed, test, plain[0], -plain[0].place.double()))
         held_out = pl.concat(parts[:2])["user_id"].unique().to_list()
         for name, arm in read.items():
-            table, rows = arm_vectors(arm.users, train, held_out, numbers, settings.components, name)
+            table, rows = arm_vectors(arm.users, train, held_out, numbers, settings.components, name, "rerank")
             item_width = settings.components if arm.item_components is None else arm.item_components
             item_table, item_rows = item_vectors_table(arm.items[0] if arm.items else None, catalogue, item_width)
             table, item_table = _same_width(table, item_table)
@@ -135,17 +142,33 @@ def compare_rerankers(
             shown = [
                 batch.with_vectors(_user_rows(rows, part), item_rows) for batch, part in zip(plain, parts, strict=True)
             ]
-            for number in range(settings.seeds):
-                with one_thread():
-                    with seeded(seed + number):
-                        model = build_reranker(settings.name, shape, settings.model)
-                    fit_reranker(model, shown[2], shown[1], settings.fit, seed + number, table, item_table)
-                    scores = score_lists(model, shown[0], table, item_table)
-                tables.append(_values(name, seed + number, test, shown[0], scores))
+            train_one = partial(_train_and_score, settings, shape, shown, table, item_table)
+            seeds = [seed + number for number in range(settings.seeds)]
+            for used, (trial, scores) in zip(seeds, search(settings.search, train_one, seeds), strict=True):
+                tables.append(_values(name, used, test, shown[0], scores, trial))
                 done += 1
                 if progress is not None:
                     progress(done, total)
     return pl.concat(tables)
+
+
+def _train_and_score(
+    settings: RerankingSettings,
+    shape: ListShape,
+    parts: Sequence[ListExamples],
+    users: VectorTable | None,
+    items: VectorTable | None,
+    trial: Trial,
+    seed: int,
+) -> tuple[float, torch.Tensor]:
+    """Loss on the validation users' lists, and the scores of the test lists; ``parts``: test, validation, training."""
+    test, validation, train = parts
+    sizes = settings.model.model_copy(update={"adaptor": trial.adapt(settings.model.adaptor)})
+    with one_thread():
+        with seeded(seed):
+            model = build_reranker(settings.name, shape, sizes)
+        result = fit_reranker(model, train, validation, trial.fit(settings.fit), seed, users, items)
+        return min(result.validation_loss), score_lists(model, test, users, items)
 
 
 def _readable(name: str, arm: Arm) -> Arm:
@@ -192,13 +215,16 @@ def _user_rows(rows: pl.DataFrame, lists: pl.DataFrame) -> torch.Tensor:
     return torch.from_numpy(joined["row"].fill_null(0).cast(pl.Int64).to_numpy().copy())
 
 
-def _values(arm: str, seed: int, lists: pl.DataFrame, batch: ListExamples, scores: torch.Tensor) -> pl.DataFrame:
+def _values(
+    arm: str, seed: int, lists: pl.DataFrame, batch: ListExamples, scores: torch.Tensor, trial: int = 0
+) -> pl.DataFrame:
     """The metrics of each list."""
     heads = lists.unique(["user_id", "list"], keep="first", maintain_order=True).select("fold", "user_id", "list")
     labels, mask, numbers = batch.label.numpy(), batch.mask.numpy(), scores.double().numpy()
     return heads.select(
         pl.lit(arm).alias("arm"),
         pl.lit(seed, dtype=pl.Int64).alias("seed"),
+        pl.lit(trial, dtype=pl.Int8).alias("trial"),
         "fold",
         "user_id",
         "list",

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.metrics import Interval, bootstrap_users
+from trackrec.bootstrap import bootstrap_users
+from trackrec.metrics import Interval
 from trackrec.prompts.catalogue import Row
 from trackrec.reccot.grounding import GroundedSentence, ground
 from trackrec.reccot.rewards import RewardKind, with_target_reward

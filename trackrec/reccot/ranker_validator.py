@@ -21,8 +21,9 @@ from trackrec.ranking.backbones import Backbone, build_ranker
 from trackrec.ranking.compare import SplitTables
 from trackrec.ranking.features import DENSE_FEATURES, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict_logits, seeded
-from trackrec.ranking.projection import Projection, history_numbers
+from trackrec.ranking.projection import Projection
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.ranking.told import history_numbers
 from trackrec.ranking.vectors import Encoder, Floats
 from trackrec.settings import Settings
 
@@ -231,10 +232,11 @@ class RankerValidator:
 
     def _projection(self, reccots: pl.DataFrame, texts: pl.Series, raw: Floats) -> Projection:
         """Directions from the RecCoTs and the histories they were written from (a text of two users counts twice)."""
-        rows = reccots.join(self.numbers, on="user_id", how="inner", maintain_order="left")
+        rows = reccots.join(self.numbers.table, on="user_id", how="inner", maintain_order="left")
         rows = rows.filter(pl.col("text").is_in(texts.to_list())).unique(["user_id", "text"], maintain_order=True)
         told = np.asarray(rows["numbers"].to_list(), dtype=np.float64)
-        return Projection.fit(raw[_text_rows(rows["text"], texts).numpy() - 1], self.settings.components, told)
+        known = raw[_text_rows(rows["text"], texts).numpy() - 1]
+        return Projection.fit(known, self.settings.components, told, self.numbers.weights("ctr"))
 
     def _model(self, scale: RatingScale, components: int, dense: int) -> nn.Module:
         sizes = RankerSizes(self.items, scale.buckets, self.settings.recent, dense, texts=(components,))

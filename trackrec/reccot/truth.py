@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
+from trackrec.bootstrap import bootstrap_users
 from trackrec.data.log import stable_hash
-from trackrec.metrics import Interval, bootstrap_users
+from trackrec.metrics import Interval
 from trackrec.prompts.catalogue import Row
 from trackrec.reccot.grounding import GroundedSentence, History, Judged, Verdict, ground, judge
 from trackrec.reccot.vocabulary import Vocabulary
