@@ -54,6 +54,11 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike, epsilon: float = 1e-7)
     return float(np.mean(_log_losses(y, p, epsilon)))
 
 
+def log_likelihood(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean log-likelihood of the labels in nats, `log_loss` with the other sign: the unit of a RecCoT's reward."""
+    return -log_loss(labels, probabilities)
+
+
 def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Share of examples whose label is the more probable answer; exactly 0.5 counts as "Yes"."""
     y, p = _labels_and(probabilities, labels, probability=True)
@@ -142,8 +147,9 @@ def bootstrap_users(
 ) -> Interval:
     """Percentile interval of a statistic when users, not rows, are drawn with replacement.
 
-    Rows of one user are not independent, so an interval over rows would be too narrow. `auc`, `gauc`, `log_loss` and
-    `accuracy` are not recomputed from copied rows: they are sorted once and re-weighted in each draw.
+    Rows of one user are not independent, so an interval over rows would be too narrow. `auc`, `gauc`, `log_loss` (also
+    as `log_likelihood`) and `accuracy` are not recomputed from copied rows: they are sorted once and re-weighted in
+    each draw.
 
     Args:
         statistic: called as ``statistic(*arrays)``; `gauc` gets its users by itself.
@@ -276,6 +282,9 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, *arrays: NDArra
     if arrays[-1].ndim == 2:
         seeds = [_prepare(statistic, users, *arrays[:-1], row) for row in arrays[-1]]
         return lambda weights: float(np.mean([one(weights) for one in seeds]))
+    if statistic is log_likelihood:
+        loss = _prepare(log_loss, users, *arrays)
+        return lambda weights: -loss(weights)
     if statistic not in (auc, gauc, log_loss, accuracy):
         return lambda weights: float(statistic(*(np.repeat(array, weights.astype(np.intp)) for array in arrays)))
     y, s = _labels_and(arrays[1], arrays[0], probability=statistic in (log_loss, accuracy))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trackrec.metrics import draw_users
+from trackrec.metrics import FloatArray, draw_users
 
 
 class PairedContrast(NamedTuple):
@@ -45,9 +45,37 @@ def paired_contrast(
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
     """
     value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
-    difference = drawn[:, 0] - drawn[:, 1]
-    difference = difference[~np.isnan(difference)]
-    gain, baseline = float(value[0] - value[1]), float(value[1])
+    return _contrast(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], float(value[1]))
+
+
+def contrast_of_gains(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    gain: tuple[ArrayLike, ArrayLike],
+    other: tuple[ArrayLike, ArrayLike],
+    *,
+    seed: int,
+    draws: int = 1000,
+) -> PairedContrast:
+    """One gain less another on the same drawn users: (statistic of a - of b) - (statistic of c - of d).
+
+    Args:
+        statistic, users, labels: as in `trackrec.metrics.bootstrap_users`.
+        gain: scores a and b.
+        other: scores c and d.
+
+    Returns:
+        As `paired_contrast`; the baseline is the other gain.
+    """
+    arms: list[tuple[ArrayLike, ...]] = [(labels, scores) for scores in (*gain, *other)]
+    value, drawn = draw_users(statistic, users, arms, seed, draws, None)
+    signs = np.array([1.0, -1.0, -1.0, 1.0])
+    return _contrast(float(value @ signs), drawn @ signs, float(value[2] - value[3]))
+
+
+def _contrast(gain: float, drawn: FloatArray, baseline: float) -> PairedContrast:
+    difference = drawn[~np.isnan(drawn)]
     if not len(difference):
         return PairedContrast(gain, float("nan"), float("nan"), float("nan"), baseline)
     low, high = np.quantile(difference, [0.025, 0.975])
