@@ -24,6 +24,12 @@ class PairedContrast(NamedTuple):
     baseline: float
     """The statistic of the arm that it is the difference from."""
 
+    def as_row(self) -> dict[str, float | None]:
+        """For JSON: ``value, against_value, difference, lower, upper, p``; what is undefined is None."""
+        named = {"value": self.baseline + self.difference, "against_value": self.baseline}
+        named |= {"difference": self.difference, "lower": self.low, "upper": self.high, "p": self.p_value}
+        return {name: None if np.isnan(number) else float(number) for name, number in named.items()}
+
 
 def paired_contrast(
     statistic: Callable[..., float],
