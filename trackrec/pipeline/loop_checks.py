@@ -14,7 +14,7 @@ from trackrec.pipeline.tuning import Tuning
 from trackrec.reccot.equal_length import givers_of_like_length, to_equal_length
 from trackrec.reccot.rewards import PLACEHOLDER
 from trackrec.run import Stage
-from trackrec.significance import contrast_of_gains, paired_contrast
+from trackrec.significance import PairedContrast, contrast_of_gains, paired_contrast
 
 METRICS = {"auc": auc, "log_likelihood": log_likelihood}
 FIRST, LAST, STRANGER, FIRST_CUT, LAST_CUT = range(5)
@@ -166,27 +166,28 @@ class LoopChecks:
     def _gain(self, judge: str, gain: str, table: pl.DataFrame, text: int, other: int) -> list[dict[str, Any]]:
         users, labels, mine = _arrays(table, text)
         theirs = _arrays(table, other)[2]
-        return [
-            {"judge": judge, "gain": gain, "metric": name}
-            | contrast_of_gains(statistic, users, labels, first, second, seed=self.seed, draws=self.draws).as_row()
-            | {"users": len(set(users)), "examples": len(labels)}
-            for name, statistic in METRICS.items()
-        ]
+        rows = []
+        for name, statistic in METRICS.items():
+            found = paired_contrast(statistic, users, labels, mine, theirs, seed=self.seed, draws=self.draws)
+            rows.append(_row(judge, gain, name, found, users))
+        return rows
 
     def _less(
         self, judge: str, gain: str, one: tuple[pl.DataFrame, int, int], other: tuple[pl.DataFrame, int, int]
     ) -> list[dict[str, Any]]:
         """One gain less another, each the table of scores and the numbers of its two texts."""
         users, labels, _ = _arrays(one[0], one[1])
-        first = (_arrays(one[0], one[1])[2], _arrays(one[0], one[2])[2])
-        second = (_arrays(other[0], other[1])[2], _arrays(other[0], other[2])[2])
-        return [
-            {"judge": judge, "gain": gain, "metric": name}
-            | self._row(
-                contrast_of_gains(statistic, users, labels, first, second, seed=self.seed, draws=self.draws), labels
-            )
-            for name, statistic in METRICS.items()
-        ]
+        first, second = ((_arrays(table, text)[2], _arrays(table, less)[2]) for table, text, less in (one, other))
+        rows = []
+        for name, statistic in METRICS.items():
+            found = contrast_of_gains(statistic, users, labels, first, second, seed=self.seed, draws=self.draws)
+            rows.append(_row(judge, gain, name, found, users))
+        return rows
+
+
+def _row(judge: str, gain: str, metric: str, found: PairedContrast, users: Any) -> dict[str, Any]:
+    head = {"judge": judge, "gain": gain, "metric": metric}
+    return head | found.as_row() | {"users": len(set(users)), "examples": len(users)}
 
 
 def _arrays(table: pl.DataFrame, sample: int) -> tuple[Any, Any, Any]:

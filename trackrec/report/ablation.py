@@ -34,10 +34,10 @@ JUDGES = {
     "fresh": "a fresh validator",
 }
 _WORDS = (
-    "A variant is the recipe's loop with one thing changed; what it shares with the recipe's own run is taken from there. "
-    "All are judged on the same LM validation users. Intervals: 95%, users drawn with replacement, pairwise; they are "
-    "conditional on one training of each loop. What another training would give shows in the variant other-draws, which "
-    "differs from the recipe in nothing but chance. p (Holm): corrected over all rows of all variants."
+    "A variant is the recipe's loop with one thing changed; what it shares with the recipe's own run is taken from "
+    "there. All are judged on the same LM validation users. Intervals: 95%, users drawn with replacement, in pairs; they "
+    "are conditional on one training of each loop. What another training would give shows in the variant other-draws, "
+    "which differs from the recipe in nothing but chance. p (Holm): corrected over all rows of all variants."
 )
 
 
