@@ -118,7 +118,7 @@ def quick_recipe(recipe: Recipe) -> Recipe:
 
 
 def chosen_names(only: Sequence[str]) -> list[str]:
-    """The checks and variants of these names, or all of them.
+    """The checks and variants of these names, or all of them; in the order in which they run.
 
     Raises:
         RecipeError: an unknown name; the nearest known one is named.
@@ -128,4 +128,4 @@ def chosen_names(only: Sequence[str]) -> list[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise RecipeError(f"--only {name}: expected one of {', '.join(known)}; the nearest is {near!r}")
-    return list(dict.fromkeys(only)) or known
+    return [name for name in known if not only or name in only]
