@@ -221,7 +221,7 @@ def test_din_judges_on_users_who_are_not_tested(done: Done) -> None:
     rows = [row for row in json.loads(path.read_text())["rows"] if row["judge"] == "din"]
     assert [(row["variant"], row["metric"]) for row in rows] == [("g-frozen", "auc"), ("g-frozen", "gauc")]
     roles = done.table("roles").filter(pl.col("role") == Role.RANKER)
-    judged = done.table("ablation-g-frozen-din-predictions")
+    judged = done.table("ablated-din-g-frozen")
     assert set(judged["user_id"]) <= set(roles.filter(pl.col("fold") == 1)["user_id"])
     assert judged.height == rows[0]["examples"]
 

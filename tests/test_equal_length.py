@@ -23,11 +23,16 @@ def words(text: str) -> int:
         (11, "They like drama. They dislike Mr. Wrong (1996)."),
         (7, "They like drama."),
         (2, "They like"),
-        (0, "They"),
+        (1, "They"),
+        (0, "T"),
     ],
 )
 def test_whole_sentences_stay_while_they_fit(budget: int, left: str) -> None:
     assert cut_to(TEXT, budget, words) == left
+
+
+def test_a_text_without_spaces_is_cut_too() -> None:
+    assert cut_to("\u6620\u753b\u304c\u597d\u304d", 3, len) == "\u6620\u753b\u304c"
 
 
 def test_the_longer_text_is_cut_to_the_shorter() -> None:

@@ -84,6 +84,8 @@ class Ablation:
         self.world = World.of(self.run)
         self.users = self.world.users(Role.LM_VALIDATION)
         self.draws = recipe.evaluation.bootstrap
+        if settings.din:
+            DinJudge(self.base())  # too few folds would show only after the first variant
 
     def base(self) -> Parts:
         """The recipe's own parts, made anew for each use: a variant's language model takes their place in memory."""

@@ -49,8 +49,8 @@ class DinJudge:
             number: its last round.
             against: the round of the recipe's own generator that it is compared with.
         """
-        mine = self._trained(name, parts, number)
-        theirs = self._trained(f"ablated-din-{against}", self.base, against)
+        mine = self._trained(f"ablated-din-{head['variant']}", parts, number)
+        theirs = self._trained(f"ablated-din-recipe-{against}", self.base, against)
         draws, seed = self.recipe.evaluation.bootstrap, self.recipe.seed
 
         def work(stage: Stage) -> None:
@@ -69,25 +69,24 @@ class DinJudge:
 
     def _trained(self, name: str, parts: Parts, number: int) -> str:
         """Train and predict with a generator's RecCoTs; gives the table's name, that of its stage."""
-        table = f"{name}-predictions"
         texts = self._texts(parts, number)
         settings = self.recipe.ranking.model_copy(update={"folds": 1})
 
         def work(stage: Stage) -> None:
             wanted = self.users.select("user_id").join(texts, on="user_id", how="left", maintain_order="left")
             vectors = user_vectors(wanted, shared_encoder(settings.encoder))
-            with self.run.reporter.steps(table, "trainings") as progress:
+            with self.run.reporter.steps(name, "trainings") as progress:
                 predictions = compare_arms(
                     self.world, self.users, self.world.items, {name: vectors}, settings, self.recipe.seed,
                     progress=progress,
                 )  # fmt: skip
-            stage.write(table, predictions)
+            stage.write(name, predictions)
             stage.counts = {"users": wanted.height, "with_text": wanted["text"].count()}
 
         inputs = [parts.run.table(f"write-{number}"), parts.run.table(_rest(number))]
-        inputs += [self.run.table(name) for name in ("examples", "roles")]
-        self.base.do(table, work, inputs, {"ranking": settings, "users": self.users.height})
-        return table
+        inputs += [self.run.table(table) for table in ("examples", "roles")]
+        self.base.do(name, work, inputs, {"ranking": settings, "users": self.users.height})
+        return name
 
     def _texts(self, parts: Parts, number: int) -> pl.DataFrame:
         """``user_id, text`` of the ranker users: what the loop had written, and the rest, which is written now."""

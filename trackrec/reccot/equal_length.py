@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from trackrec.reccot.reader import split_sentences
 
 
 def cut_to(text: str, budget: int, count_tokens: Callable[[str], int]) -> str:
-    """The longest beginning of whole sentences within a budget; if not even the first fits, its words that do.
+    """The longest beginning of whole sentences within a budget.
+
+    If not even the first sentence fits, its words that do; of a text without spaces, its characters.
 
     Args:
         text: a RecCoT.
@@ -16,22 +19,20 @@ def cut_to(text: str, budget: int, count_tokens: Callable[[str], int]) -> str:
         count_tokens: how many a text takes.
 
     Returns:
-        At least one word.
+        At least one character.
 
     >>> cut_to("One two. Three four. Five.", 4, lambda text: len(text.split()))
     'One two. Three four.'
     >>> cut_to("One two three. Four.", 2, lambda text: len(text.split()))
     'One two'
     """
-    ends = [end for _, end in split_sentences(text)]
-    for end in reversed(ends):
-        if count_tokens(text[:end]) <= budget:
-            return text[:end]
-    words = text.split()
-    for length in range(len(words), 1, -1):
-        if count_tokens(" ".join(words[:length])) <= budget:
-            return " ".join(words[:length])
-    return words[0] if words else text
+    sentences = [end for _, end in split_sentences(text)]
+    words = [found.end() for found in re.finditer(r"\S+", text)]
+    for ends in (sentences, words, range(1, len(text) + 1)):
+        for end in reversed(ends):
+            if count_tokens(text[:end]) <= budget:
+                return text[:end]
+    return text[:1]
 
 
 def to_equal_length(first: str, second: str, count_tokens: Callable[[str], int]) -> tuple[str, str]:
