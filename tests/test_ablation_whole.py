@@ -17,13 +17,14 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics import auc
 from trackrec.pipeline.ablation import AblationSettings, ablate_recipe
-from trackrec.pipeline.job import open_run
+from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.variants import VARIANTS, variant_recipe
 from trackrec.pipeline.world import TABLES, World, prepare
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
+from trackrec.report import write_report
 from trackrec.report.ablation import print_ablations, write_ablation_page
 
 pytestmark = pytest.mark.slow
@@ -232,6 +233,15 @@ def test_what_cannot_be_judged_is_refused(done: Done, tmp_path: Path) -> None:
         ablate_recipe(few, tmp_path / "none", AblationSettings(only=("length",)))
     with pytest.raises(RunError, match=r"--din needs 4 folds of ranker users .*, the recipe has 3"):
         ablate_recipe(few, tmp_path / "none", AblationSettings(only=("v-sees-0",), din=True))
+
+
+def test_a_whole_run_with_one_validator_and_no_distillation_ends(done: Done, tmp_path: Path) -> None:
+    loop = {"rounds": 1, "retunes": False, "distils": False, "samples_per_user": 2} | LOOP
+    recipe = tiny_recipe(Path(done.recipe.model.name), Path(str(done.recipe.source.folder)), loop=loop)
+    folder = run_recipe(recipe, tmp_path / "run")
+    both = [pl.read_parquet(folder / "tables" / f"matrix-lm-{number}.parquet") for number in (0, 1)]
+    assert_frame_equal(both[0].drop("validator"), both[1].drop("validator"))
+    assert "Not there" in write_report(folder).read_text()
 
 
 LOOP = {

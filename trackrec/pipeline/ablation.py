@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,7 +49,8 @@ class AblationSettings(Settings):
     """Rounds of a variant at most, where their number is not what it varies; it is then compared with the recipe's
     own generator after as many. None: as many as the recipe has."""
     minutes: float | None = Field(default=None, gt=0)
-    """Begin nothing more after so many minutes; the same command goes on. None: no limit."""
+    """Begin no variant or check after so many minutes, the recipe's own loop included; the same command goes on. None:
+    no limit."""
     din: bool = False
     """Whether each variant's RecCoTs are also tried as a feature of the ranker, which means writing for the ranker
     users: see :class:`trackrec.pipeline.ablation_din.DinJudge`."""
@@ -76,9 +78,13 @@ class Ablation:
         folder: of the run; its loop has ended.
         settings: what is run.
         reporter: shows progress.
+        started: monotonic time from which the minutes are counted.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, settings: AblationSettings, reporter: Reporter) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, settings: AblationSettings, reporter: Reporter, started: float
+    ) -> None:
+        self.started = started
         self.recipe, self.folder, self.settings, self.reporter = recipe, folder, settings, reporter
         self.run = open_run(recipe, folder, reporter)
         self.world = World.of(self.run)
@@ -93,13 +99,13 @@ class Ablation:
 
     def work(self) -> Path:
         """Run what is chosen; the table is written anew after each."""
-        names, started = chosen_names(self.settings.only), time.monotonic()
         variants = {variant.name: variant for variant in VARIANTS}
         path = self.collect()
-        for name in names:
-            if self.settings.minutes is not None and time.monotonic() - started > 60 * self.settings.minutes:
+        for name in chosen_names(self.settings.only):
+            if self.settings.minutes is not None and time.monotonic() - self.started > 60 * self.settings.minutes:
                 self.reporter.line(f"{self.settings.minutes:g} minutes are over before {name}: start again to go on")
                 break
+            gc.collect()  # language models hold cycles, and the memory that hangs on them is not seen by the collector
             if name in CHECKS:
                 checks = LoopChecks(self.base())
                 checks.fresh() if name == "fresh-v" else checks.length()
@@ -119,18 +125,19 @@ class Ablation:
         if not variant.sets_rounds and rounds != own:
             label += f"-after-{rounds}"
         self.reporter.line(f"[bold]{label}[/bold]: {variant.question} ({', '.join(variant.changes)})")
-        parts = self._parts(recipe, label)
-        loop = Loop(parts)
-        loop.all_rounds()
-        self._read_own(parts, rounds)
+        parts = self._looped(recipe, label)
         self._judge(variant, label, parts, own if variant.sets_rounds else rounds)
         if self.settings.din:
             against = own if variant.sets_rounds else rounds
             DinJudge(self.base()).judge(PREFIX + label + "-din", self._head(label, against), parts, rounds, against)
 
-    def _parts(self, recipe: Recipe, label: str) -> Parts:
+    def _looped(self, recipe: Recipe, label: str) -> Parts:
+        """Run a variant's loop; its parts come back without the language model."""
         run = open_run(recipe, self.folder / "ablations" / label, self.reporter, lender=self.folder)
-        return Parts(recipe, run, prepare(recipe, run))
+        parts = Parts(recipe, run, prepare(recipe, run))
+        Loop(parts).all_rounds()
+        self._read_own(parts, recipe.loop.rounds)
+        return Parts(recipe, run, parts.world)
 
     def _read_own(self, parts: Parts, number: int) -> None:
         """The table ``own``: the variant's last validator reads the variant's last RecCoTs."""
@@ -304,11 +311,11 @@ def ablate_recipe(recipe: Recipe, folder: Path, settings: AblationSettings, repo
     Returns:
         The path of ``ablations.json``.
     """
-    reporter = reporter or Reporter()
+    reporter, started = reporter or Reporter(), time.monotonic()
     torch.set_num_threads(recipe.model.threads)
     if not (folder / "metrics.json").is_file():
         _run_loop(recipe, folder, reporter)
-    return Ablation(recipe, folder, settings, reporter).work()
+    return Ablation(recipe, folder, settings, reporter, started).work()
 
 
 def _run_loop(recipe: Recipe, folder: Path, reporter: Reporter) -> None:

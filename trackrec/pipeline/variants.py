@@ -16,18 +16,20 @@ CHECKS = {
 }
 """What is checked of the recipe's own loop, beside the variants."""
 QUICK_AT_MOST: dict[str, int] = {
-    "roles.lm_users": 16,
-    "roles.lm_validation_users": 20,
-    "distillation.extra_users": 16,
-    "lm_validator.warm_up_users": 32,
-    "lm_validator.extra_users": 16,
+    "roles.lm_users": 12,
+    "roles.lm_validation_users": 16,
+    "distillation.extra_users": 12,
+    "lm_validator.warm_up_users": 24,
+    "lm_validator.extra_users": 12,
     "loop.rounds": 2,
-    "loop.samples_per_user": 4,
-    "loop.targets_per_user": 5,
+    "loop.samples_per_user": 3,
+    "loop.targets_per_user": 4,
     "evaluation.users": 1,
     "evaluation.validation_targets_per_user": 6,
 }
 """The short form takes no more than this of what the recipe asks for. Lengths and rates stay the recipe's."""
+QUICK_ROUNDS, QUICK_MINUTES = 1, 17.0
+"""Rounds of a variant at most in the short form, and when it begins nothing more: it ends some 3 minutes later."""
 
 
 @dataclass(frozen=True)
