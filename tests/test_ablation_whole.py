@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +16,19 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.forget import forget_user
 from trackrec.metrics import auc
 from trackrec.pipeline.ablation import AblationSettings, ablate_recipe
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.variants import VARIANTS, variant_recipe
+from trackrec.pipeline.variants import CHECKS, VARIANTS, variant_recipe
 from trackrec.pipeline.world import TABLES, World, prepare
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
 from trackrec.report import write_report
 from trackrec.report.ablation import print_ablations, write_ablation_page
+from trackrec.run import file_hash
 
 pytestmark = pytest.mark.slow
 
@@ -242,6 +245,29 @@ def test_a_whole_run_with_one_validator_and_no_distillation_ends(done: Done, tmp
     both = [pl.read_parquet(folder / "tables" / f"matrix-lm-{number}.parquet") for number in (0, 1)]
     assert_frame_equal(both[0].drop("validator"), both[1].drop("validator"))
     assert "Not there" in write_report(folder).read_text()
+
+
+def test_the_ranker_as_validator_is_checked_too(done: Done, tmp_path: Path) -> None:
+    loop = {"rounds": 1, "validator": "ranker", "samples_per_user": 2} | LOOP
+    recipe = tiny_recipe(Path(done.recipe.model.name), Path(str(done.recipe.source.folder)), loop=loop)
+    path = ablate_recipe(recipe, tmp_path / "run", AblationSettings(only=tuple(CHECKS)))
+    told_of = json.loads(path.read_text())
+    assert [check["check"] for check in told_of["checks"]] == list(CHECKS)
+    assert {row["judge"] for check in told_of["checks"] for row in check["rows"]} >= {"feedback", "last", "fresh"}
+
+
+def test_a_forgotten_user_is_gone_from_variants_too(done: Done, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(done.folder, folder)
+    user = done.world().users(Role.LM_VALIDATION)[0]
+    forget_user(str(user), folder)
+    tables = [pl.read_parquet(path) for path in folder.rglob("*.parquet")]
+    assert len(tables) > 100
+    assert not any("user_id" in table.columns and user in table["user_id"] for table in tables)
+    path = folder / "ablations" / "dpo" / "manifests" / "write-2.json"
+    output = "tables/write-2.parquet"
+    assert json.loads(path.read_text())["outputs"][output] == file_hash(folder / "ablations" / "dpo" / output)
+    assert write_report(folder).is_file(), "the report of the run does not mind the stages of the ablation"
 
 
 LOOP = {

@@ -21,7 +21,7 @@ from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.loop_checks import LoopChecks
-from trackrec.pipeline.parts import Parts
+from trackrec.pipeline.parts import OUTSIDE, Parts
 from trackrec.pipeline.variants import CHECKS, VARIANTS, Variant, chosen_names, variant_recipe
 from trackrec.pipeline.world import World, prepare
 from trackrec.progress import Reporter
@@ -125,10 +125,10 @@ class Ablation:
         if not variant.sets_rounds and rounds != own:
             label += f"-after-{rounds}"
         self.reporter.line(f"[bold]{label}[/bold]: {variant.question} ({', '.join(variant.changes)})")
+        against = own if variant.sets_rounds else rounds
         parts = self._looped(recipe, label)
-        self._judge(variant, label, parts, own if variant.sets_rounds else rounds)
+        self._judge(variant, label, parts, against)
         if self.settings.din:
-            against = own if variant.sets_rounds else rounds
             DinJudge(self.base()).judge(PREFIX + label + "-din", self._head(label, against), parts, rounds, against)
 
     def _looped(self, recipe: Recipe, label: str) -> Parts:
@@ -147,7 +147,7 @@ class Ablation:
             texts = parts.kept(number).filter(pl.col("user_id").is_in(self.users)).select("user_id", "sample", "text")
             stage.write("own", parts.loaded_validator(kind, number).score(self.world.targets_of(self.users), texts))
 
-        inputs = [parts.validator_folder(kind, number, 0), parts.run.table(f"write-{number}")]
+        inputs = [parts.validator_folder(kind, number, OUTSIDE), parts.run.table(f"write-{number}")]
         parts.do("own", work, [*inputs, parts.run.table("targets")], {"kind": kind})
 
     def _judge(self, variant: Variant, label: str, parts: Parts, against: int) -> None:
