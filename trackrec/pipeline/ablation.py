@@ -269,9 +269,10 @@ class Ablation:
             if (self.folder / "manifests" / f"check-{name}.json").is_file():
                 counts = self.run.manifest(f"check-{name}")["counts"]
                 checks.append({"check": name, "question": CHECKS[name]} | counts)
-        adjusted = holm({str(place): _number(row["p"]) for place, row in enumerate(rows)})
+        family = {str(place): row["p"] for place, row in enumerate(rows) if row["judge"] != "text" and row["p"]}
+        adjusted = holm(family)
         for place, row in enumerate(rows):
-            row["p_holm"] = None if np.isnan(adjusted[str(place)]) else adjusted[str(place)]
+            row["p_holm"] = adjusted.get(str(place))
         target = self.folder / "ablations.json"
         told = {"recipe": self.recipe.name, "seed": self.recipe.seed, "rounds": self.recipe.loop.rounds}
         told |= {"validation_users": len(self.users), "draws": self.draws}
@@ -281,10 +282,6 @@ class Ablation:
 
 def _size(users: Iterable[Any], examples: int) -> Row:
     return {"users": len(set(users)), "examples": examples}
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _place(stage: str, names: list[str]) -> tuple[int, str]:

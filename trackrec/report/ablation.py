@@ -37,7 +37,7 @@ _WORDS = (
     "A variant is the recipe's loop with one thing changed; what it shares with the recipe's own run is taken from "
     "there. All are judged on the same LM validation users. Intervals: 95%, users drawn with replacement, in pairs; "
     "they are conditional on one training of each loop. What another training would give shows in the variant "
-    "other-draws, which differs from the recipe by chance alone. p (Holm): corrected over all rows of all variants."
+    "other-draws, which differs from the recipe by chance alone. p (Holm): corrected over all that models judged."
 )
 
 
