@@ -31,8 +31,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trackrec.bootstrap import bootstrap_users
 from trackrec.data.log import stable_hash
-from trackrec.metrics import Interval, bootstrap_users, split_half_reliability
+from trackrec.metrics import Interval, split_half_reliability
 from trackrec.pipeline.world import World, prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain

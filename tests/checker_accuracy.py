@@ -18,8 +18,9 @@ import polars as pl
 from claim_maker import ClaimMaker, Made
 from sklearn.metrics import cohen_kappa_score
 
+from trackrec.bootstrap import bootstrap_users
 from trackrec.data.split import SplitSettings, split_log
-from trackrec.metrics import Interval, bootstrap_users, wilson
+from trackrec.metrics import Interval, wilson
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.grounding import Verdict, ground
 from trackrec.reccot.validator import rows_by_user

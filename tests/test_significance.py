@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trackrec.bootstrap import paired_bootstrap
+from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.calibration import equal_mass_calibration_error
 from trackrec.cold_start import break_down, bucket_names, count_seen
-from trackrec.metrics import auc, expected_calibration_error, log_loss
-from trackrec.significance import holm, paired_contrast, seed_spread
+from trackrec.metrics import auc, expected_calibration_error, log_likelihood, log_loss
+from trackrec.significance import contrast_of_gains, holm, paired_contrast, seed_spread
 
 
 def test_calibration_in_equal_bins_by_hand() -> None:
@@ -134,3 +134,40 @@ def test_breakdown_refuses_unknown_arms_and_missing_counts() -> None:
         break_down(table, seen, {"auc": auc}, "best", seed=1)
     with pytest.raises(ValueError, match="expected one for each"):
         break_down(table, seen.head(5), {"auc": auc}, "good", seed=1)
+
+
+def test_a_gain_less_another_by_hand() -> None:
+    """AUC .75 less .5, and 1 less .25: -.5 in all."""
+    labels = [1, 0, 1, 0]
+    a, b, c, d = [0.9, 0.1, 0.3, 0.4], [0.9, 0.95, 0.1, 0.05], [0.9, 0.1, 0.8, 0.2], [0.5, 0.6, 0.1, 0.4]
+    expected = (auc(labels, a) - auc(labels, b)) - (auc(labels, c) - auc(labels, d))
+    found = contrast_of_gains(auc, [1, 1, 2, 2], labels, (a, b), (c, d), seed=1, draws=100)
+    assert found.difference == pytest.approx(expected)
+    assert found.baseline == pytest.approx(auc(labels, c) - auc(labels, d))
+
+
+def test_a_gain_that_only_one_judge_sees_is_found() -> None:
+    """Both judges see the plain gain; one sees half as much again, which the other does not."""
+    users, labels, better, worse, _ = world(0.5)
+    private = better[0] + 0.5 * labels
+    seen, plain = (private, worse[0]), (better[0], worse[0])
+    found = contrast_of_gains(auc, users, labels, seen, plain, seed=1, draws=300)
+    assert found.low > 0
+    assert found.as_row()["against_value"] == pytest.approx(auc(labels, better[0]) - auc(labels, worse[0]))
+    same = contrast_of_gains(auc, users, labels, plain, plain, seed=1, draws=300)
+    assert (same.difference, same.low, same.high) == (0, 0, 0)
+    # Against no gain at all it is the paired contrast, to the last draw.
+    nothing = contrast_of_gains(auc, users, labels, plain, (worse[0], worse[0]), seed=1, draws=300)
+    assert nothing[:4] == paired_contrast(auc, users, labels, *plain, seed=1, draws=300)[:4]
+    # The mean over several judges may stand on one side.
+    mean = contrast_of_gains(auc, users, labels, (better, worse), plain, seed=1, draws=300)
+    gains = [auc(labels, better[row]) - auc(labels, worse[row]) for row in (0, 1)]
+    assert mean.difference == pytest.approx(np.mean(gains) - gains[0])
+
+
+def test_log_likelihood_is_log_loss_turned_round() -> None:
+    labels, p = [1, 0, 1, 0], [0.9, 0.2, 0.6, 0.7]
+    assert log_likelihood(labels, p) == pytest.approx(-log_loss(labels, p))
+    turned = bootstrap_users(log_likelihood, [1, 1, 2, 2], labels, p, seed=1, draws=50)
+    loss = bootstrap_users(log_loss, [1, 1, 2, 2], labels, p, seed=1, draws=50)
+    assert turned == pytest.approx((-loss.value, -loss.high, -loss.low))

@@ -19,6 +19,7 @@ from trackrec.metrics import (
     gauc,
     index_of,
     labels_and,
+    log_likelihood,
     log_loss,
     log_losses,
     ranked_auc,
@@ -133,6 +134,9 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, count: int, *ar
     if arrays[-1].ndim == 2:
         seeds = [_prepare(statistic, users, count, *arrays[:-1], row) for row in arrays[-1]]
         return lambda times: np.asarray(np.mean([one(times) for one in seeds], axis=0))
+    if statistic is log_likelihood:
+        loss = _prepare(log_loss, users, count, *arrays)
+        return lambda times: -loss(times)
     if statistic is mean_of_lists:
         return _mean_of_draws(users, np.asarray(arrays[1], dtype=np.float64), count)
     if statistic not in (auc, gauc, log_loss, accuracy):

@@ -76,6 +76,42 @@ def compare(
 
 
 @app.command()
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A variant or check by its name; all of them without it.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The short form: few users, variants of one round; 20 minutes.")
+    ] = False,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of a variant at most, unless it varies them.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,
+    din: Annotated[bool, typer.Option("--din", help="Also try each variant's RecCoTs as a feature of DIN.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Vary a recipe's loop, one thing at a time, and check the loop itself: fresh-v, length.
+
+    A finished run in --out is taken as it is. The same command goes on where it stopped.
+    """
+    from trackrec.pipeline.ablation import ablate_recipe, ablation_settings
+    from trackrec.pipeline.variants import QUICK_MINUTES, QUICK_ROUNDS, quick_recipe
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.report.ablation import print_ablations, write_ablation_page
+
+    _quiet_libraries()
+    loaded = load_recipe(recipe, changes or ())
+    folder = out or Path("runs") / (f"{loaded.name}-quick" if quick else loaded.name)
+    if quick:
+        loaded, rounds, minutes = quick_recipe(loaded), rounds or QUICK_ROUNDS, minutes or QUICK_MINUTES
+    settings = ablation_settings(only or (), rounds, minutes, din)
+    ablate_recipe(loaded, folder, settings, Reporter(console))
+    print_ablations(folder, console)
+    console.print(f"Page: {write_ablation_page(folder)}")
+
+
+@app.command()
 def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,

@@ -43,8 +43,9 @@ def forget_user(user: str, folder: Path) -> str:
         tuned |= any(_holds(part, user) for part in _under(before, "tuned_on"))
         after = _without(before, user)
         if isinstance(after, dict) and isinstance(after.get("outputs"), dict):
+            owner = path.parent.parent  # of a manifest: the run, or a variant inside it
             after["outputs"] = {
-                name: file_hash(folder / name) if name.endswith(".parquet") and (folder / name).is_file() else old
+                name: file_hash(owner / name) if name.endswith(".parquet") and (owner / name).is_file() else old
                 for name, old in after["outputs"].items()
             }
         if after != before:

@@ -54,6 +54,11 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike, epsilon: float = 1e-7)
     return float(np.mean(log_losses(y, p, epsilon)))
 
 
+def log_likelihood(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean log-likelihood of the labels in nats, `log_loss` with the other sign: the unit of a RecCoT's reward."""
+    return -log_loss(labels, probabilities)
+
+
 def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Share of examples whose label is the more probable answer; exactly 0.5 counts as "Yes"."""
     y, p = labels_and(probabilities, labels, probability=True)

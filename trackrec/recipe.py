@@ -59,6 +59,12 @@ class LoopSettings(Settings):
     """How they are drawn. Preference training and the KL need temperature 1 and nothing cut off."""
     writing: DecodingSettings = DecodingSettings(temperature=0.0)
     """How the RecCoT that is kept is decoded; 0 is greedy."""
+    distils: bool = True
+    """Whether the generator learns from the teacher's texts first; if not, it starts out as the base model."""
+    retunes: bool = True
+    """Whether each round tunes validators of its own; if not, those of round 0 judge all rounds."""
+    draws: int = Field(default=0, ge=0)
+    """Number of the draw of samples: another one gives other samples of the same generator, and all that follows."""
     promotion_margin: float = Field(default=0.005, ge=0)
     """What a later round's generator must add to the AUC on LM validation users to take an earlier one's place; smaller
     differences are noise at a few hundred examples."""

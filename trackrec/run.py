@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -132,10 +133,11 @@ class Run:
         folder: where the run lives; made if it is missing.
         reporter: shows progress.
         seed: the recipe's seed, part of every stage's fingerprint.
+        lender: another run, whose finished stages are taken over where settings, inputs and seed are the same.
     """
 
-    def __init__(self, folder: Path, reporter: Reporter, seed: int) -> None:
-        self.folder, self.reporter, self.seed = folder, reporter, seed
+    def __init__(self, folder: Path, reporter: Reporter, seed: int, lender: Path | None = None) -> None:
+        self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.rglob(".*.partial"):  # what a killed run was writing
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
@@ -166,14 +168,22 @@ class Run:
             )
         return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
-    def do(self, name: str, work: Callable[[Stage], None], inputs: Sequence[Path], settings: Any) -> None:
-        """Run a stage unless it is finished with these very settings, inputs and seed.
+    def do(
+        self,
+        name: str,
+        work: Callable[[Stage], None],
+        inputs: Sequence[Path],
+        settings: Any,
+        regardless_of: Sequence[str] = (),
+    ) -> None:
+        """Run a stage unless it is finished, here or in the lender, with these very settings, inputs and seed.
 
         Args:
             name: the stage's name, that of its manifest.
             work: does it, through the stage that it is given.
             inputs: files and folders that it reads; their hashes decide whether an earlier result still holds.
             settings: what else decides its result; anything that JSON can say.
+            regardless_of: settings (with dots) that are recorded but change nothing in this stage.
         """
         fingerprint = {
             "settings": json.loads(json.dumps(settings, default=str)),
@@ -184,9 +194,11 @@ class Run:
         if path.is_file():
             manifest = json.loads(path.read_text(encoding="utf-8"))
             whole = all((self.folder / output).exists() for output in manifest["outputs"])
-            if manifest["fingerprint"] == fingerprint and whole:
+            if whole and _same(manifest["fingerprint"], fingerprint, regardless_of):
                 self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
                 return
+        if self.lender is not None and self._borrow(self.lender, name, fingerprint, regardless_of):
+            return
         stage = Stage(self, name, fingerprint)
         started = time.monotonic()
         work(stage)
@@ -204,3 +216,49 @@ class Run:
         for folder in (self.folder / "shards").glob(f"{name}-*"):
             shutil.rmtree(folder)
         self.reporter.line(f"{name}: {seconds:.0f} s")
+
+    def _borrow(self, lender: Path, name: str, fingerprint: dict[str, Any], regardless_of: Sequence[str]) -> bool:
+        """Take over a stage of the lender, if it is the same one and its outputs are still what its manifest says."""
+        path = lender / "manifests" / f"{name}.json"
+        if not path.is_file():
+            return False
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not _same(manifest["fingerprint"], fingerprint, regardless_of):
+            return False
+        outputs = manifest["outputs"]
+        if any(not (lender / output).exists() or file_hash(lender / output) != outputs[output] for output in outputs):
+            return False
+        for output in outputs:
+            with written_whole(self.folder / output) as partial:
+                if (lender / output).is_dir():
+                    shutil.copytree(lender / output, partial, copy_function=_link)
+                else:
+                    _link(lender / output, partial)
+        origin = {"fingerprint": fingerprint, "borrowed_from": os.path.relpath(lender, self.folder)}
+        write_json(self.folder / "manifests" / f"{name}.json", manifest | origin)
+        self.reporter.line(f"{name}: as in {lender.name} ({manifest['seconds']:.0f} s saved)")
+        return True
+
+
+def _same(left: dict[str, Any], right: dict[str, Any], regardless_of: Sequence[str]) -> bool:
+    """Whether two fingerprints agree, some settings left aside."""
+    return _without(left, regardless_of) == _without(right, regardless_of)
+
+
+def _without(fingerprint: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    left: dict[str, Any] = copy.deepcopy(fingerprint)
+    for name in names:
+        *parents, last = name.split(".")
+        group = left["settings"]
+        for parent in parents:
+            group = group.get(parent, {})
+        group.pop(last, None)
+    return left
+
+
+def _link(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name, or copy it where that cannot be. Stages replace files and never write into them."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trackrec.bootstrap import draw_users
+from trackrec.metrics import FloatArray
 
 
 class PairedContrast(NamedTuple):
@@ -23,6 +24,12 @@ class PairedContrast(NamedTuple):
     added, so that it is never 0 and at least ``2 / (draws + 1)``: for many comparisons take many draws."""
     baseline: float
     """The statistic of the arm that it is the difference from."""
+
+    def as_row(self) -> dict[str, float | None]:
+        """For JSON: ``value, against_value, difference, lower, upper, p``; what is undefined is None."""
+        named = {"value": self.baseline + self.difference, "against_value": self.baseline}
+        named |= {"difference": self.difference, "lower": self.low, "upper": self.high, "p": self.p_value}
+        return {name: None if np.isnan(number) else float(number) for name, number in named.items()}
 
 
 def paired_contrast(
@@ -45,9 +52,37 @@ def paired_contrast(
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
     """
     value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
-    difference = drawn[:, 0] - drawn[:, 1]
-    difference = difference[~np.isnan(difference)]
-    gain, baseline = float(value[0] - value[1]), float(value[1])
+    return _contrast(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], float(value[1]))
+
+
+def contrast_of_gains(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    gain: tuple[ArrayLike, ArrayLike],
+    other: tuple[ArrayLike, ArrayLike],
+    *,
+    seed: int,
+    draws: int = 1000,
+) -> PairedContrast:
+    """One gain less another on the same drawn users: (statistic of a - of b) - (statistic of c - of d).
+
+    Args:
+        statistic, users, labels: as in `trackrec.metrics.bootstrap_users`.
+        gain: scores a and b.
+        other: scores c and d.
+
+    Returns:
+        As `paired_contrast`; the baseline is the other gain.
+    """
+    arms: list[tuple[ArrayLike, ...]] = [(labels, scores) for scores in (*gain, *other)]
+    value, drawn = draw_users(statistic, users, arms, seed, draws, None)
+    signs = np.array([1.0, -1.0, -1.0, 1.0])
+    return _contrast(float(value @ signs), drawn @ signs, float(value[2] - value[3]))
+
+
+def _contrast(gain: float, drawn: FloatArray, baseline: float) -> PairedContrast:
+    difference = drawn[~np.isnan(drawn)]
     if not len(difference):
         return PairedContrast(gain, float("nan"), float("nan"), float("nan"), baseline)
     low, high = np.quantile(difference, [0.025, 0.975])

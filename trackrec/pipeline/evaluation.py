@@ -89,17 +89,17 @@ class Evaluation:
             self._arm("test-zero-shot", kind, "zero-shot", own)
 
     def _arm(self, name: str, kind: Any, version: int | Literal["none", "zero-shot"], texts: pl.DataFrame) -> None:
-        folder = self.run.folder / "adapters" / f"validator-{kind}-{version}-{OUTSIDE}"
+        folder = None if version == "zero-shot" else self.parts.validator_folder(kind, version, OUTSIDE)
 
         def work(stage: Stage) -> None:
             number = version if isinstance(version, int) else self.recipe.loop.rounds + 1
             validator: Validator = self.parts.validator(kind, number, OUTSIDE)
-            if version != "zero-shot":
+            if folder is not None:
                 validator.load(folder)
             score = validator.score_zero_shot if isinstance(validator, LMValidator) and version == "zero-shot" else None
             self._score(stage, name, validator, texts, score)
 
-        inputs = [self.run.table("targets")] + ([folder] if version != "zero-shot" else [])
+        inputs = [self.run.table("targets")] + ([folder] if folder is not None else [])
         settings = {"texts": text_hash(texts), "version": version} | self.parts.prompt_settings
         self.parts.do(name, work, inputs, settings)
 

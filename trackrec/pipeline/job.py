@@ -46,8 +46,8 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     loop = Loop(parts)
     loop.all_rounds()
     if parts.kinds[0] == "lm":
-        loop.tuning.warm_up(without_reccot=True)
-        loop.tuning.tune("lm", 0, without_reccot=True)
+        loop.tuning.warm_up("none")
+        loop.tuning.tune("lm", 0, "none")
     evaluation = Evaluation(parts)
     evaluation.matrix()
     promoted = evaluation.promote()
@@ -63,8 +63,8 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     return folder
 
 
-def open_run(recipe: Recipe, folder: Path, reporter: Reporter) -> Run:
-    """Open a run folder, which keeps one recipe for good.
+def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | None = None) -> Run:
+    """Open a run folder, which keeps one recipe for good; ``lender``: see :class:`trackrec.run.Run`.
 
     Raises:
         RunError: it holds another recipe; the first settings that differ are named.
@@ -80,7 +80,7 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter) -> Run:
             )
     elif folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no run (no recipe.yaml): choose another folder with --out")
-    run = Run(folder, reporter, recipe.seed)
+    run = Run(folder, reporter, recipe.seed, lender)
     if not path.is_file():
         with written_whole(path) as partial:
             partial.write_text(dump_recipe(recipe), encoding="utf-8")

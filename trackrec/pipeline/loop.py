@@ -14,7 +14,7 @@ import polars as pl
 from trackrec.data.roles import Role
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
+from trackrec.pipeline.parts import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Parts
 from trackrec.pipeline.tuning import Tuning
 from trackrec.prompts.domains import find_domain
 from trackrec.reccot.preferences import build_groups
@@ -53,7 +53,7 @@ class Loop:
                 self.prefer(kind, number)
                 self.align(kind, number)
             self.write(number)
-            for kind in self.parts.kinds:
+            for kind in self.parts.kinds if self.recipe.loop.retunes else ():
                 self.tuning.tune(kind, number)
 
     def teach(self) -> None:
@@ -73,23 +73,30 @@ class Loop:
         self.parts.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
 
     def distil(self) -> None:
-        """The generator learns to write from the teacher's texts."""
+        """The generator learns to write from the teacher's texts, unless it is to start as the base model."""
         recipe = self.recipe
         extra = self.world.users(Role.LM_EXTRA)[: recipe.distillation.extra_users]
 
         def work(stage: Stage) -> None:
             users = [*self.world.users(Role.LM), *extra]
             texts = self.run.read("teacher").filter(pl.col("user_id").is_in(users))
-            with self.run.reporter.steps("distil") as progress:
-                curve = self.parts.generator.distil(
-                    "generator-0", texts, recipe.distillation.training, recipe.seed, progress
-                )
+            curve: list[dict[str, float]] = []
+            if recipe.loop.distils:
+                with self.run.reporter.steps("distil") as progress:
+                    curve = self.parts.generator.distil(
+                        "generator-0", texts, recipe.distillation.training, recipe.seed, progress
+                    )
+            else:  # a fresh adapter changes nothing
+                users, texts = [], texts.clear()
+                self.parts.model.add("generator-0", recipe.seed)
             with stage.folder(self.parts.generator_folder(0)) as folder:
                 self.parts.model.save("generator-0", folder)
             stage.counts = {"users": len(users), "texts": texts.height, "curve": curve, "tuned_on": users}
 
-        settings = {"distillation": recipe.distillation, "adapter": recipe.adapter}
-        self.parts.do("distil", work, [self.run.table("teacher")], settings | self.parts.prompt_settings)
+        settings: dict[str, Any] = {"distillation": recipe.distillation, "adapter": recipe.adapter}
+        settings |= {} if recipe.loop.distils else {"distils": False}
+        settings |= self.parts.prompt_settings
+        self.parts.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR)
 
     def write(self, number: int) -> None:
         """The generator of a round writes the RecCoT that is kept, for all users that this round needs."""
@@ -103,7 +110,7 @@ class Loop:
     def sample(self, number: int) -> None:
         """The generator of the round before draws n RecCoTs for each LM and LM validation user."""
         loop = self.recipe.loop
-        seed = self.recipe.seed * 10 + number
+        seed = self.recipe.seed * 10 + number + loop.draws * 1_000_003
         self._write_table(
             f"sample-{number}", number - 1, self.parts.sampled, loop.samples_per_user, loop.sampling, seed
         )
@@ -133,7 +140,8 @@ class Loop:
             }
 
         settings = {"decoding": decoding, "n": n, "seed": seed, "users": users, "shard_users": self.recipe.shard_users}
-        self.parts.do(name, work, [folder, self.run.table("histories")], settings | self.parts.prompt_settings)
+        settings |= self.parts.prompt_settings
+        self.parts.do(name, work, [folder, self.run.table("histories")], settings, READ_BY_VALIDATOR)
 
     def score(self, kind: Kind, number: int) -> None:
         """The validators of the round before judge the samples and the placeholder on each user's targets."""
@@ -162,7 +170,7 @@ class Loop:
             size = self.recipe.shard_users if kind == "lm" else len(self.parts.sampled)
             table = stage.shards(f"score-{kind}-{number}", self.parts.sampled, size, shard, "users")
             scored_by = {
-                f"{kind}-{number - 1}-{fold}": [
+                f"{kind}-{self.parts.validator_round(number - 1)}-{fold}": [
                     user for user in self.parts.sampled if fold_of.get(user, OUTSIDE) == fold
                 ]
                 for fold in FOLDS
@@ -261,4 +269,5 @@ class Loop:
 
         inputs = [self.parts.generator_folder(number - 1), self.run.table(f"sample-{number}")]
         inputs += [self.run.table(f"groups-{kind}-{number}{suffix}") for suffix in ("", "-held-out")]
-        self.parts.do(name, work, inputs, {"alignment": recipe.alignment} | self.parts.prompt_settings)
+        settings = {"alignment": recipe.alignment} | self.parts.prompt_settings
+        self.parts.do(name, work, inputs, settings, READ_BY_VALIDATOR)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel
@@ -29,6 +29,10 @@ FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
 OUTSIDE = 0
 """Users who are in neither half (validation and ranker users) are scored by the validator of this fold."""
+Aside = Literal["none", "fresh"]
+"""Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
+READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics")
+"""Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 
 
 class Parts:
@@ -96,14 +100,19 @@ class Parts:
         """Where a round's generator is kept; ``trial``: the one aligned to an observer, for comparison alone."""
         return self.run.folder / "adapters" / (f"generator-{number}" + (f"-{trial}" if trial else ""))
 
-    def start_folder(self, kind: Kind, without_reccot: bool = False) -> Path | None:
+    def start_folder(self, kind: Kind, aside: Aside | None = None) -> Path | None:
         """Where the adapter is kept that every round's tuning starts from; None: from the base model."""
         if kind != "lm" or not self.recipe.lm_validator.warm_up_users:
             return None
-        return self.run.folder / "adapters" / ("validator-lm-start" + ("-none" if without_reccot else ""))
+        return self.run.folder / "adapters" / ("validator-lm-start" + (f"-{aside}" if aside else ""))
 
-    def validator_folder(self, kind: Kind, number: int, fold: int) -> Path:
-        """Where a round's validator is kept."""
+    def validator_round(self, number: int) -> int:
+        """The round whose validator is in use in a round: its own, unless that of round 0 stays."""
+        return number if self.recipe.loop.retunes else 0
+
+    def validator_folder(self, kind: Kind, version: int | Aside, fold: int) -> Path:
+        """Where the validator of a round is kept, or one beside the rounds."""
+        number = self.validator_round(version) if isinstance(version, int) else version
         return self.run.folder / "adapters" / f"validator-{kind}-{number}-{fold}"
 
     @cached_property
@@ -121,13 +130,20 @@ class Parts:
         """Users for whom n RecCoTs are drawn: LM users to learn from, LM validation users to see what was learnt."""
         return self.world.users(Role.LM, Role.LM_VALIDATION)
 
-    def do(self, name: str, work: Callable[[Stage], None], inputs: Sequence[Path], settings: dict[str, Any]) -> None:
+    def do(
+        self,
+        name: str,
+        work: Callable[[Stage], None],
+        inputs: Sequence[Path],
+        settings: dict[str, Any],
+        regardless_of: Sequence[str] = (),
+    ) -> None:
         """Run a stage of this loop; its settings are written as plain values."""
         plain = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        self.run.do(name, work, inputs, plain)
+        self.run.do(name, work, inputs, plain, regardless_of)
 
     @property
     def model_settings(self) -> dict[str, Any]:

@@ -10,9 +10,12 @@ import polars as pl
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics import auc
-from trackrec.pipeline.parts import FOLDS, OUTSIDE, Parts
+from trackrec.pipeline.parts import FOLDS, OUTSIDE, Aside, Parts
 from trackrec.reccot.validator import Kind, LMValidator
 from trackrec.run import Stage
+
+FRESH_SEED = 1000
+"""Added to the seed of a validator that has no part in the loop."""
 
 
 class Tuning:
@@ -38,21 +41,24 @@ class Tuning:
         written = self.parts.kept(number).filter(pl.col("user_id").is_in(others))
         return pl.concat([written.select("user_id", "text"), teacher.select("user_id", "text")])
 
-    def warm_up(self, without_reccot: bool = False) -> None:
+    def warm_up(self, aside: Aside | None = None) -> None:
         """Tune the language model as validator once, on extra LM users with the teacher's RecCoTs: all rounds' start.
 
         No validator ever scores an extra LM user, so that cross-fitting holds for whatever starts from here.
+
+        Args:
+            aside: for a validator beside those of the rounds, see ``tune``.
         """
-        folder = self.parts.start_folder("lm", without_reccot)
+        folder = self.parts.start_folder("lm", aside)
         if "lm" not in self.parts.kinds or folder is None:
             return
-        name = "tune-lm-start" + ("-none" if without_reccot else "")
+        name = "tune-lm-start" + (f"-{aside}" if aside else "")
         settings = self.recipe.lm_validator
         users = self.world.users(Role.LM_EXTRA)[: settings.warm_up_users]
 
         def work(stage: Stage) -> None:
             texts = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
-            if without_reccot:
+            if aside == "none":
                 texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
             with self.run.reporter.steps(name) as progress, stage.folder(folder) as partial:
                 validator = LMValidator(
@@ -64,15 +70,13 @@ class Tuning:
                     progress,
                     training=settings.warm_up,
                 )
-                info = validator.fit(self.world.targets_of(users), texts, partial, self.recipe.seed)
+                info = validator.fit(self.world.targets_of(users), texts, partial, self._seed(aside))
             stage.counts = info | {"tuned_on": users, "starts_from": "base model"}
 
         inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
-        self.parts.do(
-            name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
-        )
+        self.parts.do(name, work, inputs, self._settings("lm", aside))
 
-    def tune(self, kind: Kind, number: int, without_reccot: bool = False) -> None:
+    def tune(self, kind: Kind, number: int, aside: Aside | None = None) -> None:
         """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
 
         Every round starts anew, from the base model or from where ``warm_up`` left it.
@@ -80,27 +84,26 @@ class Tuning:
         Args:
             kind: of the validator.
             number: the round.
-            without_reccot: every RecCoT is replaced by the placeholder (TALLRec's way), for comparison; one fold.
+            aside: for comparison, one fold: ``none`` replaces every RecCoT by the placeholder (TALLRec's way);
+                ``fresh`` has another seed from its first weights on, and learns from the users of the half that the
+                validator of users outside both halves did not learn from.
         """
-        name = f"tune-{kind}-{'none' if without_reccot else number}"
-        folds = (OUTSIDE,) if without_reccot else FOLDS
-        settings = self.recipe.lm_validator if kind == "lm" else self.recipe.ranker_validator
-        start = self.parts.start_folder(kind, without_reccot)
+        name = f"tune-{kind}-{aside or number}"
+        folds = {None: FOLDS, "none": (OUTSIDE,), "fresh": (1 - OUTSIDE,)}[aside]
+        start = self.parts.start_folder(kind, aside)
 
         def work(stage: Stage) -> None:
             for fold in folds:
                 texts = self.training_texts(kind, number, fold)
-                if without_reccot:
+                if aside == "none":
                     texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
                 users = texts["user_id"].to_list()
                 with self.run.reporter.steps(f"{name} fold {fold}") as progress:
                     validator = self.parts.validator(kind, number, fold, progress, start)
-                    folder = self.parts.validator_folder(kind, number, fold)
-                    if without_reccot:
-                        folder = folder.with_name(f"validator-{kind}-none-{fold}")
+                    folder = self.parts.validator_folder(kind, aside or number, fold)
                     with stage.folder(folder) as partial:
                         info = validator.fit(
-                            self._training_targets(kind, users), texts, partial, self.recipe.seed + fold
+                            self._training_targets(kind, users), texts, partial, self._seed(aside) + fold
                         )
                 stage.counts[f"fold-{fold}"] = info | {
                     "tuned_on": users,
@@ -109,9 +112,16 @@ class Tuning:
 
         inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
         inputs += [start] if start else []
-        self.parts.do(
-            name, work, inputs, {"settings": settings} | self.parts.prompt_settings | {"adapter": self.recipe.adapter}
-        )
+        self.parts.do(name, work, inputs, self._settings(kind, aside))
+
+    def _seed(self, aside: Aside | None) -> int:
+        return self.recipe.seed + (FRESH_SEED if aside == "fresh" else 0)
+
+    def _settings(self, kind: Kind, aside: Aside | None) -> dict[str, Any]:
+        """What decides a tuning, beside its inputs."""
+        settings = self.recipe.lm_validator if kind == "lm" else self.recipe.ranker_validator
+        more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
+        return {"settings": settings} | self.parts.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
         """The ranker learns from everything that its users did after the history; the language model from m targets."""
