@@ -239,8 +239,9 @@ def _examples_with_recent(events: pl.DataFrame, recent: int) -> pl.DataFrame:
     gather = np.arange(offsets[-1], dtype=small)
     gather += np.repeat((end - length - offsets[:-1]).astype(small), length)
     places = pl.Series(gather).cast(pl.UInt32 if small is np.int32 else pl.UInt64)
+    bounds = pl.Series(offsets).to_arrow()  # pa.array would import pandas first, which takes a second
     lists = []
     for name, source in _RECENT.items():
         values = events[source].gather(places).to_arrow()
-        lists.append(pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offsets), values)))
+        lists.append(pl.Series(name, pa.LargeListArray.from_arrays(bounds, values)))
     return examples.with_columns(lists)
