@@ -27,7 +27,11 @@ def plain_id(column: str) -> pl.Expr:
     text = pl.col(column)
     number = text.cast(pl.Int64, strict=False)
     # What parses otherwise: leading zeros and signs. The limit is that of the pattern below.
-    odd = (text.str.starts_with("0") & (text.str.len_bytes() > 1)) | text.str.starts_with("+") | text.str.starts_with("-0")
+    odd = (
+        (text.str.starts_with("0") & (text.str.len_bytes() > 1))
+        | text.str.starts_with("+")
+        | text.str.starts_with("-0")
+    )
     return number.is_between(-_LARGEST, _LARGEST).fill_null(False) & ~odd
 
 

@@ -22,7 +22,19 @@ _ROLES = {"user_id": "user", "item_id": "item"}
 _AMOUNTS = ("rating", "quantity")
 _NUMBERS = (*_AMOUNTS, "timestamp")
 _TRIED = "tried_"
-_OWN_NAMES = {"user_id", "item_id", "rating", "timestamp", "quantity", "part", "title", "year", "genres", "creator"}
+_OWN_NAMES = {
+    "user_id",
+    "item_id",
+    "rating",
+    "timestamp",
+    "quantity",
+    "event",
+    "part",
+    "title",
+    "year",
+    "genres",
+    "creator",
+}
 
 
 @dataclass(frozen=True)

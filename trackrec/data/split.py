@@ -100,7 +100,7 @@ def split_log(
         log: what people did.
         settings: how it is cut.
         feedback: what counts as a like; None: a rating of ``settings.like_threshold``. Under ``implicit`` all are
-            likes; ``trackrec.data.feedback.add_negatives`` adds the others.
+            likes (but see ``like_weight``); ``trackrec.data.feedback.add_negatives`` adds the others.
         cutoff: temporal alone: the moment, where ``log`` is a part of a log; None: found from the log.
 
     Raises:
