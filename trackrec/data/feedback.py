@@ -75,8 +75,7 @@ def add_negatives(
     Each example that is a like gets ``settings.negatives`` items that its user touches at no time, no item twice for
     one user. They are drawn from what anybody had touched strictly before the example's time (under ``temporal`` also
     before the cut-off), so that no popularity and no new item tells of the future. What a user gets depends on
-    the seed, the
-    user's id and the log, not on the order of the tables.
+    the seed, the user's id and the log, not on the order of the tables.
 
     Args:
         split: under ``implicit`` feedback.
