@@ -5,10 +5,9 @@ size and side runs in a process of its own, so that its peak memory is its own; 
 generate``, seed 17) are written before and not timed. Threads: ``POLARS_MAX_THREADS`` (2 if it is not set).
 
 Peers, on the same CSV file of the first size: the per-user Python loops of the field (``benchmarks/data_loops.py``,
-our own straightforward equivalent), and the data set build of RecBole 1.2.1, if ``.peers/recbole/bin/python`` exists::
-
-    python3 -m venv .peers/recbole
-    .peers/recbole/bin/pip install recbole==1.2.1 torch 'numpy<2' 'scipy<1.14' 'pandas<2.3'
+our own straightforward equivalent), and the data set build of RecBole 1.2.1 in an environment of its own, which the
+script makes in ``.peers/recbole`` if it is not there (untimed; some minutes, about 1 GB). With ``--folder`` the logs
+are kept, so that sizes can be measured one by one; ``--sizes 1 --peers-only`` runs the peers alone.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -162,13 +162,30 @@ def grow(sizes: list[float], base: Path) -> None:
         before = say("from raw files to token counts", row, **more)
 
 
+def make_recbole() -> bool:
+    """Make RecBole's environment, if it is not there; whether it is there then."""
+    if RECBOLE.exists():
+        return True
+    folder = RECBOLE.parent.parent
+    print(f"making {folder} (not timed)", file=sys.stderr, flush=True)
+    pinned = ["recbole==1.2.1", "torch", "numpy<2", "scipy<1.14", "pandas<2.3"]
+    for command in ([sys.executable, "-m", "venv", str(folder)],
+                    [str(RECBOLE), "-m", "pip", "install", "--quiet", *pinned]):  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(folder, ignore_errors=True)
+            print(f"RecBole's environment could not be made: {done.stderr[-1000:]}", file=sys.stderr)
+            return False
+    return True
+
+
 def race(size: float, base: Path) -> None:
     """The peers on one CSV file; each does the job next to ours, in the same minute."""
     number, folder = round(size * 1e6), base / f"log-{size:g}-csv"
     if not (folder / "items.csv").is_file():
         ask("generate", folder, base / str(number))
     peers = {"per-user Python loops": ("loops", [sys.executable, str(HERE / "data_loops.py")])}
-    if RECBOLE.exists():
+    if make_recbole():
         peers["RecBole 1.2.1"] = ("recbole", [str(RECBOLE), str(HERE / "data_recbole.py")])
     for name, (side, command) in peers.items():
         with tempfile.TemporaryDirectory(dir=base) as out:
@@ -194,6 +211,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="", help="in millions, such as 1,5,25,100")
     parser.add_argument("--folder", type=Path, help="where the logs are kept; else a temporary folder")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--peers-only", action="store_true")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -207,7 +225,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         base = arguments.folder or Path(temporary)
         base.mkdir(parents=True, exist_ok=True)
-        grow(sizes, base)
+        if not arguments.peers_only:
+            grow(sizes, base)
         if not arguments.no_peers:
             race(sizes[0], base)
 

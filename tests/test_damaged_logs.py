@@ -95,6 +95,13 @@ ODD = {
         {"rows": 4, "dropped_quantity_not_positive": 2, "dropped_without_quantity": 1},
         ITEMS,
     ),
+    "kinds of events with weights": Odd(
+        "user,item,kind,time\n1,10,View,1600000000\n1,11, purchase ,1600000001\n"
+        "1,11,hover,1600000002\n1,11,,1600000003\n",
+        {"rows": 4, "interactions": 2, "dropped_event_without_weight": 2, "distinct_ratings": 2},
+        ITEMS,
+        {"columns": {"event": "kind", "event_weights": {"view": 1, "purchase": 5}}},
+    ),
     "negative ratings": Odd(HEADER + GOOD + "3,10,-9.5,1600000000\n", {"kept_negative_ratings": 1}, ITEMS),
     "ratings that are none": Odd(
         HEADER + GOOD + "3,10,good,1600000000\n3,10,NaN,1600000000\n3,10,inf,1600000000\n3,10,,1600000000\n",
@@ -267,6 +274,17 @@ BROKEN: dict[str, tuple[Content, str]] = {
 def test_what_cannot_be_used_is_one_error(log: Content, message: str, tmp_path: Path) -> None:
     with pytest.raises(LogError, match=message):
         read(tmp_path, log)
+
+
+def test_kinds_of_events_need_weights_and_are_no_ratings(tmp_path: Path) -> None:
+    shop = "user,item,kind,time\n1,10,view,1600000000\n1,11,cart,1600000001\n"
+    with pytest.raises(LogError, match=r"'kind' is the kind of event, but no kind has a weight: .* are cart, view"):
+        read(tmp_path, shop, columns={"event": "kind"})
+    with pytest.raises(LogError, match=r"both a rating \('rating'\) and kinds of events \('kind'\): .* to '-'"):
+        read(tmp_path, shop.replace("time", "rating"), columns={"event": "kind", "row_order_as_time": True})
+    weights = {"view": 1, "cart": 3, "purchase": 5}
+    log = read(tmp_path, shop, columns={"event": "kind", "event_weights": weights})
+    assert log.interactions["rating"].to_list() == [1.0, 3.0]
 
 
 def test_a_wrong_separator_is_named(tmp_path: Path) -> None:

@@ -86,6 +86,24 @@ def test_implicit_events_are_likes_and_negatives_are_marked() -> None:
     assert choose_targets(both.examples, ["a"], per_user=2, seed=1)["label"].sort().to_list() == [0, 1]
 
 
+def test_weak_events_are_no_likes_and_draw_no_negatives() -> None:
+    """Weights: view 1, cart 3, purchase 5. With ``like_weight`` 3, user a likes items 1 and 3 of the history, and of
+    the examples item 5 (bought), not item 4 (viewed); the one negative is drawn for item 5 alone."""
+    weights = [1.0, 3.0, 1.0, 5.0, 1.0, 5.0]
+    log = make_log([("a", k, 10 + k) for k in range(6)] + [("b", k, k) for k in range(6, 9)], weights + [5.0] * 3)
+    chosen = FeedbackSettings(kind="implicit", like_weight=3)
+    split = split_log(log, SplitSettings(kind="leave_last", last_events=2, min_history=2), chosen)
+    of_a = pl.col("user_id") == "a"
+    assert split.histories.filter(of_a)["label"].to_list() == [0, 1, 0, 1]
+    both = negatives(log, split, chosen).examples.filter(of_a)
+    assert both.select("timestamp", "rating", "label", "sampled").rows() == [
+        (14, 1.0, 0, False), (15, 5.0, 1, False), (15, None, 0, True),
+    ]  # fmt: skip
+    assert both["item_id"][2] in (6, 7, 8)
+    everything = split_log(log, SplitSettings(kind="leave_last", last_events=2, min_history=2), IMPLICIT)
+    assert set(everything.examples["label"]) == {1}
+
+
 def test_what_a_filter_left_out_is_touched_all_the_same() -> None:
     """User a touched item 5 in a row that a filter removed; of what is available, only item 6 is left."""
     log = make_log([("a", k, 10 + k) for k in range(4)] + [("b", 5, 1), ("b", 6, 2), ("a", 5, 99)])

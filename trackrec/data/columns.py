@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 
@@ -29,8 +31,8 @@ _USUAL = {
     "genres": "genres genre categories category item_category product_category tags",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
-USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {"part": []}
-"""Per role the names that are understood, usual ones first. A part is never guessed.
+USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {"part": [], "event": []}
+"""Per role the names that are understood, usual ones first. A part and a kind of event are never guessed.
 Case and punctuation do not count."""
 
 _OWN_ID = {"items": ("item", "id"), "users": ("user", "id")}
@@ -38,7 +40,7 @@ _OWN_ID = {"items": ("item", "id"), "users": ("user", "id")}
 
 NEEDED = {"interactions": ("user", "item", "timestamp"), "items": ("item",), "users": ("user",)}
 OPTIONAL = {
-    "interactions": ("rating", "quantity", "part", "title", "year", "genres", "creator"),
+    "interactions": ("rating", "quantity", "event", "part", "title", "year", "genres", "creator"),
     "items": ("title", "year", "genres", "creator"),
     "users": (),
 }
@@ -65,6 +67,11 @@ class ColumnMapping(Settings):
     """For logs without times alone: the order of the rows stands for time."""
     quantity: str = ""
     """How many were bought. Rows with none or fewer (returns) are left out and counted."""
+    event: str = ""
+    """What kind of event it is (view, cart, purchase): its weight, from ``event_weights``, then stands for a rating."""
+    event_weights: dict[str, float] = Field(default_factory=dict)
+    """What each kind of event weighs, such as {view: 1, cart: 3, purchase: 5}; the more, the surer a sign of liking.
+    Events of a kind that is not here are left out and counted."""
     part: str = ""
     """For ``split.kind: column`` alone: the interactions' column that says history, train, example or test."""
     title: str = ""

@@ -13,6 +13,7 @@ _FATES: dict[str, tuple[str, str]] = {
     "dropped_without_rating": ("rows whose rating is missing or no number", _ROWS),
     "dropped_rating_not_finite": ("rows whose rating is infinite or not a number", _ROWS),
     "dropped_rating_zero": ("rows with a rating of 0, which says nothing of liking", _ROWS),
+    "dropped_event_without_weight": ("events of a kind without a weight (columns.event_weights)", _ROWS),
     "dropped_without_quantity": ("rows without a quantity", _ROWS),
     "dropped_quantity_not_positive": ("rows with a quantity of 0 or less (returns)", _ROWS),
     "dropped_zero_timestamp": ("rows with a time of 0", _ROWS),

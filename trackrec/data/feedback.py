@@ -29,9 +29,14 @@ class FeedbackSettings(Settings):
 
     kind: Literal["threshold", "user_mean", "implicit"] = "threshold"
     """threshold: a rating of at least ``split.like_threshold`` is a like. user_mean: one of at least the mean of the
-    user's history. implicit: every interaction is a like, and items that the user never touches stand for dislikes."""
+    user's history. implicit: interactions are likes (but see ``like_weight``), and items that the user never touches
+    stand for dislikes."""
+    like_weight: float | None = None
+    """implicit alone: interactions that weigh less (``columns.event_weights``) are no likes: they were seen and taken
+    no further. They keep their place in histories and examples, with label 0, and no negatives are drawn for them.
+    Null: every interaction is a like."""
     negatives: int = Field(default=1, ge=1)
-    """implicit alone: how many such items each example gets."""
+    """implicit alone: how many such items each example that is a like gets."""
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
     """implicit alone: drawn among the items that anybody had touched before the example's time, each alike (uniform) or
     as often as it had been touched (popularity)."""
@@ -52,7 +57,8 @@ def label_events(
         like_threshold: the fixed threshold; under ``user_mean`` it judges users without a history.
     """
     if settings.kind == "implicit":
-        return events.with_columns(pl.lit(1, pl.Int8).alias("label"))
+        liked = pl.lit(True) if settings.like_weight is None else pl.col("rating") >= settings.like_weight
+        return events.with_columns(liked.cast(pl.Int8).alias("label"))
     if settings.kind == "threshold":
         return events.with_columns((pl.col("rating") >= like_threshold).cast(pl.Int8).alias("label"))
     means = histories.group_by("user_id").agg((pl.col("rating").mean() - _SLACK).alias("bar"))
@@ -66,10 +72,10 @@ def add_negatives(
 ) -> Split:
     """The split with sampled negatives among its examples; histories and recent lists stay as they are.
 
-    Each example gets ``settings.negatives`` items that its user touches at no time, no item twice for one user. They
-    are drawn from what anybody had touched strictly before the example's time (under ``temporal`` also before the
-    cut-off), so that no popularity and no new item tells of the future. What a user gets depends on the seed, the
-    user's id and the log, not on the order of the tables.
+    Each example that is a like gets ``settings.negatives`` items that its user touches at no time, no item twice for
+    one user. They are drawn from what anybody had touched strictly before the example's time (under ``temporal`` also
+    before the cut-off), so that no popularity and no new item tells of the future. What a user gets depends on
+    the seed, the user's id and the log, not on the order of the tables.
 
     Args:
         split: under ``implicit`` feedback.
@@ -89,9 +95,10 @@ def add_negatives(
     code = pl.DataFrame({"user_id": users}).with_row_index("code").with_columns(pl.col("code").cast(pl.Int64))
     known = touched.join(code, on="user_id").join(pools.items, on="item_id").select("code", "item")
     owner = examples.join(code, on="user_id", how="left", maintain_order="left")["code"].to_numpy()
-    slots = np.repeat(np.arange(examples.height), settings.negatives)
-    starts = np.searchsorted(owner, owner)  # the number of a draw is counted within its user
-    number = np.arange(len(slots)) - starts[slots] * settings.negatives
+    liked = np.flatnonzero(examples["label"].to_numpy())
+    slots = np.repeat(liked, settings.negatives)
+    starts = np.searchsorted(owner[liked], owner[slots])  # the number of a draw is counted within its user
+    number = np.arange(len(slots)) - starts * settings.negatives
     seeds = np.array([stable_hash(f"{seed}:{stable_hash(user)}") for user in users], dtype=np.uint64)
     moments = examples["timestamp"].to_numpy()
     if split.cutoff is not None:  # from there on all is future, for everybody's data

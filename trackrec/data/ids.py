@@ -9,6 +9,7 @@ from trackrec.errors import LogError
 MISSING_IDS = ("", "NULL", "null", "NaN", "nan", "NA", "None", "none", "\\N", "<NA>", "N/A")
 """What stands for "no id" in exports. Taken as ids, they would make one person of all who are unknown."""
 
+_LARGEST = 10**18 - 1
 _WHOLE = r"^(?:0|-?[1-9]\d{0,17})$"
 _WHOLE_FLOAT = r"^(?:0|-?[1-9]\d{0,17})(?:\.0+)?$"
 
@@ -19,6 +20,19 @@ def clean_ids(column: str, dtype: pl.DataType) -> pl.Expr:
         return pl.col(column)
     text = pl.col(column).str.strip_chars()
     return pl.when(~text.is_in(MISSING_IDS)).then(text)
+
+
+def plain_id(column: str) -> pl.Expr:
+    """Whether a text is a whole number as numbers are written, so that nothing is lost by a mere cast (null: none)."""
+    text = pl.col(column)
+    number = text.cast(pl.Int64, strict=False)
+    # What parses otherwise: leading zeros and signs. The limit is that of the pattern below.
+    odd = (
+        (text.str.starts_with("0") & (text.str.len_bytes() > 1))
+        | text.str.starts_with("+")
+        | text.str.starts_with("-0")
+    )
+    return number.is_between(-_LARGEST, _LARGEST).fill_null(False) & ~odd
 
 
 def id_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.data.columns import ColumnMapping, Columns, find_columns
-from trackrec.data.ids import id_facts, is_whole, read_ids
+from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
 from trackrec.data.tables import Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
 from trackrec.errors import LogError
@@ -19,7 +19,22 @@ log = logging.getLogger("trackrec.data")
 
 ID_COLUMNS = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 _ROLES = {"user_id": "user", "item_id": "item"}
-_OWN_NAMES = {"user_id", "item_id", "rating", "timestamp", "quantity", "part", "title", "year", "genres", "creator"}
+_AMOUNTS = ("rating", "quantity")
+_NUMBERS = (*_AMOUNTS, "timestamp")
+_TRIED = "tried_"
+_OWN_NAMES = {
+    "user_id",
+    "item_id",
+    "rating",
+    "timestamp",
+    "quantity",
+    "event",
+    "part",
+    "title",
+    "year",
+    "genres",
+    "creator",
+}
 
 
 @dataclass(frozen=True)
@@ -58,17 +73,10 @@ class RoleTable:
             pl.col(column).alias(f"{role}_id" if role in ("user", "item") else role)
             for role, column in columns.roles.items()
         ]
+        texts = {column for column in ID_COLUMNS[name] if columns.roles[_ROLES[column]] in table.texts}
         with table.reading():
             frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()))
-            schema = frame.collect_schema()
-            wanted = [pl.len().alias("rows")]
-            for column in ID_COLUMNS[name]:
-                wanted += id_facts(column, schema[column])
-            if name == "interactions":
-                wanted += _number_facts("rating", schema) + _number_facts("quantity", schema)
-                if "timestamp" in schema and not schema["timestamp"].is_temporal():
-                    wanted += time_facts("timestamp", schema["timestamp"])
-            facts = frame.select(wanted).collect(engine="streaming").row(0, named=True)
+            frame, schema, facts = _counted(frame, name, keep=texts)
         return cls(table, columns, frame, schema, tuple(renamed.values()), facts)
 
     def ids(self, whole: Mapping[str, bool]) -> pl.LazyFrame:
@@ -120,6 +128,52 @@ def whole_in_all(column: str, parts: Mapping[str, RoleTable], counts: dict[str, 
     if not all(found.values()):
         counts |= {f"{column}s_made_text_in_{name}": parts[name].facts["rows"] for name, yes in found.items() if yes}
     return all(found.values())
+
+
+def _counted(frame: pl.LazyFrame, name: str, keep: set[str]) -> tuple[pl.LazyFrame, pl.Schema, dict[str, Any]]:
+    """The frame, its schema, and what was counted; columns of text whose values are all plain numbers are numbers.
+
+    Most columns are plain, and then one pass with one cast for each is enough. The others stay text and are looked
+    at in all their odd forms in a second pass.
+
+    Args:
+        frame: one table with its columns named by role.
+        name: interactions, items or users.
+        keep: columns that are text even where they look like numbers.
+    """
+    schema = frame.collect_schema()
+    plain: dict[str, tuple[pl.Expr, pl.Expr]] = {}
+    for column in (*ID_COLUMNS[name], *(_NUMBERS if name == "interactions" else ())):
+        if schema.get(column) == pl.String and column not in keep:
+            number = pl.col(column).cast(pl.Float64 if column in _AMOUNTS else pl.Int64, strict=False)
+            is_plain = plain_id(column) if column in ID_COLUMNS[name] else number.is_not_null()
+            plain[column] = number, (pl.col(column).is_not_null() & ~is_plain).sum().alias(f"{column}_odd")
+    tried = frame.with_columns(number for number, _ in plain.values())
+    typed = tried.collect_schema()
+    odd = [count for _, count in plain.values()]
+    probe = frame.with_columns(number.name.prefix(_TRIED) for number, _ in plain.values())
+    names = {column: _TRIED + column if column in plain else column for column in schema}
+    wanted = _facts(name, typed, names)
+    facts = probe.select(pl.len().alias("rows"), *odd, *wanted).collect(engine="streaming").row(0, named=True)
+    left = [column for column in plain if facts[f"{column}_odd"]]
+    if left:
+        again = _facts(name, schema, {column: column for column in left})
+        facts |= frame.select(again).collect(engine="streaming").row(0, named=True)
+    frame = frame.with_columns(number for column, (number, _) in plain.items() if column not in left)
+    return frame, frame.collect_schema(), facts
+
+
+def _facts(name: str, schema: pl.Schema, places: Mapping[str, str]) -> list[pl.Expr]:
+    """The aggregates to count of those columns that have a place, which is the name that their values have now."""
+    wanted: list[pl.Expr] = []
+    for column in ID_COLUMNS[name]:
+        if column in places:
+            wanted += id_facts(column, schema[column])
+    if name == "interactions":
+        wanted += [fact for column in _AMOUNTS if column in places for fact in _number_facts(column, schema)]
+        if "timestamp" in places and not schema["timestamp"].is_temporal():
+            wanted += time_facts("timestamp", schema["timestamp"], places["timestamp"])
+    return wanted
 
 
 def _number_facts(column: str, schema: pl.Schema) -> list[pl.Expr]:

@@ -100,7 +100,7 @@ def split_log(
         log: what people did.
         settings: how it is cut.
         feedback: what counts as a like; None: a rating of ``settings.like_threshold``. Under ``implicit`` all are
-            likes; ``trackrec.data.feedback.add_negatives`` adds the others.
+            likes (but see ``like_weight``); ``trackrec.data.feedback.add_negatives`` adds the others.
         cutoff: temporal alone: the moment, where ``log`` is a part of a log; None: found from the log.
 
     Raises:
@@ -110,14 +110,7 @@ def split_log(
         Xi et al., "Towards Open-World Recommendation with Knowledge Augmentation from Large Language Models" (KAR),
         section on datasets; there without the strictness in time.
     """
-    events = (
-        log.interactions.sort("user_id", "timestamp", "event_id")
-        .with_columns(
-            pl.int_range(pl.len(), dtype=pl.Int64).over("user_id").alias("place"),
-            pl.len().over("user_id").cast(pl.Int64).alias("length"),
-        )
-        .with_columns(pl.col("place").min().over("user_id", "timestamp").alias("first_of_time"))
-    )
+    events = _with_places(log.interactions.sort("user_id", "timestamp", "event_id"))
     counts = {"users_in_log": events["user_id"].n_unique()}
     if settings.kind == "kar":
         events = events.with_columns(_kar_boundary(settings).alias("boundary"))
@@ -157,7 +150,7 @@ def split_log(
         "timestamp",
     )
     feedback = feedback or FeedbackSettings()
-    examples = _with_recent(events, settings.recent).filter("example")
+    examples = _examples_with_recent(events, settings.recent)
     examples = label_events(examples, histories, feedback, settings.like_threshold).select(*_EXAMPLE_COLUMNS)
     histories = label_events(histories, histories, feedback, settings.like_threshold)
     counts |= {"users": histories["user_id"].n_unique(), "histories": histories.height, "examples": examples.height}
@@ -166,6 +159,23 @@ def split_log(
         counts |= count_cold(log.interactions, histories, examples)
     return Split(
         histories=histories, examples=examples, counts=counts, cutoff=cutoff if settings.kind == "temporal" else None
+    )
+
+
+def _with_places(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``place`` (among the user's events) ``, length`` (how many these are) and ``first_of_time`` (the place of
+    the first one at the same time), Int64. The events are sorted by user and time; the runs are found in one pass.
+    """
+    row = np.arange(events.height)
+    new_user = events.select((pl.col("user_id") != pl.col("user_id").shift()).fill_null(True)).to_series().to_numpy()
+    new_time = new_user | (np.diff(events["timestamp"].to_numpy(), prepend=0) != 0)
+    begin = np.maximum.accumulate(np.where(new_user, row, 0))
+    first = np.maximum.accumulate(np.where(new_time, row, 0))
+    sizes = np.diff(np.append(np.flatnonzero(new_user), events.height))
+    return events.with_columns(
+        pl.Series("place", row - begin),
+        pl.Series("length", np.repeat(sizes, sizes)),
+        pl.Series("first_of_time", first - begin),
     )
 
 
@@ -214,18 +224,24 @@ def _kar_boundary(settings: SplitSettings) -> pl.Expr:
     return pl.coalesce(back, onward)
 
 
-def _with_recent(events: pl.DataFrame, recent: int) -> pl.DataFrame:
-    """Adds the lists of the user's last ``recent`` interactions strictly before each event's time.
+def _examples_with_recent(events: pl.DataFrame, recent: int) -> pl.DataFrame:
+    """The examples with the lists of the user's last ``recent`` interactions strictly before each one's time.
 
     In the sorted table these are neighbours, so one gather serves all rows: linear in time and memory.
     """
-    row = np.arange(events.height, dtype=np.int64)
-    end = row - (events["place"] - events["first_of_time"]).to_numpy()
-    length = np.minimum(events["first_of_time"].to_numpy(), recent)
+    row = np.flatnonzero(events["example"].to_numpy())
+    examples = events[row]
+    first = examples["first_of_time"].to_numpy()
+    end = row - (examples["place"].to_numpy() - first)
+    length = np.minimum(first, recent)
     offsets = np.concatenate([[0], np.cumsum(length)])
-    gather = np.arange(offsets[-1]) + np.repeat(end - length - offsets[:-1], length)
+    small = np.int32 if max(offsets[-1], events.height) < 2**31 else np.int64  # half the memory, where they fit
+    gather = np.arange(offsets[-1], dtype=small)
+    gather += np.repeat((end - length - offsets[:-1]).astype(small), length)
+    places = pl.Series(gather).cast(pl.UInt32 if small is np.int32 else pl.UInt64)
+    bounds = pl.Series(offsets).to_arrow()  # pa.array would import pandas first, which takes a second
     lists = []
     for name, source in _RECENT.items():
-        values = events[source].gather(gather).to_arrow()
-        lists.append(pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offsets), values)))
-    return events.with_columns(lists)
+        values = events[source].gather(places).to_arrow()
+        lists.append(pl.Series(name, pa.LargeListArray.from_arrays(bounds, values)))
+    return examples.with_columns(lists)

@@ -132,12 +132,21 @@ def plain_interactions(
 ) -> pl.LazyFrame:
     """The same, not yet read; each row is made of its own row in the file alone."""
     reasons = []
+    if "rating" in part.schema and "event" in part.schema:
+        raise LogError(
+            f"{part.table.where} has both a rating ({part.columns.roles['rating']!r}) and kinds of events "
+            f"({part.columns.roles['event']!r}): expected one of them; set the other one in columns to '-'"
+        )
     if "rating" in part.schema:
         rating = part.number("rating")
         if settings.columns.zero_is_no_rating:
             reasons.append(pl.when(rating == 0).then(pl.lit("rating_zero")))
+    elif "event" in part.schema:
+        rating = _weights(part, settings.columns)
+        reasons.append(pl.when(rating.is_null()).then(pl.lit("event_without_weight")))
+        rating = rating.fill_null(0.0)  # so that this is the reason which is told
     else:
-        rating = _implicit_rating()
+        rating = pl.lit(1.0)
         counts["rows_without_ratings_taken_as_1"] = part.facts["rows"]
     if "quantity" in part.schema:
         quantity = part.number("quantity")
@@ -166,9 +175,17 @@ def _row_hash() -> pl.Expr:
     return pl.struct("user_id", "item_id", "rating", "timestamp").hash()
 
 
-def _implicit_rating() -> pl.Expr:
-    """What an interaction without a rating is worth; weights by kind of event would come in here."""
-    return pl.lit(1.0)
+def _weights(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
+    """What each event weighs by its kind (case and spaces do not count); null for kinds without a weight."""
+    kind = pl.col("event").cast(pl.String).str.strip_chars().str.to_lowercase()
+    weights = {name.strip().lower(): weight for name, weight in mapping.event_weights.items()}
+    if not weights:
+        kinds = part.collect(part.frame.select(kind.drop_nulls().unique())).to_series().sort()
+        raise LogError(
+            f"{part.table.where}: {mapping.event!r} is the kind of event, but no kind has a weight: expected "
+            f"columns.event_weights, such as {{view: 1, purchase: 5}}; the kinds are {', '.join(kinds[:8])}"
+        )
+    return kind.replace_strict(weights, default=None, return_dtype=pl.Float64)
 
 
 def _seconds(part: RoleTable, settings: TablesSettings, counts: dict[str, int]) -> tuple[pl.Expr, pl.Expr]:

@@ -54,10 +54,16 @@ def number_of(column: str, dtype: pl.DataType) -> pl.Expr:
     )
 
 
-def time_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
-    """What has to be known of a whole column of numbers or texts, as aggregates named ``{column}_...``."""
-    number = number_of(column, dtype)
-    facts = {"present": pl.col(column).count(), "numbers": number.count(), "yyyymmdd": _day_of(number).count()}
+def time_facts(column: str, dtype: pl.DataType, place: str = "") -> list[pl.Expr]:
+    """What has to be known of a whole column of numbers or texts, as aggregates named ``{column}_...``.
+
+    Args:
+        column: its name.
+        dtype: its type.
+        place: the column that holds its values, if that has another name.
+    """
+    number = number_of(place or column, dtype)
+    facts = {"present": pl.col(place or column).count(), "numbers": number.count(), "yyyymmdd": _day_of(number).count()}
     for unit, factor in _PER_SECOND.items():
         facts[unit] = _of_unit(number, factor).sum()
     facts["small"] = number.is_between(1, _EARLIEST, closed="left").sum()
