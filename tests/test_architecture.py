@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "list_metrics": {"errors"},
     "calibration": {"errors", "metrics"},
     "bootstrap": {"errors", "metrics", "list_metrics"},
-    "significance": {"errors", "bootstrap"},
+    "significance": {"errors", "metrics", "bootstrap"},
     "cold_start": {"errors", "metrics", "bootstrap"},
     "progress": {"errors"},
     "assets": {"errors", "settings", "progress"},
