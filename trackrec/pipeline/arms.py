@@ -33,9 +33,11 @@ class Arms:
     Args:
         parts: of the run.
         promoted: the round that counts as the final one.
+        zero_shot: whether the untuned model writes too.
     """
 
-    def __init__(self, parts: Parts, promoted: int) -> None:
+    def __init__(self, parts: Parts, promoted: int, zero_shot: bool = True) -> None:
+        self.zero_shot = zero_shot
         self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
         self.users = parts.world.ranker_users(parts.recipe.write_for)
         """``user_id, role, fold`` of those who are compared."""
@@ -44,7 +46,7 @@ class Arms:
     def names(self) -> list[str]:
         """All arms, in the order in which they are shown."""
         others = [round_name(number) for number in self.parts.rounds if number != self.promoted]
-        return [*CORE, RAW, NUMBERS, TEACHER, ZERO_SHOT, *others]
+        return [*CORE, RAW, NUMBERS, TEACHER, *([ZERO_SHOT] if self.zero_shot else []), *others]
 
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
@@ -55,7 +57,8 @@ class Arms:
                 Loop(self.parts).write_for(
                     f"compare-write-{number}", number, [user for user in ids if user not in done]
                 )
-        self._write_zero_shot(ids)
+        if self.zero_shot:
+            self._write_zero_shot(ids)
 
     def _write_zero_shot(self, users: Sequence[Any]) -> None:
         recipe = self.parts.recipe
@@ -102,7 +105,7 @@ class Arms:
     def _text_tables(self) -> list[str]:
         rounds = [number for number in self.parts.rounds if number != self.promoted]
         names = [f"write-{number}" for number in rounds] + [f"compare-write-{number}" for number in rounds]
-        return [*names, "compare-zero-shot"]
+        return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
         recipe, world = self.parts.recipe, self.world
@@ -110,8 +113,9 @@ class Arms:
         ids = self.users.select("user_id")
         vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
-        zero_shot = self.run.read("compare-zero-shot")
-        texts = {RAW: self._history_texts(), TEACHER: self._teacher_texts(), ZERO_SHOT: zero_shot}
+        texts = {RAW: self._history_texts(), TEACHER: self._teacher_texts()}
+        if self.zero_shot:
+            texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
         for number in self.parts.rounds:
             if number != self.promoted:
                 both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]

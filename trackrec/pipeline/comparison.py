@@ -57,6 +57,8 @@ class ComparisonSettings(Settings):
     search: tuple[Trial, ...] = SEARCH
     """Settings that are tried for every model and arm in each fold, the best on the fold's validation users is tested;
     empty: the recipe's settings alone."""
+    zero_shot: bool = True
+    """Whether the untuned model writes RecCoTs too, as an arm of its own (KAR's way): as much writing as a round's."""
     extra: ExtraSettings = ExtraSettings()
     """Arms beyond the usual ones."""
     workers: int = Field(default=2, ge=0)
@@ -108,7 +110,7 @@ class Comparison:
 
     def __init__(self, parts: Parts, promoted: int, settings: ComparisonSettings) -> None:
         self.parts, self.run, self.settings, self.promoted = parts, parts.run, settings, promoted
-        self.arms = Arms(parts, promoted)
+        self.arms = Arms(parts, promoted, settings.zero_shot)
         self.extra = ExtraArms(self.arms, settings.extra)
 
     def work(self) -> Path:
