@@ -101,6 +101,8 @@ def tasks(chosen: Sequence[Published], truth: Truth) -> Iterator[str]:
             liked = "liked" if row["label"] else "not liked"
             yield f"- {row['rating']:g} ({liked}): {catalogue[row['item_id']].describe(', ')}"
         counts = [f"{kind} {history.count(places)} of {len(places)}" for kind, places in history.kinds.items()]
+        if all(row.get("expected") is not None for row in rows):
+            yield f"\nOthers would like {sum(row['expected'] for row in rows):.2f} of these {len(rows)}."
         yield f"\nLiked by kind: {'; '.join(counts)}\n"
 
 
