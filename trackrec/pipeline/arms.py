@@ -34,10 +34,16 @@ class Arms:
         parts: of the run.
         promoted: the round that counts as the final one.
         zero_shot: whether the untuned model writes too.
+        other_rounds: of the rounds beside the final one, those that are arms; None: all.
     """
 
-    def __init__(self, parts: Parts, promoted: int, zero_shot: bool = True) -> None:
+    def __init__(
+        self, parts: Parts, promoted: int, zero_shot: bool = True, other_rounds: Sequence[int] | None = None
+    ) -> None:
         self.zero_shot = zero_shot
+        self.other_rounds = [
+            number for number in parts.rounds if number != promoted and (other_rounds is None or number in other_rounds)
+        ]
         self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
         self.users = parts.world.ranker_users(parts.recipe.write_for)
         """``user_id, role, fold`` of those who are compared."""
@@ -45,18 +51,15 @@ class Arms:
     @property
     def names(self) -> list[str]:
         """All arms, in the order in which they are shown."""
-        others = [round_name(number) for number in self.parts.rounds if number != self.promoted]
+        others = [round_name(number) for number in self.other_rounds]
         return [*CORE, RAW, NUMBERS, TEACHER, *([ZERO_SHOT] if self.zero_shot else []), *others]
 
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
         ids = self.users["user_id"].to_list()
-        for number in self.parts.rounds:
-            if number != self.promoted:
-                done = set(self.parts.everybody_judged)
-                Loop(self.parts).write_for(
-                    f"compare-write-{number}", number, [user for user in ids if user not in done]
-                )
+        for number in self.other_rounds:
+            done = set(self.parts.everybody_judged)
+            Loop(self.parts).write_for(f"compare-write-{number}", number, [user for user in ids if user not in done])
         if self.zero_shot:
             self._write_zero_shot(ids)
 
@@ -103,7 +106,7 @@ class Arms:
         return parts
 
     def _text_tables(self) -> list[str]:
-        rounds = [number for number in self.parts.rounds if number != self.promoted]
+        rounds = self.other_rounds
         names = [f"write-{number}" for number in rounds] + [f"compare-write-{number}" for number in rounds]
         return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
 
@@ -116,10 +119,9 @@ class Arms:
         texts = {RAW: self._history_texts(), TEACHER: self._teacher_texts()}
         if self.zero_shot:
             texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
-        for number in self.parts.rounds:
-            if number != self.promoted:
-                both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]
-                texts[round_name(number)] = pl.concat(both, how="diagonal")
+        for number in self.other_rounds:
+            both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]
+            texts[round_name(number)] = pl.concat(both, how="diagonal")
         numbers = history_numbers(world.histories, world.items).table.rename({"numbers": "vector"})
         made = {
             FINAL: final,

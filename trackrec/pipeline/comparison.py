@@ -59,6 +59,8 @@ class ComparisonSettings(Settings):
     empty: the recipe's settings alone."""
     zero_shot: bool = True
     """Whether the untuned model writes RecCoTs too, as an arm of its own (KAR's way): as much writing as a round's."""
+    other_rounds: tuple[int, ...] | None = None
+    """Rounds beside the final one whose RecCoTs are arms; null: all of them. Each writes for all ranker users."""
     extra: ExtraSettings = ExtraSettings()
     """Arms beyond the usual ones."""
     workers: int = Field(default=2, ge=0)
@@ -110,7 +112,7 @@ class Comparison:
 
     def __init__(self, parts: Parts, promoted: int, settings: ComparisonSettings) -> None:
         self.parts, self.run, self.settings, self.promoted = parts, parts.run, settings, promoted
-        self.arms = Arms(parts, promoted, settings.zero_shot)
+        self.arms = Arms(parts, promoted, settings.zero_shot, settings.other_rounds)
         self.extra = ExtraArms(self.arms, settings.extra)
 
     def work(self) -> Path:
