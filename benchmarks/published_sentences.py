@@ -141,7 +141,7 @@ def figures(sentences: Path, labels: Path) -> Iterator[dict[str, Any]]:
     for name, ids in parts.items():
         for verdict in Verdict if ids else ():
             found = sum(given[i] == verdict for i in ids)
-            value, low, high = (round(x, 4) for x in wilson(found, len(ids)))
+            value, low, high = (round(x, 4) + 0.0 for x in wilson(found, len(ids)))
             head = {"text": name, "sentences": len(ids), "verdict": str(verdict), "count": found}
             yield head | {"share": value, "low": low, "high": high}
 
