@@ -214,10 +214,15 @@ def main(
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one pass a side and no growth: minutes for all three")
-    parser.add_argument("--growth", action="store_true", help="how our cost grows, two passes a size, without the peers")
+    parser.add_argument("--growth", action="store_true", help="how our cost grows, without the peers")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--size", help=argparse.SUPPRESS)
-    parser.add_argument("--repeats", type=int, default=0, help="timed passes a side (3; with --quick 1, without warm-up; with --growth 2)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        help="timed passes a side (3; with --quick 1, without a warm-up; with --growth 2)",
+    )
     arguments = parser.parse_args()
     repeats = arguments.repeats or (1 if arguments.quick else 2 if arguments.growth else 3)
     if arguments.side:
