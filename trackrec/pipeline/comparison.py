@@ -153,6 +153,7 @@ class Comparison:
         inputs = [self.run.table(table) for table in ("compare-vectors", "examples", "roles")]
         settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(arms)}
         settings["search"] = [trial.model_dump() for trial in cell.search]
+        settings["numbers"] = self.arms.numbers.digest
         if name.endswith("-extra"):
             inputs += self.extra.tables(cell.task)
             settings["item_components"] = self.settings.extra.item_components
