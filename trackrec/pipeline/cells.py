@@ -68,7 +68,7 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def _world(folder: Path, seed: int) -> World:
-    return World.of(Run(folder, Reporter(), seed))
+    return World.of(Run(folder, Reporter(), seed, reading=True))
 
 
 def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs) -> pl.DataFrame:
