@@ -178,6 +178,7 @@ def test_the_page_breaks_the_primary_contrasts_down() -> None:
 
 
 def test_settings_come_from_changes() -> None:
+    assert comparison_settings(False, ["extra.recent=[3]"]).extra.recent == (3,)
     settings = comparison_settings(True, ["extra.scores=[ranker]", "workers=0"])
     assert (settings.models, settings.extra.scores, settings.workers) == (("din",), ("ranker",), 0)
     assert comparison_settings(False, []) == ComparisonSettings()

@@ -129,7 +129,7 @@ class Comparison:
             for cell in cells:
                 names = self.arms.names if cell.primary else CORE
                 self._train(f"compare-{cell.name}", cell, {name: tables[name] for name in names}, pool)
-                if cell.primary and self.extra.names(cell.task):
+                if self._has_extra(cell):
                     extra = self.extra.inputs(cell.task, tables[FINAL])
                     self._train(f"compare-{cell.name}-extra", cell, extra, pool)
                 self._contrast(cell, pool)
@@ -164,9 +164,14 @@ class Comparison:
 
     def _predicted(self, cell: Cell) -> list[Path]:
         """The tables of a cell's predictions."""
-        more = cell.primary and self.extra.names(cell.task)
-        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if more else [])]
+        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if self._has_extra(cell) else [])]
         return [self.run.table(name) for name in names]
+
+    def _has_extra(self, cell: Cell) -> bool:
+        """Whether the arms beyond the usual ones are trained with this model."""
+        recent = self.settings.extra.recent
+        wanted = cell.task == "rerank" or recent is None or cell.recent in recent
+        return cell.primary and wanted and bool(self.extra.names(cell.task))
 
     def _breaks_down(self, cell: Cell) -> bool:
         return self.settings.breakdown and cell.primary and cell.task == "ctr"
@@ -174,7 +179,7 @@ class Comparison:
     def _contrast(self, cell: Cell, pool: Executor) -> None:
         """The final round against every other arm; beside it another user's against no text, and the extra pairs."""
         recipe, draws, name = self.parts.recipe, self.settings.draws, f"compare-{cell.name}"
-        extra = self.extra.pairs(cell.task) if cell.primary else []
+        extra = self.extra.pairs(cell.task) if self._has_extra(cell) else []
         primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
 
         def work(stage: Stage) -> None:
