@@ -50,7 +50,7 @@ class Published(NamedTuple):
 def published(folder: Path) -> tuple[list[list[Published]], Truth]:
     """What the filter publishes for each user of the promoted round."""
     recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     truth = Truth(recipe, run, world)
     kept = pl.read_parquet(folder / "reccots.parquet").filter(pl.col("kind") == "kept")

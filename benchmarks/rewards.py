@@ -187,7 +187,7 @@ def read_world(folder: Path) -> World:
     """The run's tables; of a result without them, made again from its recipe."""
     recipe = load_recipe(folder / "recipe.yaml")
     if (folder / "tables" / "examples.parquet").is_file():
-        return World.of(Run(folder, Reporter(), recipe.seed))
+        return World.of(Run(folder, Reporter(), recipe.seed, reading=True))
     with tempfile.TemporaryDirectory() as other:
         return prepare(recipe, Run(Path(other), Reporter(), recipe.seed))
 

@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.run / "recipe.yaml")
     torch.set_num_threads(recipe.model.threads)
-    run = Run(arguments.run, Reporter(), recipe.seed)
+    run = Run(arguments.run, Reporter(), recipe.seed, reading=True)
     parts = Parts(recipe, run, World.of(run))
     users = parts.sampled[: arguments.users]
     loop, generator = recipe.loop, parts.generator

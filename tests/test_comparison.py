@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from trackrec.errors import RecipeError, RunError
-from trackrec.pipeline.cells import Cell, contrast
+from trackrec.pipeline.cells import Cell, contrasts
 from trackrec.pipeline.comparison import ComparisonSettings, comparison_settings
 from trackrec.report.comparison import (
     comparison_page,
@@ -35,9 +35,14 @@ def predictions(probabilities: list[float], seeds: int = 2) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["seed", "fold", "user_id", "event_id", "label", "probability"], orient="row")
 
 
+def contrast(cell: Cell, metric: str, one: pl.DataFrame, other: pl.DataFrame) -> dict[str, Any]:
+    """One arm less the other."""
+    return contrasts(cell, metric, {"one": one, "other": other}, [("one", "other")], seed=1, draws=100)[0]
+
+
 def test_a_contrast_is_the_difference_of_the_means_over_seeds() -> None:
     right, wrong = predictions([0.9, 0.1] * 4), predictions([0.1, 0.9] * 4)
-    row = contrast(CTR, "gauc", right, wrong, seed=1, draws=100)
+    row = contrast(CTR, "gauc", right, wrong)
     assert (row["difference"], row["value"], row["against_value"]) == (1.0, 1.0, 0.0)
     assert (row["folds"], row["seeds"], row["users"], row["examples"]) == (2, 2, 4, 8)
     assert row["lower"] == row["upper"] == 1.0
@@ -45,8 +50,8 @@ def test_a_contrast_is_the_difference_of_the_means_over_seeds() -> None:
 
 def test_rows_in_another_order_are_the_same_examples() -> None:
     one, other = predictions([0.9, 0.3, 0.2, 0.6, 0.8, 0.1, 0.4, 0.5]), predictions([0.5, 0.4] * 4)
-    expected = contrast(CTR, "auc", one, other, seed=1, draws=100)
-    assert contrast(CTR, "auc", one.sample(fraction=1.0, shuffle=True, seed=3), other, seed=1, draws=100) == expected
+    expected = contrast(CTR, "auc", one, other)
+    assert contrast(CTR, "auc", one.sample(fraction=1.0, shuffle=True, seed=3), other) == expected
 
 
 def test_lists_without_a_like_do_not_count() -> None:
@@ -61,7 +66,7 @@ def test_lists_without_a_like_do_not_count() -> None:
         }
     )
     worse = lists.with_columns(ndcg_3=pl.col("ndcg_3") - 0.25)
-    row = contrast(LISTS, "ndcg_3", lists, worse, seed=1, draws=100)
+    row = contrast(LISTS, "ndcg_3", lists, worse)
     assert row["difference"] == pytest.approx(0.25)
     assert (row["examples"], row["value"]) == (3, pytest.approx(2 / 3))
 
@@ -84,13 +89,13 @@ def row(recent: int, difference: float, half: float, **changes: Any) -> dict[str
         "recent": recent,
         "arm": "final round",
         "against": "no text",
-        "primary": True,
+        "family": "primary",
         "metric": "auc",
         "difference": difference,
         "lower": difference - half,
         "upper": difference + half,
         "p": 0.01,
-        "p_holm": None,
+        "p_holm": 0.01,
         "value": value + difference,
         "against_value": value,
         "folds": 5,
@@ -103,11 +108,9 @@ def row(recent: int, difference: float, half: float, **changes: Any) -> dict[str
 def test_verdicts() -> None:
     assert verdict(row(0, 0.01, 0.005)) == "better"
     assert verdict(row(0, -0.01, 0.005)) == "worse"
-    assert verdict(row(0, 0.01, 0.02)) == "no difference shown"
+    assert verdict(row(0, 0.01, 0.005, p_holm=0.2)) == "no difference shown", "Holm decides"
     assert verdict(row(0, -0.01, 0.005, metric="log_loss")) == "better", "a lower loss"
-    assert verdict(row(0, 0.01, 0.005, primary=False, p_holm=0.2)) == "no difference shown", "Holm decides the others"
-    assert verdict(row(0, 0.01, 0.005, primary=False, p_holm=0.01)) == "better"
-    assert verdict(row(0, 0.01, float("nan"))) == "undefined"
+    assert verdict(row(0, 0.01, 0.005, p_holm=None)) == "undefined"
     assert told(row(0, 0.01, 0.005)) == "+0.0100 [+0.0050, +0.0150]"
 
 
@@ -119,16 +122,29 @@ def test_a_reccot_is_worth_the_events_that_reach_as_far() -> None:
     assert worth_in_events(rows[1:], "din", "auc", "final round", "no text") is None
 
 
+def told_about(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """What a comparison of one model writes."""
+    trials = [{"adaptor": None, "epochs": None}, {"adaptor": "linear", "epochs": 0.6}]
+    families = {"primary": {"contrasts": 4, "smallest_p_holm": 0.01}, "other": {"contrasts": 1, "smallest_p_holm": 0.2}}
+    head = {"recipe": "made", "seed": 1, "final_round": 2, "primary": "final against none", "rows": rows}
+    chosen = {"din-0": {"final round": [0, 1, 1]}}
+    return head | {"settings": {"search": trials}, "families": families, "chosen": chosen} | more
+
+
 def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None:
     rows = [row(recent, 0.01, 0.005, metric=metric) for recent in (0, 10) for metric in ("auc", "gauc")]
-    rows.append(row(0, 0.01, 0.005, primary=False, against="<b>zero-shot</b>", p_holm=0.5))
-    told_of = {"recipe": "made", "seed": 1, "final_round": 2, "primary": "final against none", "rows": rows}
+    rows.append(row(0, 0.01, 0.005, family="other", against="<b>zero-shot</b>", p_holm=0.5))
+    told_of = told_about(rows)
     with pytest.raises(RunError, match="run `trackrec compare`"):
         read_comparison(tmp_path)
     (tmp_path / "compare.json").write_text(json.dumps(told_of))
     page = write_comparison_page(tmp_path).read_text()
     assert page == comparison_page(told_of)
-    assert "Of 4 primary contrasts 4 are above zero" in page
+    assert "4 of the 4 contrasts named before the run hold: DIN with 0 events in view, over no text: AUC +0.010" in page
+    assert "Of the 1 other contrasts 0 hold." in page
+    assert "no p of the 1 other contrasts can fall below 0.20" in page
+    assert "2: adaptor linear, epochs 0.6." in page
+    assert "1 : 2" in page, "one fold chose the first trial, two the second"
     assert "All 5 contrasts" in page
     assert "<b>zero-shot</b>" not in page
 
@@ -136,11 +152,11 @@ def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None
 def test_the_spread_over_seeds_stands_beside_the_value() -> None:
     one, other = predictions([0.9, 0.1] * 4), predictions([0.1, 0.9] * 4)
     mixed = pl.concat([one.filter(seed=0), other.filter(seed=1)])
-    found = contrast(CTR, "auc", mixed, one, seed=1, draws=100)
+    found = contrast(CTR, "auc", mixed, one)
     assert (found["value"], found["against_value"]) == (0.5, 1.0)
     assert found["deviation"] == pytest.approx(0.5**0.5)
     assert found["against_deviation"] == 0.0
-    alone = contrast(CTR, "auc", one.filter(seed=0), other.filter(seed=0), seed=1, draws=100)
+    alone = contrast(CTR, "auc", one.filter(seed=0), other.filter(seed=0))
     assert alone["deviation"] is None
     assert with_spread(found) == "0.5000 ± 0.7071"
     assert with_spread(alone) == "1.0000"
@@ -152,7 +168,7 @@ def test_the_page_breaks_the_primary_contrasts_down() -> None:
     known = cold | {"difference": 0.125, "lower": 0.0625, "upper": 0.25}
     empty = cold | {"bucket": "20+", "difference": None, "lower": None, "upper": None}
     rows = [row(0, 0.1, 0.05, metric=metric) for metric in ("auc", "gauc")]
-    told_of = {"recipe": "made", "seed": 1, "final_round": 2, "primary": "final against none", "rows": rows}
+    told_of = told_about(rows)
     assert "New items, new users" not in comparison_page(told_of)
     page = comparison_page(told_of | {"breakdown": [known, known | {"bucket": "1-4"}, empty]})
     assert "New items, new users" in page
@@ -162,6 +178,7 @@ def test_the_page_breaks_the_primary_contrasts_down() -> None:
 
 
 def test_settings_come_from_changes() -> None:
+    assert comparison_settings(False, ["extra.recent=[3]"]).extra.recent == (3,)
     settings = comparison_settings(True, ["extra.scores=[ranker]", "workers=0"])
     assert (settings.models, settings.extra.scores, settings.workers) == (("din",), ("ranker",), 0)
     assert comparison_settings(False, []) == ComparisonSettings()

@@ -103,15 +103,20 @@ def test_every_row_is_whole_and_the_primary_contrast_is_broken_down(
 ) -> None:
     folder = compared[0]
     told_of = json.loads((folder / "compare.json").read_text())
-    primary = [row for row in told_of["rows"] if row["primary"]]
+    primary = [row for row in told_of["rows"] if row["family"] == "primary"]
     assert {(row["model"], row["against"], row["metric"]) for row in primary} == {
         (model, against, metric)
         for model, metrics in (("din", ("auc", "gauc")), ("prm", ("ndcg_3", "ndcg_7")))
         for against in ("no text", "another user's")
         for metric in metrics
     }
+    for family in ("primary", "other"):
+        mine = [row for row in told_of["rows"] if row["family"] == family]
+        lowest = min(row["p"] for row in mine if row["p"] is not None)
+        assert told_of["families"][family]["contrasts"] == sum(row["p"] is not None for row in mine)
+        held = [row["p_holm"] for row in mine if row["p"] == lowest]
+        assert held == [min(1.0, lowest * told_of["families"][family]["contrasts"])] * len(held)
     for row in told_of["rows"]:
-        assert row["p_holm"] is None if row["primary"] else row["p_holm"] >= row["p"]
         assert row["seeds"] == 1
         assert row["deviation"] is None
     calibration = [row["against"] for row in told_of["rows"] if row["metric"] == "calibration_error"]

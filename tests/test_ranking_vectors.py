@@ -8,7 +8,7 @@ import pytest
 
 from trackrec.errors import RunError
 from trackrec.ranking.projection import Projection
-from trackrec.ranking.told import history_numbers
+from trackrec.ranking.told import history_numbers, ranker_numbers
 from trackrec.ranking.vectors import TextEncoder, present_vectors, swap_vectors, user_vectors
 
 
@@ -84,31 +84,56 @@ def test_weights_decide_which_number_gets_the_only_direction() -> None:
     assert abs(np.corrcoef(weighted, told[:, 0])[0, 1]) > 0.9
 
 
+HISTORIES = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [10, 11, 10, 12], "label": [1, 1, 0, 0]})
+FILMS = pl.DataFrame({"item_id": [10, 11, 12], "genres": [["A"], ["B"], ["A"]], "year": [1990, 1992, 1990]})
+
+
 def test_history_numbers_by_hand() -> None:
-    """User 1 likes items 10 and 11, user 2 neither 10 nor 12; overall 1/2, so two imagined items give 3/4 and 1/4.
+    """User 1 likes items 10 and 11, user 2 neither 10 nor 12; of item 10 others expect 1/4, of the other two 3/4.
 
-    Others' histories, with five imagined ratings, expect 2.5 / 6 of item 10 for user 1 and 3.5 / 6 for user 2, and 1/2
-    of the items that nobody else knows. So user 1 goes beyond by 7/12 and 1/2, user 2 by -7/12 and -1/2: 13/12 over
-    2 + 2 items. What that leaves over is 1/24 up and down. Item 10 has one other history (log 2), the others none.
+    Two imagined items at the mean of 1/2 bring the shares to 3/4 and 1/4. User 1 goes beyond by 3/4 and 1/4, user 2 by
+    -1/4 and -3/4: 1 over 2 + 2 items. What that leaves over is 1/4 up and down. Item 10 has one other history (log 2),
+    the others none.
     """
-    histories = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [10, 11, 10, 12], "label": [1, 1, 0, 0]})
-    items = pl.DataFrame({"item_id": [10, 11, 12], "genres": [["A"], ["B"], ["A"]], "year": [1990, 1992, 1990]})
-    found = history_numbers(histories, items)
+    histories = HISTORIES.with_columns(expected=pl.Series([0.25, 0.75, 0.25, 0.75]))
+    found = history_numbers(histories, FILMS)
     half = np.log(2) / 2
-    slope = 2 * (1 / 24 * half) / (2 * half**2 + 5)
-    by_year = 2 * (-1 / 24 * 1) / (2 + 500)  # user 1 liked the newer film a little less than expected
+    slope = 2 * (1 / 4 * half) / (2 * half**2 + 5)
+    by_year = 2 * (-1 / 4 * 1) / (2 + 500)  # user 1 liked the newer film less beyond what was expected
     parts = ("shift:A", "part:A", "shift:B", "part:B")
-    assert found.names == ("share", "generosity", "popularity", "popular taste", "year", "year taste", *parts)
+    assert found.names == ("share", "popularity", "popular taste", "year", "year taste", "generosity", *parts)
     numbers = dict(found.table.iter_rows())
-    assert np.allclose(numbers[1], [3 / 4, 13 / 48, half, slope, 1991, by_year, 1 / 96, 1 / 2, -1 / 96, 1 / 2])
-    assert np.allclose(numbers[2], [1 / 4, -13 / 48, half, -slope, 1990, 0, 0, 1, 0, 0])
-    assert found.weights("ctr").tolist() == [2, 5, 1, 2, 1, 2, 1, 0.5, 1, 0.5]
+    assert np.allclose(numbers[1], [3 / 4, half, slope, 1991, by_year, 1 / 4, 1 / 16, 1 / 2, -1 / 16, 1 / 2])
+    assert np.allclose(numbers[2], [1 / 4, half, slope, 1990, 0, -1 / 4, 0, 1, 0, 0])
+    assert found.weights("ctr").tolist() == [2, 1, 2, 1, 2, 5, 1, 0.5, 1, 0.5]
 
 
-def test_a_catalogue_of_titles_alone_has_four_numbers() -> None:
+def test_numbers_of_a_user_do_not_depend_on_the_histories_of_those_who_are_compared() -> None:
+    """Whatever other ranker users did before, user 1's numbers stay; what an LM user did changes them."""
+    histories = HISTORIES.with_columns(expected=pl.Series([0.25, 0.75, 0.25, 0.75]))
+    roles = pl.DataFrame({"user_id": [1, 2], "role": ["ranker", "ranker"]})
+
+    def of_user_1(more: pl.DataFrame, roles: pl.DataFrame = roles) -> list[float]:
+        return dict(ranker_numbers(more, FILMS, roles).table.iter_rows())[1]
+
+    before = of_user_1(histories)
+    liked = histories.with_columns(label=pl.when(user_id=2).then(1).otherwise("label"))
+    others = histories.with_columns(item_id=pl.when(user_id=2).then(11).otherwise("item_id"))
+    assert of_user_1(liked) == of_user_1(others) == of_user_1(histories.filter(user_id=1)) == before
+    assert of_user_1(histories, roles.with_columns(role=pl.Series(["ranker", "lm"]))) != before
+
+
+def test_another_expectation_is_another_digest() -> None:
+    histories = HISTORIES.with_columns(expected=pl.Series([0.25, 0.75, 0.25, 0.75]))
+    one = history_numbers(histories, FILMS).digest
+    assert history_numbers(histories.sample(fraction=1.0, shuffle=True, seed=1), FILMS).digest == one
+    assert history_numbers(histories.with_columns(pl.col("expected") + 0.1), FILMS).digest != one
+
+
+def test_a_catalogue_of_titles_and_histories_without_expectations_have_three_numbers() -> None:
     histories = pl.DataFrame({"user_id": [1, 2], "item_id": [10, 10], "label": [1, 0]})
     found = history_numbers(histories, pl.DataFrame({"item_id": [10], "title": ["A"]}))
-    assert found.names == ("share", "generosity", "popularity", "popular taste")
+    assert found.names == ("share", "popularity", "popular taste")
     assert np.isfinite(found.table["numbers"].to_list()).all()
 
 

@@ -126,3 +126,16 @@ def test_the_manifest_says_what_made_what(tmp_path: Path) -> None:
     assert manifest["fingerprint"] == {"settings": {"a": 1}, "inputs": {}, "seed": 1}
     assert manifest["outputs"] == {"tables/squares.parquet": file_hash(tmp_path / "tables" / "squares.parquet")}
     assert {"torch", "transformers", "trackrec"} <= set(manifest["versions"])
+
+
+def test_a_run_opened_for_reading_leaves_what_another_command_is_writing(tmp_path: Path) -> None:
+    make_run(tmp_path).do("square", Counter().stage, [], {"a": 1})
+    unfinished = tmp_path / "tables" / ".cubes.parquet.7.partial"
+    unfinished.write_text("half of it")
+    run = Run(tmp_path, Reporter(), 1, reading=True)
+    assert run.read("squares").height == 5
+    assert unfinished.exists()
+    with pytest.raises(RunError, match="was opened for reading, but stage 'square' was to run"):
+        run.do("square", Counter().stage, [], {"a": 1})
+    make_run(tmp_path)
+    assert not unfinished.exists(), "a command that goes on with the run clears up"

@@ -12,7 +12,22 @@ from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.calibration import equal_mass_calibration_error
 from trackrec.cold_start import break_down, bucket_names, count_seen
 from trackrec.metrics import auc, expected_calibration_error, log_likelihood, log_loss
-from trackrec.significance import contrast_of_gains, holm, paired_contrast, seed_spread
+from trackrec.significance import contrast_of_gains, holm, paired_contrast, paired_contrasts, seed_spread
+
+
+def test_many_contrasts_are_the_single_ones() -> None:
+    rng = np.random.default_rng(5)
+    who, labels, folds = np.repeat(np.arange(20), 6), rng.integers(2, size=120), np.repeat([0, 1], 60)
+    scores = {name: rng.random((2, 120)) for name in "abc"}
+    pairs = [("a", "b"), ("c", "a"), ("a", "c")]
+    for statistic in (auc, log_loss):
+        many = paired_contrasts(statistic, who, labels, scores, pairs, seed=3, draws=200, folds=folds)
+        for found, (one, other) in zip(many, pairs, strict=True):
+            alone = paired_contrast(statistic, who, labels, scores[one], scores[other], seed=3, draws=200, folds=folds)
+            assert found == pytest.approx(alone, abs=1e-12)
+            by_seed = [statistic(labels[part], scores[name][s][part]) for name in (one, other) for s in (0, 1)
+                       for part in (folds == 0, folds == 1)]  # fmt: skip
+            assert found.difference == pytest.approx(np.mean(by_seed[:4]) - np.mean(by_seed[4:]))
 
 
 def test_calibration_in_equal_bins_by_hand() -> None:

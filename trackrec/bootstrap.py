@@ -100,11 +100,14 @@ def _user_matrix(users: IndexArray, labels: FloatArray, scores: FloatArray, coun
 
 
 def _auc_of_draws(users: IndexArray, labels: FloatArray, scores: FloatArray, count: int) -> Drawn:
-    """AUC as a quadratic form of the users' weights; with very many users sorted once and weighed draw by draw."""
+    """AUC, mean over the rows of scores (seeds, examples), as a quadratic form of the users' weights.
+
+    With very many users the examples are sorted once and weighed draw by draw.
+    """
     if len(labels) * count > MATRIX_ENTRIES:
-        whole = ranked_auc(np.zeros(len(labels), dtype=np.intp), labels, scores)
-        return lambda times: np.array([whole(row[users])[0] for row in times])
-    wins = _user_matrix(users, labels, scores, count)
+        seeds = [ranked_auc(np.zeros(len(labels), dtype=np.intp), labels, row) for row in scores]
+        return lambda times: np.array([np.mean([whole(row[users])[0] for whole in seeds]) for row in times])
+    wins = np.mean([_user_matrix(users, labels, row, count) for row in scores], axis=0)  # all seeds have the same pairs
     likes = np.bincount(users, labels, minlength=count)
     dislikes = np.bincount(users, 1 - labels, minlength=count)
 
@@ -131,6 +134,9 @@ def _mean_of_draws(users: IndexArray, values: FloatArray, count: int) -> Drawn:
 
 def _prepare(statistic: Callable[..., float], users: IndexArray, count: int, *arrays: NDArray[Any]) -> Drawn:
     """The statistic as a function of how often each user was drawn, with all that does not depend on it done once."""
+    if statistic is auc:
+        checked = [labels_and(row, arrays[0], probability=False) for row in np.atleast_2d(arrays[1])]
+        return _auc_of_draws(users, checked[0][0], np.stack([scores for _, scores in checked]), count)
     if arrays[-1].ndim == 2:
         seeds = [_prepare(statistic, users, count, *arrays[:-1], row) for row in arrays[-1]]
         return lambda times: np.asarray(np.mean([one(times) for one in seeds], axis=0))
@@ -147,8 +153,6 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, count: int, *ar
 
         return copied
     y, s = labels_and(arrays[1], arrays[0], probability=statistic in (log_loss, accuracy))
-    if statistic is auc:
-        return _auc_of_draws(users, y, s, count)
     if statistic is gauc:
         values = ranked_auc(users, y, s)(np.ones(len(y)))[users]
     else:
@@ -185,8 +189,8 @@ def draw_users(
             drawn[:] = math.nan
             continue
         taken = np.random.default_rng([seed, fold]).integers(count, size=(draws, count))
-        times = np.zeros((draws, count))
-        np.add.at(times, (np.arange(draws)[:, None], taken), 1)
+        flat = (np.arange(draws)[:, None] * count + taken).ravel()
+        times = np.bincount(flat, minlength=draws * count).reshape(draws, count).astype(np.float64)
         drawn += rows.mean() * np.stack([one(times) for one in prepared], axis=1)
     return value, drawn
 

@@ -43,7 +43,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     if not (folder / "reccots.parquet").is_file():
         raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
     recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
     table = pl.read_parquet(folder / "reccots.parquet")

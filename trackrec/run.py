@@ -134,10 +134,16 @@ class Run:
         reporter: shows progress.
         seed: the recipe's seed, part of every stage's fingerprint.
         lender: another run, whose finished stages are taken over where settings, inputs and seed are the same.
+        reading: no stage is to run here, so nothing is cleared away: another command may be at work in the folder.
     """
 
-    def __init__(self, folder: Path, reporter: Reporter, seed: int, lender: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, reporter: Reporter, seed: int, lender: Path | None = None, reading: bool = False
+    ) -> None:
         self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
+        self.reading = reading
+        if reading:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.rglob(".*.partial"):  # what a killed run was writing
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
@@ -185,6 +191,8 @@ class Run:
             settings: what else decides its result; anything that JSON can say.
             regardless_of: settings (with dots) that are recorded but change nothing in this stage.
         """
+        if self.reading:
+            raise RunError(f"the run {self.folder} was opened for reading, but stage {name!r} was to run: open it anew")
         fingerprint = {
             "settings": json.loads(json.dumps(settings, default=str)),
             "inputs": {str(path.relative_to(self.folder)): file_hash(path) for path in inputs},

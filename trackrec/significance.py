@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +51,34 @@ def paired_contrast(
     Source:
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
     """
-    value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
-    return _contrast(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], float(value[1]))
+    both = {"arm": scores, "baseline": baseline_scores}
+    pairs = [("arm", "baseline")]
+    return paired_contrasts(statistic, users, labels, both, pairs, seed=seed, draws=draws, folds=folds)[0]
+
+
+def paired_contrasts(
+    statistic: Callable[..., float],
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    seed: int,
+    draws: int = 1000,
+    folds: ArrayLike | None = None,
+) -> list[PairedContrast]:
+    """Many contrasts on the same examples and draws: each arm is drawn once, whatever the number of its pairs.
+
+    Args:
+        statistic, users, labels, seed, draws, folds: as for `paired_contrast`.
+        scores: of each arm.
+        pairs: an arm, and the one that it is the difference from.
+    """
+    names = list(scores)
+    arms: list[tuple[ArrayLike, ...]] = [(labels, scores[name]) for name in names]
+    value, drawn = draw_users(statistic, users, arms, seed, draws, folds)
+    places = [(names.index(arm), names.index(against)) for arm, against in pairs]
+    return [_contrast(float(value[i] - value[j]), drawn[:, i] - drawn[:, j], float(value[j])) for i, j in places]
 
 
 def contrast_of_gains(
@@ -95,8 +121,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Holm's adjusted p values: each below 0.05 holds, with all comparisons of the family in mind.
 
     Sorted upwards, the i-th smallest (from 0) of m is multiplied by m - i, then made no smaller than those before it.
-    The primary contrast, named before the run, is not part of the family. Undefined values (NaN) stay so and do not
-    count in m.
+    Undefined values (NaN) stay so and do not count in m.
 
     Source:
         Holm 1979, "A simple sequentially rejective multiple test procedure".

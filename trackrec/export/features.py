@@ -118,7 +118,7 @@ def read_features(
     if not (folder / "vectors.parquet").is_file():
         raise RunError(f"{folder} holds no finished run (no vectors.parquet): run the recipe first, or go on with it")
     recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
     users = _users(run, folder, promoted, fold)
     examples = run.read("examples").join(users.select("user_id", "split"), on="user_id", maintain_order="left")

@@ -8,7 +8,7 @@ import polars as pl
 
 from trackrec.errors import RunError
 from trackrec.metrics import auc, gauc
-from trackrec.pipeline.cells import Cell, contrast
+from trackrec.pipeline.cells import Cell, contrasts
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.ranking.compare import compare_arms
@@ -58,8 +58,9 @@ class DinJudge:
                 "ctr", self.recipe.ranking.backbone, self.recipe.ranking.recent, self.recipe.ranking.seeds, True
             )
             rows = []
+            arms = {table: self.run.read(table) for table in (mine, theirs)}
             for metric in METRICS:
-                found = contrast(cell, metric, self.run.read(mine), self.run.read(theirs), seed, draws)
+                found = contrasts(cell, metric, arms, [(mine, theirs)], seed, draws)[0]
                 kept = {key: found[key] for key in ("metric", "value", "against_value", "difference", "lower", "upper")}
                 kept |= {key: found[key] for key in ("p", "users", "examples", "seeds")}
                 rows.append(head | {"judge": cell.model, "judges": 1} | kept)

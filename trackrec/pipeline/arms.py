@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,7 @@ from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.parts import Parts
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
-from trackrec.ranking.told import history_numbers
+from trackrec.ranking.told import HistoryNumbers, ranker_numbers
 from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
 from trackrec.reccot.teacher import ProfileTeacher, write_texts
 from trackrec.run import Stage
@@ -54,6 +55,11 @@ class Arms:
         others = [round_name(number) for number in self.other_rounds]
         return [*CORE, RAW, NUMBERS, TEACHER, *([ZERO_SHOT] if self.zero_shot else []), *others]
 
+    @cached_property
+    def numbers(self) -> HistoryNumbers:
+        """What is counted of each history: an arm of its own, and what all arms' directions are learned from."""
+        return ranker_numbers(self.world.histories, self.world.items, self.users)
+
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
         ids = self.users["user_id"].to_list()
@@ -94,7 +100,8 @@ class Arms:
             }
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
-        self.parts.do("compare-vectors", work, inputs, {"encoder": self.parts.recipe.ranking.encoder})
+        settings = {"encoder": self.parts.recipe.ranking.encoder, "numbers": self.numbers.digest}
+        self.parts.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:
         """Each arm's table of vectors; None for the arm without text."""
@@ -111,7 +118,7 @@ class Arms:
         return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
-        recipe, world = self.parts.recipe, self.world
+        recipe = self.parts.recipe
         encoder = shared_encoder(recipe.ranking.encoder)
         ids = self.users.select("user_id")
         vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
@@ -122,7 +129,7 @@ class Arms:
         for number in self.other_rounds:
             both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]
             texts[round_name(number)] = pl.concat(both, how="diagonal")
-        numbers = history_numbers(world.histories, world.items).table.rename({"numbers": "vector"})
+        numbers = self.numbers.table.rename({"numbers": "vector"})
         made = {
             FINAL: final,
             SWAPPED: swap_vectors(final, self.users.select("user_id", "fold"), recipe.seed),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +21,11 @@ from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.ranking.arm import Inputs
 from trackrec.ranking.compare import RankingSettings, compare_arms, seen_counts
-from trackrec.ranking.rerank import RerankingSettings, compare_rerankers
+from trackrec.ranking.rerank import INITIAL, RerankingSettings, compare_rerankers
 from trackrec.ranking.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.run import Run
-from trackrec.significance import PairedContrast, paired_contrast, seed_spread
+from trackrec.significance import paired_contrasts, seed_spread
 
 CTR_METRICS: dict[str, Callable[..., float]] = {
     "auc": auc,
@@ -36,6 +36,7 @@ CTR_METRICS: dict[str, Callable[..., float]] = {
 BREAKDOWN_METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
 CALIBRATION_DRAWS = 200
 """Most draws of the calibration error, which has to sort anew in each: its interval is rougher."""
+BREAKDOWN_DRAWS = 2000
 LIST_METRICS = ("ndcg_3", "ndcg_7", "map_3", "map_7")
 
 
@@ -67,7 +68,7 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def _world(folder: Path, seed: int) -> World:
-    return World.of(Run(folder, Reporter(), seed))
+    return World.of(Run(folder, Reporter(), seed, reading=True))
 
 
 def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs) -> pl.DataFrame:
@@ -121,64 +122,80 @@ def _statistics(world: World, recipe: Recipe) -> ItemStatistics:
     return ItemStatistics.from_interactions(known, recipe.split.like_threshold, recipe.statistics.prior_strength)
 
 
-def contrast(
-    cell: Cell, metric: str, arm: pl.DataFrame, against: pl.DataFrame, seed: int, draws: int
-) -> dict[str, Any]:
-    """The difference of an arm from another in one metric, paired over users within folds, on the mean over seeds.
+def read_arms(paths: Sequence[Path]) -> dict[str, pl.DataFrame]:
+    """The rows of :func:`train_arm` by arm, from the tables of a cell.
+
+    The initial order of a re-ranker, which no seed changes, is repeated for each seed of the others.
+    """
+    table = pl.concat([pl.read_parquet(path) for path in paths])
+    arms = {str(arm): part for (arm,), part in table.group_by("arm", maintain_order=True)}
+    if INITIAL in arms:  # each table holds it
+        once = arms[INITIAL].unique(maintain_order=True)
+        seeds = table["seed"].unique().sort()
+        arms[INITIAL] = pl.concat([once.with_columns(seed=pl.lit(seed, dtype=pl.Int64)) for seed in seeds])
+    return arms
+
+
+def contrasts(
+    cell: Cell,
+    metric: str,
+    arms: Mapping[str, pl.DataFrame] | Sequence[Path],
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+    draws: int,
+) -> list[dict[str, Any]]:
+    """Differences between arms in one metric, paired over users within folds, on the mean over seeds.
 
     Args:
         cell: what was trained.
         metric: one of the cell's.
-        arm, against: rows of :func:`train_arm`; both have the same examples or lists.
+        arms: rows of :func:`train_arm` by arm, all of the same examples or lists; or the tables that hold them.
+        pairs: an arm, and the one that it is the difference from.
         seed, draws: of the bootstrap.
 
     Returns:
-        Among others ``value, against_value``, the metric of either, and ``deviation, against_deviation``, its standard
-        deviation over the seeds of training (None with one seed).
+        For each pair, in order, among others ``value, against_value``, the metric of either, and ``deviation,
+        against_deviation``, its standard deviation over the seeds of training (None with one seed).
     """
+    tables = arms if isinstance(arms, Mapping) else read_arms(arms)
     column = "probability" if cell.task == "ctr" else metric
     keys = ["user_id", "event_id"] if cell.task == "ctr" else ["user_id", "list"]
-    tables = []
-    for part in (arm, against):
-        table = part.sort("seed", "fold", *keys)
-        tables.append(table if cell.task == "ctr" else table.filter(pl.col(metric).is_not_nan()))
-    first = tables[0].filter(pl.col("seed") == tables[0]["seed"][0])
-    scores = [table[column].to_numpy().reshape(-1, first.height) for table in tables]
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    scores: dict[str, Any] = {}
+    for name in names:
+        table = tables[name].sort("seed", "fold", *keys)
+        table = table if cell.task == "ctr" else table.filter(pl.col(metric).is_not_nan())
+        first = table.filter(pl.col("seed") == table["seed"][0])
+        scores[name] = table[column].to_numpy().reshape(-1, first.height)
     users, folds = first["user_id"].to_numpy(), first["fold"].to_numpy()
     labels = first["label"].to_numpy() if cell.task == "ctr" else first["likes"].to_numpy()
     statistic = CTR_METRICS[metric] if cell.task == "ctr" else mean_of_lists
     if metric == "calibration_error":
         draws = min(draws, CALIBRATION_DRAWS)
-    found: PairedContrast = paired_contrast(statistic, users, labels, *scores, seed=seed, draws=draws, folds=folds)
-    deviations = [seed_spread(statistic, users, labels, part, folds).deviation for part in scores]
-    spread = [None if np.isnan(value) else value for value in deviations]
-    return {
-        "metric": metric,
-        "difference": found.difference,
-        "lower": found.low,
-        "upper": found.high,
-        "p": found.p_value,
-        "value": found.baseline + found.difference,
-        "against_value": found.baseline,
-        "deviation": spread[0],
-        "against_deviation": spread[1],
-        "folds": first["fold"].n_unique(),
-        "seeds": scores[0].shape[0],
-        "users": first["user_id"].n_unique(),
-        "examples": first.height,
-    }
+    found = paired_contrasts(statistic, users, labels, scores, pairs, seed=seed, draws=draws, folds=folds)
+    spread = {name: seed_spread(statistic, users, labels, part, folds).deviation for name, part in scores.items()}
+    deviations = {name: None if np.isnan(value) else value for name, value in spread.items()}
+    return [
+        {"metric": metric}
+        | one.as_row()
+        | {"deviation": deviations[arm], "against_deviation": deviations[against]}
+        | {"folds": first["fold"].n_unique(), "seeds": scores[arm].shape[0]}
+        | {"users": first["user_id"].n_unique(), "examples": first.height}
+        for one, (arm, against) in zip(found, pairs, strict=True)
+    ]
 
 
 def breakdown(
-    folder: Path, recipe: Recipe, cell: Cell, arm: pl.DataFrame, against: pl.DataFrame, draws: int
+    folder: Path, recipe: Recipe, cell: Cell, arms: Sequence[Path], pair: tuple[str, str], draws: int
 ) -> list[dict[str, Any]]:
     """The difference of an arm from another by how often the fold's training met the item, and by the user's history.
 
     Args:
         folder, recipe: of the run.
         cell: a CTR model.
-        arm, against: rows of :func:`train_arm`.
-        draws: of the bootstrap.
+        arms: the cell's tables of what :func:`train_arm` gave.
+        pair: the arm, and the one that it is the difference from.
+        draws: of the bootstrap, `BREAKDOWN_DRAWS` at most: there are intervals, and no p values.
 
     Returns:
         For each bucket and metric ``by, bucket, metric, difference, lower, upper, users, examples``, see
@@ -186,7 +203,8 @@ def breakdown(
     """
     world = _world(folder, recipe.seed)
     seen = seen_counts(world, world.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
-    names = (str(arm["arm"][0]), str(against["arm"][0]))
-    both = pl.concat([arm, against])
-    table = break_down(both, seen, BREAKDOWN_METRICS, *names, seed=recipe.seed, draws=draws)
+    predicted = read_arms(arms)
+    both = pl.concat([predicted[name] for name in pair])
+    draws = min(draws, BREAKDOWN_DRAWS)
+    table = break_down(both, seen, BREAKDOWN_METRICS, *pair, seed=recipe.seed, draws=draws)
     return table.rename({"value": "difference", "low": "lower", "high": "upper"}).to_dicts()

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from trackrec.errors import RecipeError
 from trackrec.pipeline.arms import CORE, FINAL, NO_TEXT, SWAPPED, Arms
-from trackrec.pipeline.cells import Cell, breakdown, contrast, train_arm
+from trackrec.pipeline.cells import Cell, breakdown, contrasts, train_arm
 from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.parts import Parts
@@ -50,8 +50,9 @@ class ComparisonSettings(Settings):
     """Recent events in view of the other CTR models."""
     seeds: int = Field(default=3, ge=1)
     """Trainings per fold and arm of the models with all arms."""
-    draws: int = Field(default=1000, ge=100)
-    """Draws behind a 95% interval (users are resampled within folds)."""
+    draws: int = Field(default=40_000, ge=100)
+    """Draws behind an interval and a p value (users are resampled within folds). No p value is below 2 / (draws + 1),
+    and Holm multiplies it by the size of the family: some 700 contrasts with all arms and models."""
     breakdown: bool = True
     """Whether the primary contrasts of the CTR models are broken down by how much was known of item and user."""
     search: tuple[Trial, ...] = SEARCH
@@ -77,8 +78,10 @@ class ComparisonSettings(Settings):
         return [replace(cell, search=self.search) for cell in cells]
 
 
-QUICK = {"models": ["din"], "recent": [0, 10], "others": False, "seeds": 1, "draws": 200}
+QUICK = {"models": ["din"], "recent": [0, 10], "others": False, "seeds": 1, "draws": 8000}
 """The short form's settings."""
+FAMILIES = ("primary", "other")
+"""The contrasts that are named before the run, and all others. Holm corrects within each."""
 PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
 """The metrics of the primary contrast."""
 
@@ -126,7 +129,7 @@ class Comparison:
             for cell in cells:
                 names = self.arms.names if cell.primary else CORE
                 self._train(f"compare-{cell.name}", cell, {name: tables[name] for name in names}, pool)
-                if cell.primary and self.extra.names(cell.task):
+                if self._has_extra(cell):
                     extra = self.extra.inputs(cell.task, tables[FINAL])
                     self._train(f"compare-{cell.name}-extra", cell, extra, pool)
                 self._contrast(cell, pool)
@@ -153,6 +156,7 @@ class Comparison:
         inputs = [self.run.table(table) for table in ("compare-vectors", "examples", "roles")]
         settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(arms)}
         settings["search"] = [trial.model_dump() for trial in cell.search]
+        settings["numbers"] = self.arms.numbers.digest
         if name.endswith("-extra"):
             inputs += self.extra.tables(cell.task)
             settings["item_components"] = self.settings.extra.item_components
@@ -160,9 +164,14 @@ class Comparison:
 
     def _predicted(self, cell: Cell) -> list[Path]:
         """The tables of a cell's predictions."""
-        more = cell.primary and self.extra.names(cell.task)
-        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if more else [])]
+        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if self._has_extra(cell) else [])]
         return [self.run.table(name) for name in names]
+
+    def _has_extra(self, cell: Cell) -> bool:
+        """Whether the arms beyond the usual ones are trained with this model."""
+        recent = self.settings.extra.recent
+        wanted = cell.task == "rerank" or recent is None or cell.recent in recent
+        return cell.primary and wanted and bool(self.extra.names(cell.task))
 
     def _breaks_down(self, cell: Cell) -> bool:
         return self.settings.breakdown and cell.primary and cell.task == "ctr"
@@ -170,40 +179,30 @@ class Comparison:
     def _contrast(self, cell: Cell, pool: Executor) -> None:
         """The final round against every other arm; beside it another user's against no text, and the extra pairs."""
         recipe, draws, name = self.parts.recipe, self.settings.draws, f"compare-{cell.name}"
-        extra = self.extra.pairs(cell.task) if cell.primary else []
+        extra = self.extra.pairs(cell.task) if self._has_extra(cell) else []
         primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
 
         def work(stage: Stage) -> None:
-            table = pl.concat([pl.read_parquet(path) for path in self._predicted(cell)])
-            if cell.task == "rerank":  # both tables hold the initial order
-                table = table.unique(maintain_order=True)
-            arms = {str(arm): part for (arm,), part in table.group_by("arm", maintain_order=True)}
-            added = {arm for pair in extra for arm in pair} - {FINAL, NO_TEXT}
-            pairs = [(FINAL, arm) for arm in arms if arm not in {FINAL, "initial", *added}] + [(SWAPPED, NO_TEXT)]
-            if "initial" in arms:
-                repeated = [arms["initial"].with_columns(seed=pl.lit(seed)) for seed in arms[FINAL]["seed"].unique()]
-                arms["initial"] = pl.concat(repeated)
-                pairs.append((FINAL, "initial"))
-            wanted = [
-                (metric, pair)
-                for metric in cell.metrics
-                for pair in [*pairs, *extra]
-                if metric != "calibration_error" or pair in primary  # it sorts anew in each draw: minutes a contrast
-            ]
+            paths = self._predicted(cell)
+            arms = [*(self.arms.names if cell.primary else CORE), *([INITIAL] if cell.task == "rerank" else [])]
+            pairs = [*((FINAL, arm) for arm in arms if arm != FINAL), (SWAPPED, NO_TEXT), *extra]
+            wanted = dict.fromkeys(cell.metrics, pairs)
+            if "calibration_error" in wanted:  # it sorts anew in each draw: minutes a contrast
+                wanted["calibration_error"] = primary
             jobs = [
-                (pair, pool.submit(contrast, cell, metric, arms[pair[0]], arms[pair[1]], recipe.seed, draws))
-                for metric, pair in wanted
+                (mine, pool.submit(contrasts, cell, metric, paths, mine, recipe.seed, draws))
+                for metric, mine in wanted.items()
             ]
             parts = [
-                (pair, pool.submit(breakdown, self.run.folder, recipe, cell, arms[pair[0]], arms[pair[1]], draws))
+                (pair, pool.submit(breakdown, self.run.folder, recipe, cell, paths, pair, draws))
                 for pair in (primary if self._breaks_down(cell) else [])
             ]
             rows, broken_down = [], []
-            with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs) + len(parts), "contrasts") as advance:
-                for pair, job in jobs:
-                    figures = job.result()
-                    judged = cell.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
-                    rows.append(_head(cell, pair) | {"primary": judged} | figures)
+            with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs) + len(parts), "metrics") as advance:
+                for mine, job in jobs:
+                    for pair, figures in zip(mine, job.result(), strict=True):
+                        judged = cell.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
+                        rows.append(_head(cell, pair) | {"primary": judged} | figures)
                     advance(1, True)
                 for pair, more in parts:
                     broken_down += [_head(cell, pair) | row for row in more.result()]
@@ -230,17 +229,24 @@ class Comparison:
         return self.run.read(f"compare-{cell.name}-{kind}").to_dicts()
 
     def _described(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """The rows with Holm's correction over all but the primary contrast, and what they are of."""
-        others = {str(number): row["p"] for number, row in enumerate(rows) if not row["primary"]}
-        adjusted = holm(others)
-        for number, row in enumerate(rows):
-            row["p_holm"] = adjusted.get(str(number))
+        """The rows with Holm's correction, the primary contrasts and all others each a family of its own."""
+        families = {}
+        for family in FAMILIES:
+            mine = {str(number): row for number, row in enumerate(rows) if row["primary"] == (family == "primary")}
+            adjusted = holm({number: row["p"] for number, row in mine.items() if row["p"] is not None})
+            for number, row in mine.items():
+                row["family"], row["p_holm"] = family, adjusted.get(number)
+            smallest = min(1.0, 2 / (self.settings.draws + 1) * len(adjusted))
+            families[family] = {"contrasts": len(adjusted), "smallest_p_holm": smallest}
+        for row in rows:
+            del row["primary"]
         recipe = self.parts.recipe
         return {
             "recipe": recipe.name,
             "seed": recipe.seed,
             "final_round": self.promoted,
             "primary": f"{FINAL} against {NO_TEXT} and {SWAPPED}",
+            "families": families,
             "settings": self.settings.model_dump(mode="json"),
             "ranking": recipe.ranking.model_dump(mode="json"),
             "chosen": self._chosen(),

@@ -32,6 +32,8 @@ class ExtraSettings(Settings):
     """Arms of the models with all arms that cost more than they are worth to everybody; without them a comparison costs
     what it did."""
 
+    recent: tuple[int, ...] | None = None
+    """Recent events in view of the CTR models that have these arms; null: of all with all arms."""
     scores: tuple[Kind, ...] = ()
     """Kinds of validator (lm, ranker) whose P(Yes), reading the final RecCoT, becomes a feature of the CTR models. The
     run must have tuned them. Re-rankers have no such arm: nobody scored the candidates that a user never touched."""

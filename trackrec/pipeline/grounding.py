@@ -34,7 +34,7 @@ def ground_run(folder: Path, rewrite: int = 0) -> list[MetricRow]:
     if rewrite < 0:
         raise RunError(f"--deletion got {rewrite}, expected a number of users, 0 or more; 0 leaves that test out")
     recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     truth = Truth(recipe, run, world)
     truth.collect()

@@ -64,7 +64,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
     if users is not None and users < 1:
         raise RunError(f"--users got {users}, expected 1 or more; leave it out for all users on whom nothing was tuned")
     recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed)
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     parts = Parts(recipe, run, world)
     number = int(run.manifest("promote")["counts"]["promoted"])

@@ -155,7 +155,14 @@ class LoopChecks:
             texts = self.run.read("check-texts").select("user_id", "sample", "text")
 
             def shard(users: Any) -> pl.DataFrame:
-                return validator.score(self.world.targets_of(users), texts.filter(pl.col("user_id").is_in(users)))
+                mine = texts.filter(pl.col("user_id").is_in(users))
+                scored = mine.unique(["user_id", "text"], keep="first", maintain_order=True)
+                scores = validator.score(self.world.targets_of(users), scored).rename({"sample": "scored"})
+                same = mine.join(
+                    scored.rename({"sample": "scored"}), on=["user_id", "text"], nulls_equal=True, maintain_order="left"
+                )
+                found = same.join(scores, on=["user_id", "scored"], maintain_order="left_right")
+                return found.select("user_id", "sample", pl.exclude("user_id", "sample", "text", "scored"))
 
             stage.shards(name, self.users, self.recipe.shard_users, shard, "users")
 

@@ -20,7 +20,7 @@ from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTa
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, seeded
 from trackrec.ranking.ranker import BackboneSettings, RankerSizes
 from trackrec.ranking.search import Trial, search
-from trackrec.ranking.told import history_numbers
+from trackrec.ranking.told import ranker_numbers
 from trackrec.settings import Settings
 
 
@@ -100,7 +100,7 @@ def compare_arms(
     if statistics is not None:
         frame, like_share = statistics.lookup(frame), statistics.global_share
     catalogue = ItemTable.from_catalogue(items)
-    numbers = history_numbers(split.histories, items)
+    numbers = ranker_numbers(split.histories, items, roles)
     total = len(arms) * len(tested) * settings.seeds
     tables: list[pl.DataFrame] = []
     for fold in tested:

@@ -24,7 +24,7 @@ from trackrec.ranking.lists import ListSettings, build_lists
 from trackrec.ranking.projection import Projection
 from trackrec.ranking.rerankers import RerankerName, build_reranker
 from trackrec.ranking.search import Trial, search
-from trackrec.ranking.told import history_numbers
+from trackrec.ranking.told import ranker_numbers
 from trackrec.ranking.vectors import Floats, present_vectors
 from trackrec.settings import Settings
 
@@ -105,7 +105,7 @@ def compare_rerankers(
         raise RecipeError(f"folds is {settings.folds}, but the split has {len(folds)}: choose 1 to that.")
     like_share = None if statistics is None else statistics.global_share
     catalogue = ItemTable.from_catalogue(items)
-    numbers = history_numbers(split.histories, items)
+    numbers = ranker_numbers(split.histories, items, roles)
     tested = folds[: settings.folds]
     total = len(arms) * len(tested) * settings.seeds
     done, tables = 0, []

@@ -74,7 +74,7 @@ class RankerValidator:
     ) -> None:
         self.split = split
         self.items = ItemTable.from_catalogue(items)
-        self.numbers = history_numbers(split.histories, items)
+        self.catalogue = items
         self.settings = settings
         self.encoder = encoder
         self._fitted: _Fitted | None = None
@@ -110,7 +110,7 @@ class RankerValidator:
         if texts.len() < 2:
             raise RunError(f"The ranker validator got {texts.len()} different RecCoTs: it cannot learn what they tell.")
         raw = self.encoder.encode(texts.to_list())
-        projection = self._projection(reccots, texts, raw)
+        projection = self._projection(reccots, texts, raw, targets["user_id"].unique())
         vectors = VectorTable.from_vectors(raw, projection)
         scale = RatingScale.fit(frame["recent_ratings"].explode())
         like_share = _like_share(targets)
@@ -230,13 +230,17 @@ class RankerValidator:
         }
         (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
-    def _projection(self, reccots: pl.DataFrame, texts: pl.Series, raw: Floats) -> Projection:
-        """Directions from the RecCoTs and the histories they were written from (a text of two users counts twice)."""
-        rows = reccots.join(self.numbers.table, on="user_id", how="inner", maintain_order="left")
+    def _projection(self, reccots: pl.DataFrame, texts: pl.Series, raw: Floats, users: pl.Series) -> Projection:
+        """Directions from the RecCoTs and the histories they were written from (a text of two users counts twice).
+
+        ``users``: those who are learned from; what others watch is counted among them alone.
+        """
+        numbers = history_numbers(self.split.histories, self.catalogue, users)
+        rows = reccots.join(numbers.table, on="user_id", how="inner", maintain_order="left")
         rows = rows.filter(pl.col("text").is_in(texts.to_list())).unique(["user_id", "text"], maintain_order=True)
         told = np.asarray(rows["numbers"].to_list(), dtype=np.float64)
         known = raw[_text_rows(rows["text"], texts).numpy() - 1]
-        return Projection.fit(known, self.settings.components, told, self.numbers.weights("ctr"))
+        return Projection.fit(known, self.settings.components, told, numbers.weights("ctr"))
 
     def _model(self, scale: RatingScale, components: int, dense: int) -> nn.Module:
         sizes = RankerSizes(self.items, scale.buckets, self.settings.recent, dense, texts=(components,))

@@ -12,9 +12,8 @@ from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, Tile, Tiles, duration, number, signed
-from trackrec.report.page import render_sections
+from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, forest
-from trackrec.run import written_whole
 
 Row = dict[str, Any]
 METRICS = {
@@ -59,10 +58,7 @@ def write_ablation_page(folder: Path) -> Path:
     Returns:
         Its path.
     """
-    path = folder / "report" / "ablations.html"
-    with written_whole(path) as partial:
-        partial.write_text(ablation_page(read_ablations(folder)), encoding="utf-8")
-    return path
+    return write_page(folder / "report" / "ablations.html", ablation_page(read_ablations(folder)))
 
 
 def ablation_page(told_of: dict[str, Any]) -> str:

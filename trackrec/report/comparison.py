@@ -8,16 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
 from trackrec.report.blocks import Note, Plot, Plots, Section, Table, Tile, Tiles, Tone
 from trackrec.report.cold_start import cold_start_section
-from trackrec.report.page import render_sections
+from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, by_round, forest
-from trackrec.run import written_whole
 
 Row = dict[str, Any]
 TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3", "ndcg_7": "NDCG@7"} | {
@@ -30,7 +28,7 @@ _WORDS = (
     "RecCoT: a short text on what a user likes, written from the history alone. AUC compares all examples, GAUC those "
     "of one user. Intervals: 95%, users drawn with replacement within folds, on the mean over trainings; they are "
     "conditional on the one generator that was trained. Behind ±: standard deviation over the seeds of training. "
-    "p (Holm): corrected over all but the primary contrasts."
+    "p (Holm): corrected over the family, which is the primary contrasts or all others."
 )
 
 
@@ -47,25 +45,22 @@ def read_comparison(folder: Path) -> dict[str, Any]:
 
 
 def verdict(row: Row) -> str:
-    """Whether a difference holds, in a few words.
+    """Whether a difference holds with its whole family in mind (Holm's p below 0.05), in a few words.
 
-    The primary contrasts are judged by their interval, the others by Holm's p.
-
-    >>> verdict({"metric": "auc", "primary": True, "lower": 0.001, "upper": 0.003, "difference": 0.002, "p_holm": None})
+    >>> verdict({"metric": "auc", "difference": 0.002, "p_holm": 0.01})
     'better'
     """
-    if row["lower"] is None or row["upper"] is None or np.isnan(row["lower"]):
+    if row["p_holm"] is None:
         return "undefined"
-    sure = row["lower"] > 0 or row["upper"] < 0
-    if not row["primary"]:
-        sure = row["p_holm"] is not None and row["p_holm"] < 0.05
-    if not sure:
+    if row["p_holm"] >= 0.05:
         return "no difference shown"
     return "better" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "worse"
 
 
 def told(row: Row, digits: int = 4) -> str:
-    """A difference with its interval: ``+0.0040 [0.0030, 0.0050]``."""
+    """A difference with its interval: ``+0.0040 [+0.0030, +0.0050]``."""
+    if row["lower"] is None:
+        return "undefined"
     return f"{row['difference']:+.{digits}f} [{row['lower']:+.{digits}f}, {row['upper']:+.{digits}f}]"
 
 
@@ -97,10 +92,7 @@ def write_comparison_page(folder: Path) -> Path:
     Returns:
         Its path.
     """
-    path = folder / "report" / "comparison.html"
-    with written_whole(path) as partial:
-        partial.write_text(comparison_page(read_comparison(folder)), encoding="utf-8")
-    return path
+    return write_page(folder / "report" / "comparison.html", comparison_page(read_comparison(folder)))
 
 
 def comparison_page(told_of: dict[str, Any]) -> str:
@@ -109,6 +101,8 @@ def comparison_page(told_of: dict[str, Any]) -> str:
     sections = [_primary(told_of), _events(told_of), *_models(told_of)]
     if told_of.get("breakdown"):
         sections.append(cold_start_section(told_of["breakdown"], TITLES))
+    if told_of["settings"]["search"]:
+        sections.append(_chosen(told_of))
     sections.append(_everything(rows))
     line = (
         f"Seed {told_of['seed']}, final round {told_of['final_round']}; primary contrast: {told_of['primary']}, "
@@ -118,9 +112,10 @@ def comparison_page(told_of: dict[str, Any]) -> str:
 
 
 def print_comparison(folder: Path, console: Console) -> None:
-    """The primary contrasts as a table in the terminal."""
+    """The primary contrasts as a table in the terminal, and in words which hold."""
+    told_of = read_comparison(folder)
     table = ConsoleTable("model", "events", "against", "metric", "difference", "relative", "verdict")
-    for row in _primary_rows(read_comparison(folder)["rows"]):
+    for row in _primary_rows(told_of["rows"]):
         table.add_row(
             row["model"],
             str(row["recent"]),
@@ -131,10 +126,12 @@ def print_comparison(folder: Path, console: Console) -> None:
             verdict(row),
         )
     console.print(table)
+    for line in in_words(told_of):
+        console.print(line, highlight=False, markup=False)
 
 
 def _primary_rows(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row["primary"]]
+    return [row for row in rows if row["family"] == "primary"]
 
 
 def _primary(told_of: dict[str, Any]) -> Section:
@@ -147,17 +144,65 @@ def _primary(told_of: dict[str, Any]) -> Section:
         answer = max(set(held), key=held.count) if len(set(held)) == 1 else "mixed"
         figure = "; ".join(f"{TITLES[row['metric']]} against {row['against']} {told(row)}" for row in mine)
         tiles.append(Tile(f"{model.upper()}, {recent} events in view", answer, figure, tones.get(answer, "unclear")))
-    sure = [row for row in rows if verdict(row) == "better"]
-    words = f"Of {len(rows)} primary contrasts {len(sure)} are above zero with their 95% interval"
-    worse = [row for row in rows if verdict(row) == "worse"]
-    words += f" and {len(worse)} below." if worse else "."
-    return Section("verdict", "Does the RecCoT help?", "Verdict", [Note(words), Tiles(tiles)])
+    return Section(
+        "verdict", "Does the RecCoT help?", "Verdict", [*(Note(line) for line in in_words(told_of)), Tiles(tiles)]
+    )
+
+
+def in_words(told_of: dict[str, Any]) -> list[str]:
+    """Which of the contrasts named before the run hold, which do not, and how many of the others."""
+    rows = _primary_rows(told_of["rows"])
+    lines = []
+    for answer, words in (
+        ("better", "hold"),
+        ("worse", "hold the other way round"),
+        ("no difference shown", "are not shown"),
+    ):
+        mine = [row for row in rows if verdict(row) == answer]
+        if not mine:
+            continue
+        parts = []
+        for model, recent, against in dict.fromkeys((row["model"], row["recent"], row["against"]) for row in mine):
+            same = [row for row in mine if (row["model"], row["recent"], row["against"]) == (model, recent, against)]
+            figures = ", ".join(f"{TITLES[row['metric']]} {told(row, 3)}" for row in same)
+            parts.append(f"{model.upper()} with {recent} events in view, over {against}: {figures}")
+        lines.append(f"{len(mine)} of the {len(rows)} contrasts named before the run {words}: {'; '.join(parts)}.")
+    others = [row for row in told_of["rows"] if row["family"] == "other"]
+    held = sum(verdict(row) in ("better", "worse") for row in others)
+    if others:
+        lines.append(f"Of the {len(others)} other contrasts {held} hold.")
+    for family, size in told_of["families"].items():
+        if size["smallest_p_holm"] >= 0.05:
+            lines.append(
+                f"With so few draws no p of the {size['contrasts']} {family} contrasts can fall below "
+                f"{size['smallest_p_holm']:.2f} after Holm: take more (comparison.draws)."
+            )
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _chosen(told_of: dict[str, Any]) -> Section:
+    """Which trial of the search the validation users chose, in how many folds."""
+    trials = told_of["settings"]["search"]
+    names = [", ".join(f"{key} {value}" for key, value in trial.items() if value is not None) for trial in trials]
+    words = "; ".join(f"{place}: {name or 'the settings of the recipe'}" for place, name in enumerate(names, start=1))
+    note = f"Tried for every model and arm, the best on each fold's validation users is tested. {words}."
+    arms = list(dict.fromkeys(arm for found in told_of["chosen"].values() for arm in found))
+    lines = []
+    for cell, found in told_of["chosen"].items():
+        counts = {arm: [found[arm].count(place) for place in range(len(trials))] for arm in found}
+        lines.append([cell, *(" : ".join(map(str, counts[arm])) if arm in counts else "–" for arm in arms)])
+    table = Table("Folds that chose each trial, in the order above", ("model, events", *arms), lines, folded=True)
+    return Section("search", "What the search chose", "Search", [Note(note), table])
 
 
 def _events(told_of: dict[str, Any]) -> Section:
     """The curve over the number of events in view."""
     rows = told_of["rows"]
-    models = list(dict.fromkeys(row["model"] for row in rows if row["task"] == "ctr" and row["primary"]))
+    models = list(dict.fromkeys(row["model"] for row in rows if row["task"] == "ctr" and row["family"] == "primary"))
     plots, words = [], []
     for metric in ("gauc", "auc"):
         gains: dict[str, dict[int, Spot]] = {}
@@ -208,7 +253,7 @@ def _models(told_of: dict[str, Any]) -> list[Section]:
 
 
 def _everything(rows: Sequence[Row]) -> Section:
-    head = ("contrast", "metric", "value", "difference", "relative", "p", "p (Holm)", "verdict", "seeds")
+    head = ("contrast", "metric", "value", "difference", "relative", "p", "p (Holm)", "family", "verdict", "seeds")
     lines = [
         (
             f"{row['model']}, {row['recent']} events: {row['arm']} less {row['against']}",
@@ -216,8 +261,9 @@ def _everything(rows: Sequence[Row]) -> Section:
             with_spread(row),
             told(row),
             f"{row['difference'] / row['against_value']:+.2%}",
-            f"{row['p']:.3f}",
-            "primary" if row["primary"] else f"{row['p_holm']:.3f}",
+            _figure(row["p"]),
+            _figure(row["p_holm"]),
+            row["family"],
             verdict(row),
             str(row["seeds"]),
         )

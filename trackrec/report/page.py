@@ -56,8 +56,11 @@ def write_report(folder: Path) -> Path:
         RunError: there is no such folder, or its ``metrics.json`` holds something else.
     """
     facts = Facts(folder)
-    page = render(facts)
-    path = folder / "report" / "index.html"
+    return write_page(folder / "report" / "index.html", render(facts))
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page whole or not at all; gives its path."""
     with written_whole(path) as partial:
         partial.write_text(page, encoding="utf-8")
     return path
