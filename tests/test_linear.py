@@ -10,7 +10,7 @@ from tiny_language import tiny_language_model
 from torch import Tensor, nn
 
 from trackrec.lm.linear import QuickLinear, product
-from trackrec.lm.quantised import Int8Linear, quantised, rounded
+from trackrec.lm.quantised import Int8Linear, PackedInt8Linear, quantised, quick_kernel, rounded
 
 
 def off(found: Tensor, expected: Tensor) -> float:
@@ -64,11 +64,13 @@ def test_rounding_keeps_a_value_within_half_a_step_of_its_row() -> None:
     assert bool(((numbers * scale - values).abs() <= 0.5001 * scale).all())
 
 
-def test_rounded_layers_are_close_and_need_no_float_weights() -> None:
-    layer = nn.Linear(300, 70)
-    copy = Int8Linear(layer)
+@pytest.mark.parametrize("kernel", [Int8Linear, PackedInt8Linear])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_rounded_layers_are_close_and_need_no_float_weights(kernel: type[nn.Module], with_bias: bool) -> None:
+    layer = nn.Linear(300, 70, bias=with_bias).requires_grad_(False)
+    copy = kernel(layer)
     x = random(4, 5, 300)
-    assert off(copy(x), layer(x)) < 0.02
+    assert off(copy(x), layer(x)) < 0.03
     assert copy(x).shape == (4, 5, 70)
     assert not list(copy.parameters()) or copy.bias is layer.bias
 
@@ -80,7 +82,7 @@ def test_a_quantised_model_leaves_its_original_as_it_was(tiny_model_folder: Path
         before = model(ids).logits
         copy = quantised(model)
         # The head of a model with tied embeddings is rounded too, the embedding is not.
-        assert any(isinstance(module, Int8Linear) for module in copy.modules())
+        assert any(isinstance(module, quick_kernel()) for module in copy.modules())
         assert not any(isinstance(module, nn.Linear) for module in copy.modules())
         assert 0 < off(copy(ids).logits, before) < 0.1
         assert torch.equal(model(ids).logits, before)
