@@ -24,9 +24,11 @@ who listens to it."""
 LEAST_ARTISTS = 20
 """Tags of fewer artists are left out."""
 HABITS = frozenset(
-    """<3, amazing, awesome, beautiful, best, brilliant, catchy, classic, cool, cute, epic, favorite, favorite artists,
-    favorite songs, favorites, favourite, favourites, fun, genius, guilty pleasure, guilty pleasures, happy, hot, legend,
-    love, love at first listen, love it, perfect, sad, seen live, sexy, sweet""".replace("\n    ", " ").split(", ")
+    (
+        "<3, amazing, awesome, beautiful, best, brilliant, catchy, classic, cool, cute, epic, favorite, favorite artists, "
+        "favorite songs, favorites, favourite, favourites, fun, genius, guilty pleasure, guilty pleasures, happy, hot, "
+        "legend, love, love at first listen, love it, perfect, sad, seen live, sexy, sweet"
+    ).split(", ")
 )
 """Tags that tell of the listener rather than of the music: left out."""
 
@@ -35,8 +37,8 @@ def read_lastfm_2k(folder: Path) -> Log:
     """The log of listeners and artists. Each listener's 50 most played artists at most are in it.
 
     An artist's ``genres`` are its most frequent tags, in lower case (``TAGS_AN_ARTIST``, ``LEAST_LISTENERS``,
-    ``LEAST_ARTISTS``, ``HABITS``). A ``rating`` is the number of digits of the play count: 1 for up to 9 plays, 2 for up
-    to 99, and so on. There are no times, and the file sorts each listener's artists by plays, so that its order
+    ``LEAST_ARTISTS``, ``HABITS``). A ``rating`` is the number of digits of the play count: 1 for up to 9 plays, 2
+    for up to 99, and so on. There are no times, and the file sorts each listener's artists by plays, so that its order
     would tell them apart: the order is drawn, by a hash of listener and artist.
 
     Args:
@@ -74,12 +76,17 @@ def artist_genres(tagged: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:
     """``item_id, genres``: each artist's tags, the one that most listeners gave first, equals by the more usual tag.
 
     Args:
-        tagged: ``user_id, item_id, tag_id``; rows without one of them, or with a tag that has no text, count for nothing.
+        tagged: ``user_id, item_id, tag_id``; rows without one of them, or with a tag that has no text, do not count.
         tags: ``tag_id, tag``.
     """
     texts = tags.with_columns(pl.col("tag").str.strip_chars().str.to_lowercase())
     texts = texts.filter(~pl.col("tag").is_in(list(HABITS)), pl.col("tag") != "")
     given = tagged.drop_nulls().join(texts, on="tag_id").unique(["user_id", "item_id", "tag"])
+    # "hip hop" and "hip-hop" are one tag, in the more usual spelling.
+    usual = given.group_by("tag").len().sort("len", "tag", descending=[True, False])
+    usual = usual.with_columns(spelling=pl.col("tag").first().over(pl.col("tag").str.replace_all("-", " ")))
+    given = given.join(usual.select("tag", "spelling"), on="tag").with_columns(tag="spelling")
+    given = given.unique(["user_id", "item_id", "tag"])
     pairs = given.group_by("item_id", "tag").len("listeners").filter(pl.col("listeners") >= LEAST_LISTENERS)
     pairs = pairs.with_columns(artists=pl.len().over("tag")).filter(pl.col("artists") >= LEAST_ARTISTS)
     pairs = pairs.sort("item_id", "listeners", "artists", "tag", descending=[False, True, True, False])
