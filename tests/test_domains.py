@@ -52,7 +52,7 @@ def shown(tokenizer: Any, ids: list[int]) -> str:
 
 
 def test_the_registered_domains() -> None:
-    assert set(DOMAINS) == {"movies", "books", "products", "generic"}
+    assert set(DOMAINS) == {"movies", "books", "music", "products", "generic"}
     assert all(name == domain.name for name, domain in DOMAINS.items())
 
 

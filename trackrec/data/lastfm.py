@@ -23,13 +23,10 @@ LEAST_LISTENERS = 2
 who listens to it."""
 LEAST_ARTISTS = 20
 """Tags of fewer artists are left out."""
-HABITS = frozenset(
-    (
-        "<3, amazing, awesome, beautiful, best, brilliant, catchy, classic, cool, cute, epic, favorite, favorite artists, "
-        "favorite songs, favorites, favourite, favourites, fun, genius, guilty pleasure, guilty pleasures, happy, hot, "
-        "legend, love, love at first listen, love it, perfect, sad, seen live, sexy, sweet"
-    ).split(", ")
-)
+_HABITS = """<3, amazing, awesome, beautiful, best, brilliant, catchy, classic, cool, cute, epic, favorite,
+    favorite artists, favorite songs, favorites, favourite, favourites, fun, genius, guilty pleasure, guilty pleasures,
+    happy, hot, legend, love, love at first listen, love it, perfect, sad, seen live, sexy, sweet"""
+HABITS = frozenset(tag.strip() for tag in _HABITS.split(","))
 """Tags that tell of the listener rather than of the music: left out."""
 
 
@@ -68,7 +65,7 @@ def read_lastfm_2k(folder: Path) -> Log:
     items = artists.join(artist_genres(tagged, tags), on="item_id", how="left", maintain_order="left")
     log = Log.checked(_listenings(plays), items, where=f"Last.fm in {folder}")
     log.counts["times_drawn_since_the_log_has_none"] = log.interactions.height
-    log.counts["artists_without_genres"] = log.items.filter(pl.col("genres").list.len().fill_null(0) == 0).height
+    log.counts["kept_items_without_genres"] = log.items.filter(pl.col("genres").list.len().fill_null(0) == 0).height
     return log
 
 

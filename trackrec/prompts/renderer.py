@@ -35,8 +35,8 @@ class PromptSettings(Settings):
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
     digest: bool | tuple[DigestFact, ...] = False
     """Whether the generator's prompt ends with a line of counts over the whole history, also of the events that were
-    left out; true: generosity, share of likes (habit), old items (age) and genres; a list: these facts, such as [watched].
-    A small model then only has to put them into words; a large one counts by itself."""
+    left out; true: generosity, share of likes (habit), old items (age) and genres; a list: these facts, such as
+    [watched]. A small model then only has to put them into words; a large one counts by itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)

@@ -175,7 +175,7 @@ class Vocabulary:
         title, is_own = max(((own.longest(keys), True), (self._titles.longest(keys), False)), key=lambda it: len(it[0]))
         if not (len(title) > 2 or (first.is_capital and (len(title) > 1 or not opens or is_own))):
             title = ()
-        value, size = self._value_at(words, place)
+        value, size = self._value_at(text, words, place)
         after = words[place + size].key if place + size < len(words) else ""
         if value and (size > len(title) or (size == len(title) and after in self.nouns)):
             return Mention("attribute", first.start, words[place + size - 1].end, value), size
@@ -187,9 +187,14 @@ class Vocabulary:
             return stump, len(words) - place
         return None, 1
 
-    def _value_at(self, words: list[Word], place: int) -> tuple[str, int]:
+    def _value_at(self, text: str, words: list[Word], place: int) -> tuple[str, int]:
         keys = [word.key for word in words[place : place + 6]]
         name = self._values.longest(keys)
+        told = text[words[place].start : words[place + len(name) - 1].end] if name else ""
+        if "," in told and not any("," in value for value in self._values.by_key[name]):
+            # "alternative, rock" is two values, not "alternative rock".
+            keys = keys[: len(words_of(told.partition(",")[0]))]
+            name = self._values.longest(keys)
         # A value of just this name comes before those that have it as a part ("metal" before "death metal").
         best, size = "", len(name)
         if name:
