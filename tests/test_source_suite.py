@@ -215,7 +215,7 @@ CASES = {
     "amazon-2018": Case(amazon_2018, ITEMS, ["Books", "Drama", "O'Neill"], (0, "A1", "0001048791", 5.0, 1_394_496_001)),
     "amazon-2023": Case(amazon_2023, ITEMS, ["Books", "Drama", "O'Neill"], (0, "A1", "0001048791", 5.0, 1_588_687_728)),
     "book-crossing": Case(book_crossing, BOOKS, [], (1, 276726, "0155061224", 5.0, 2), rows=4),
-    "lastfm-2k": Case(lastfm_2k, ARTISTS, ["comedy rock"], (0, 7, 1, 5.0, 1)),
+    "lastfm-2k": Case(lastfm_2k, ARTISTS, ["comedy rock"], (0, 7, 1, 5.0, 3)),
     "tables": Case(tables, FILMS, ["Action", "Sci-Fi"], (0, "a", 1, 5.0, 1_577_836_800)),
 }
 

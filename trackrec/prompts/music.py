@@ -16,8 +16,8 @@ MUSIC = Domain(
     validator_instruction="Predict whether a listener will play an artist. Answer Yes or No.",
     reccot_label="About the listener:",
     placeholder="Nothing is known.",
-    liked_by="Played by {tenths} in 10 listeners.",
-    unrated="Not played by others.",
+    liked_by="Liked by {tenths} in 10 listeners.",
+    unrated="Not rated.",
     question="Play it?",
     often="Listens to a lot of {genres} music",
 )
