@@ -52,7 +52,7 @@ def shown(tokenizer: Any, ids: list[int]) -> str:
 
 
 def test_the_registered_domains() -> None:
-    assert set(DOMAINS) == {"movies", "books", "products", "generic"}
+    assert set(DOMAINS) == {"movies", "books", "music", "products", "generic"}
     assert all(name == domain.name for name, domain in DOMAINS.items())
 
 
@@ -74,7 +74,7 @@ def test_every_domain_makes_prompts_within_the_budget(domain: Domain, tokenizer:
     assert len(prompt) - len(made.generator_prompt([])) <= 120
     assert domain.generator_instruction in shown(tokenizer, prompt)
     target = shown(tokenizer, made.target_segment(2, 52, 43))
-    assert target.startswith(f"Lamp, Home & Garden. Liked by 8 in 10 {domain.people}. Like it?")
+    assert target.startswith(f"Lamp, Home & Garden. {domain.liked_by.format(tenths=8)} {domain.question}")
     assert domain.reccot_label in shown(tokenizer, made.reccot_segment(None))
 
 

@@ -154,6 +154,28 @@ def book_crossing(folder: Path) -> None:
     (folder / "BX-Users.csv").write_text(users, encoding="latin-1")
 
 
+def lastfm_2k(folder: Path) -> None:
+    """Two listeners, and 22 others who tag 20 artists more alike, so that a tag has as many artists as it needs."""
+    artists = [
+        (1, "Motörhead"),
+        (2, '"Weird Al" Yankovic'),
+        (3, "Sigur Rós"),
+        *((n, f"Band {n}") for n in range(4, 24)),
+    ]
+    lines = [f"{number}\t{name}\thttp://last.fm/{number}\thttp://pic/{number}.jpg\n" for number, name in artists]
+    (folder / "artists.dat").write_text("id\tname\turl\tpictureURL\n" + "".join(lines), encoding="utf-8")
+    tags = [(1, "Comedy Rock"), (2, "seen live"), (3, "español"), (4, "comedy-rock"), (5, "lonely")]
+    text = "tagID\ttagValue\r\n" + "".join(f"{number}\t{tag}\r\n" for number, tag in tags)
+    (folder / "tags.dat").write_bytes(text.encode("latin-1"))
+    others = [artist for artist in range(2, 24) if artist != 3]
+    tagged = [(user, artist, 1 + 3 * (artist == 2 and user == 8)) for user in (7, 8) for artist in others]
+    tagged += [(user, 2, 2) for user in range(7, 12)] + [(7, 2, 5), (7, 2, 3), (7, 2, 99)]
+    text = "userID\tartistID\ttagID\tday\tmonth\tyear\r\n"
+    text += "".join(f"{user}\t{artist}\t{tag}\t1\t4\t2009\r\n" for user, artist, tag in tagged)
+    (folder / "user_taggedartists.dat").write_bytes(text.encode())
+    (folder / "user_artists.dat").write_text("userID\tartistID\tweight\n7\t1\t13883\n7\t2\t9\n8\t3\t123\n")
+
+
 def tables(folder: Path) -> None:
     (folder / "log.csv").write_text("user,item,rating,time\na,1,5,2020-01-01\na,2,3,2020-01-02\nb,3,1,2020-01-03\n")
     rows = [f'{number};"{title.replace(chr(34), chr(34) * 2)}";{genres}' for number, title, genres in MOVIES]
@@ -161,6 +183,7 @@ def tables(folder: Path) -> None:
 
 
 FILMS = [title for _, title, _ in MOVIES]
+ARTISTS = ["Motörhead", '"Weird Al" Yankovic', "Sigur Rós", *(f"Band {number}" for number in range(4, 24))]
 ITEMS = [title for _, title in PRODUCTS]
 BOOKS = ["Flesh Tones: A Novel", 'Rites; of Passage ("Ritos")', "Café &amp; Notebook", "Help!: Level 1"]
 
@@ -192,6 +215,7 @@ CASES = {
     "amazon-2018": Case(amazon_2018, ITEMS, ["Books", "Drama", "O'Neill"], (0, "A1", "0001048791", 5.0, 1_394_496_001)),
     "amazon-2023": Case(amazon_2023, ITEMS, ["Books", "Drama", "O'Neill"], (0, "A1", "0001048791", 5.0, 1_588_687_728)),
     "book-crossing": Case(book_crossing, BOOKS, [], (1, 276726, "0155061224", 5.0, 2), rows=4),
+    "lastfm-2k": Case(lastfm_2k, ARTISTS, ["comedy rock"], (0, 7, 1, 5.0, 3)),
     "tables": Case(tables, FILMS, ["Action", "Sci-Fi"], (0, "a", 1, 5.0, 1_577_836_800)),
 }
 
@@ -278,6 +302,32 @@ def test_users_and_makers(name: str, log: Log) -> None:
         assert log.items.select("year", "creator", "publisher").row(0) == (2002, "M. J. Rose", "Ballantine")
         assert log.items["year"].to_list()[2] is None
         assert log.counts["times_from_the_order_of_rows"] == 4
+
+
+def test_the_order_of_plays_is_drawn_and_counted(tmp_path: Path) -> None:
+    """By listener and artist: neither the order of the file nor other rows say when somebody listened."""
+    lastfm_2k(tmp_path)
+    file = tmp_path / "user_artists.dat"
+    plays = [f"{user}\t{artist}\t{1000 - artist}" for user in range(1, 9) for artist in range(1, 24)]
+    file.write_text("\n".join(["userID\tartistID\tweight", *plays]))
+    log = read_log(SourceSettings(source="lastfm-2k", folder=tmp_path))
+    assert log.counts["times_drawn_since_the_log_has_none"] == len(plays)
+    assert log.counts["kept_items_without_genres"] == 2
+    times = log.interactions.sort("user_id", "timestamp")
+    orders = [part["item_id"].to_list() for part in times.partition_by("user_id", maintain_order=True)]
+    assert len({tuple(order) for order in orders}) == 8
+    first = log.interactions.sort("timestamp").select("user_id", "item_id").rows()
+    file.write_text("\n".join(["userID\tartistID\tweight", *reversed(plays)]))
+    again = read_log(SourceSettings(source="lastfm-2k", folder=tmp_path))
+    assert again.interactions.sort("timestamp").select("user_id", "item_id").rows() == first
+
+
+def test_plays_that_are_none_are_counted(tmp_path: Path) -> None:
+    lastfm_2k(tmp_path)
+    with (tmp_path / "user_artists.dat").open("a") as file:
+        file.write("8\t1\t0\n8\t2\tmany\n9\t777\t5\n")
+    counts = read_log(SourceSettings(source="lastfm-2k", folder=tmp_path)).counts
+    assert (counts["dropped_without_rating"], counts["dropped_item_not_in_catalogue"]) == (2, 1)
 
 
 def test_another_folder_is_refused(name: str, tmp_path: Path) -> None:

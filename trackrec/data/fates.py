@@ -37,6 +37,8 @@ _FATES: dict[str, tuple[str, str]] = {
     "kept_repeated_rows": ("rows that repeat user, item, rating and time", "kept (tables.repeated_rows: drop)"),
     "kept_negative_ratings": ("negative ratings", "kept as they are"),
     "kept_users_with_one_event": ("users with one interaction", "read; no history can be made of one"),
+    "times_drawn_since_the_log_has_none": ("interactions, as the log has no times", "their order is drawn"),
+    "kept_items_without_genres": ("items that no usual tag describes", "kept, without genres"),
     "rows_without_ratings_taken_as_1": ("rows, as there is no column of ratings", "each counts as a rating of 1"),
     "times_from_the_order_of_rows": ("rows whose place stands for their time", "as row_order_as_time says"),
     "dropped_without_boundary": ("users with too few interactions, or all at one time", "users, left out"),

@@ -12,6 +12,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 
 from trackrec.data.amazon import VERSIONS, read_amazon
 from trackrec.data.book_crossing import read_book_crossing
+from trackrec.data.lastfm import read_lastfm_2k
 from trackrec.data.log import Log
 from trackrec.data.movielens import read_movielens_100k
 from trackrec.data.movielens_family import read_movielens_csv, read_movielens_dat
@@ -42,6 +43,7 @@ _IN_FOLDERS: dict[str, Callable[[Path], Log]] = {
     **{f"movielens-{size}": read_movielens_csv for size in ("20m", "25m", "32m", "latest")},
     **{f"amazon-{year}": partial(read_amazon, year=year) for year in VERSIONS},
     "book-crossing": read_book_crossing,
+    "lastfm-2k": read_lastfm_2k,
 }
 
 SOURCES: dict[str, Reader] = {"movielens-100k": read_movielens_100k} | {
@@ -55,7 +57,7 @@ class SourceSettings(Settings):
 
     source: str = "movielens-100k"
     """The name of the source: movielens-100k, -1m, -10m, -20m, -25m, -32m or -latest; amazon-2014, -2018 or -2023;
-    book-crossing; or tables, for a log of one's own."""
+    book-crossing; lastfm-2k; or tables, for a log of one's own."""
     folder: Path | None = None
     """The folder with the source's files. Empty: the embedded asset, fetched on first use (movielens-100k alone)."""
     tables: TablesSettings = TablesSettings()

@@ -96,6 +96,7 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
             "components": recipe.ranking.components,
             "folds": recipe.ranking.folds,
             "search": cell.search,
+            "lists": {"sampling": recipe.feedback.negative_sampling},
         }
     )
     events = pl.concat([world.histories.select("user_id", "item_id"), world.examples.select("user_id", "item_id")])

@@ -18,6 +18,7 @@ from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.prompts.catalogue import TOUCHED
 from trackrec.reccot.validator import rows_by_user
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
@@ -29,6 +30,7 @@ TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 class World:
     """The tables of the data stage.
 
+    ``items`` also has ``touched``: how many LM users' histories hold each.
     ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
     needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
     event_id, item_id, label, raters, likes``. ``histories`` also has ``expected``: the smoothed share of other LM
@@ -96,6 +98,13 @@ def with_turns(roles: pl.DataFrame, seed: int) -> pl.DataFrame:
     )
 
 
+def with_touched(items: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+    """The items with ``touched`` Int64: how many of these histories hold each. Nothing after a history counts."""
+    counts = histories.unique(["user_id", "item_id"]).group_by("item_id").agg(pl.len().cast(pl.Int64).alias(TOUCHED))
+    told = items.join(counts, on="item_id", how="left", maintain_order="left")
+    return told.with_columns(pl.col(TOUCHED).fill_null(0))
+
+
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
@@ -141,7 +150,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
         baselines = baselines.rename({"like_share_smoothed": "item_mean"}).join(
             shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
         )
-        stage.write("items", log.items)
+        stage.write("items", with_touched(log.items, split.histories.filter(of_lm_users)))
         expected = statistics.lookup(split.histories)["like_share_smoothed"].alias("expected")
         stage.write("histories", split.histories.with_columns(expected))
         stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))

@@ -19,4 +19,5 @@ BOOKS = Domain(
     liked_by="Liked by {tenths} in 10 readers.",
     unrated="Not rated.",
     question="Like it?",
+    often="Reads many {genres} books",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ Row = Mapping[str, Any]
 
 MAX_CHARACTERS = 120
 """Longest title, longest list of genres and longest list of other attributes that reaches a prompt."""
+
+TOUCHED = "touched"
+"""Column of the items: how many histories of users that may be learnt from (LM users) hold the item."""
 
 _TRAILING_ARTICLE = re.compile(r"^(.+), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|El|Los|Las)((?: \(.*\))?)$")
 _TRAILING_YEAR = re.compile(r"\s*\((\d{4})\)$")
@@ -112,7 +116,8 @@ class Catalogue:
     """Looks items up by id.
 
     Args:
-        items: table with ``item_id``, ``title`` and, where known, ``year`` and ``genres`` (a list of strings).
+        items: table with ``item_id``, ``title`` and, where known, ``year``, ``genres`` (a list of strings) and
+            ``touched``.
         attributes: further columns that an item's line tells, in this order.
 
     Raises:
@@ -138,12 +143,35 @@ class Catalogue:
         self._items: Mapping[Any, Item] = {
             i: make_item(title or "", year, names, values) for i, title, year, names, values in rows
         }
+        told = items.select("item_id", TOUCHED).rows() if TOUCHED in items.columns else []
+        self._touched: Mapping[Any, int] = dict(told)
 
     @cached_property
     def middle_decade(self) -> int | None:
         """First year of the decade that the catalogue's median item is from; None if no item has a year."""
         years = [item.year for item in self._items.values() if item.year is not None]
         return median_low(years) // 10 * 10 if years else None
+
+    @cached_property
+    def fame(self) -> Mapping[Any, float]:
+        """How well known each item is: the share of everybody's events that fall on items less touched than it, half of
+        those on its equals included. Empty if the catalogue does not tell, or nothing was touched."""
+        alike = Counter[int]()
+        for count in self._touched.values():
+            alike[count] += count
+        places, below = {}, 0
+        for count in sorted(alike):
+            places[count] = below + alike[count] / 2
+            below += alike[count]
+        return {item: places[count] / below for item, count in self._touched.items()} if below else {}
+
+    @cached_property
+    def genre_shares(self) -> Mapping[str, float]:
+        """The share of everybody's events that fall on items of each genre."""
+        total, counts = sum(self._touched.values()), Counter[str]()
+        for item, count in self._touched.items():
+            counts.update(dict.fromkeys(self._items[item].genres, count))
+        return {genre: count / total for genre, count in counts.items()} if total else {}
 
     def __getitem__(self, item_id: object) -> Item:
         """The item of that id.

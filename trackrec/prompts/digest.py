@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 from trackrec.prompts.generosity import LEVELS
 from trackrec.prompts.profile import Profile, Tally
+from trackrec.prompts.watched import FAME, MOST_WATCHED
+
+DigestFact = Literal["generosity", "habit", "age", "watched", "genres"]
+"""What a line of counts can tell; the same words as of ``teacher.tells``."""
+DIGEST_FACTS: tuple[DigestFact, ...] = ("generosity", "habit", "age", "genres")
+"""What it tells if nothing else is asked for."""
 
 MOST_GENRES = 2
 """So many genres above the user's own average are told, and as many below."""
 
 
-def tell_digest(profile: Profile) -> str:
+def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) -> str:
     """The counted facts on one line, in the words that a RecCoT may take over.
 
     A side without any genre says so: a small model that finds nothing to copy there makes something up.
+
+    Args:
+        profile: what was counted.
+        facts: those that are told, as far as the history bears them out; always in the same order.
 
     >>> from trackrec.prompts.profile import Age
     >>> tell_digest(Profile(8, 10, 5, (Tally("Drama", 3, 3),), (), 2, Age(1990, 3, 10), (), ()))
@@ -22,11 +33,17 @@ def tell_digest(profile: Profile) -> str:
     """
     if not profile.rated:
         return "Nothing rated.\n"
-    parts = [] if profile.level is None else [f"Kind: {LEVELS[profile.level][0]}."]
-    parts += [f"Of {profile.rated} liked: {profile.share_in_words}."]
-    if profile.age:
+    parts = []
+    if "generosity" in facts and profile.level is not None:
+        parts.append(f"Kind: {LEVELS[profile.level][0]}.")
+    if "habit" in facts:
+        parts.append(f"Of {profile.rated} liked: {profile.share_in_words}.")
+    if "age" in facts and profile.age:
         parts.append(f"From before {profile.age.year}: {profile.age.share_in_words}.")
-    if profile.comparable_genres:
+    if "watched" in facts and profile.watched:
+        often = ", ".join(profile.watched.genres[:MOST_WATCHED]) or "different"
+        parts.append(f"Often: {often}. Fame: {FAME[profile.watched.fame]}.")
+    if "genres" in facts and profile.comparable_genres:
         for word, tallies in (("More", profile.above), ("Less", profile.below)):
             parts.append(f"{word}: {_tell(tallies[:MOST_GENRES])}.")
     return " ".join(parts) + "\n"

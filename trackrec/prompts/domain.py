@@ -40,5 +40,7 @@ class Domain:
     """Statistics of a target that nobody else rated."""
     question: str
     """What is asked about the target; the answer follows."""
+    often: str = "Chooses many {genres} items"
+    """What somebody often goes for, with the field ``{genres}``: the beginning of a sentence of a RecCoT."""
     answers: tuple[str, str] = ("Yes", "No")
     """The two answers, the liking one first; each must be one token."""

@@ -47,7 +47,8 @@ def read_domain(path: Path) -> Domain:
     values: dict[str, Any] = {
         key: _answers(value, path) if key == "answers" else _text(key, value, path) for key, value in tree.items()
     }
-    _check_statistics(values["liked_by"], path)
+    _check_field(path, "liked_by", values["liked_by"], "tenths")
+    _check_field(path, "often", values.get("often", Domain.often), "genres")
     return Domain(**values)
 
 
@@ -67,15 +68,15 @@ def _answers(value: Any, path: Path) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _check_statistics(text: str, path: Path) -> None:
-    """``liked_by`` is filled in for every target, so what is wrong with it is said before the first one."""
+def _check_field(path: Path, key: str, text: str, field: str) -> None:
+    """Such a text is filled in for every target or user, so what is wrong with it is said before the first one."""
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
-        text.format(tenths=5)
+        text.format(**{field: 5})
     except (ValueError, LookupError, AttributeError):
         names = []
-    if names != ["tenths"]:
+    if names != [field]:
         raise RecipeError(
-            f"the domain file {path} has liked_by: {text!r}, expected a text with the field {{tenths}} once and no "
+            f"the domain file {path} has {key}: {text!r}, expected a text with the field {{{field}}} once and no "
             "other; write other braces twice"
         )

@@ -11,9 +11,10 @@ from trackrec.prompts.domain import Domain
 from trackrec.prompts.domain_file import SUFFIXES, read_domain
 from trackrec.prompts.generic import GENERIC
 from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.music import MUSIC
 from trackrec.prompts.products import PRODUCTS
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (MOVIES, BOOKS, PRODUCTS, GENERIC)}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (MOVIES, BOOKS, MUSIC, PRODUCTS, GENERIC)}
 
 
 def find_domain(name: str) -> Domain:

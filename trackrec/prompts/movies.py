@@ -19,4 +19,5 @@ MOVIES = Domain(
     liked_by="Liked by {tenths} in 10 viewers.",
     unrated="Not rated.",
     question="Like it?",
+    often="Watches many {genres} films",
 )

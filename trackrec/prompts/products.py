@@ -19,4 +19,5 @@ PRODUCTS = Domain(
     liked_by="Liked by {tenths} in 10 customers.",
     unrated="Not rated.",
     question="Like it?",
+    often="Buys many {genres} products",
 )

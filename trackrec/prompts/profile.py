@@ -1,4 +1,4 @@
-"""What a history says about its user, by counting: generosity, rating habit, old items, genres and example items."""
+"""What a history says about its user, by counting: generosity, rating habit, old items, genres, examples, choices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.prompts.generosity import generosity, level_of
+from trackrec.prompts.watched import Watched, what_is_watched
 from trackrec.settings import Settings
 
 
@@ -69,6 +70,8 @@ class Profile:
     """Short titles of the liked items with the highest rating among them, oldest first."""
     letdowns: tuple[str, ...]
     """Short titles of the items not liked with the lowest rating among them, oldest first."""
+    watched: Watched | None = None
+    """What the history is made of, next to everybody's; None if nobody knows."""
 
     @property
     def share_in_words(self) -> str:
@@ -129,6 +132,7 @@ def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: Prof
         age=_count_old(history, catalogue),
         favourites=_titles_at_top([row for row in history if row["label"]], catalogue, sign=1),
         letdowns=_titles_at_top([row for row in history if not row["label"]], catalogue, sign=-1),
+        watched=what_is_watched(history, catalogue),
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trackrec.prompts.catalogue import Catalogue, Row, clean_text
 from trackrec.prompts.chat import PlainText, find_answer, find_end, render_frame
-from trackrec.prompts.digest import tell_digest
+from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.profile import ProfileSettings, profile_history
@@ -27,15 +27,16 @@ class PromptSettings(Settings):
     """What the prompts show, and how long they may be (in tokens of the model's own tokenizer)."""
 
     domain: str = "movies"
-    """Whose texts and nouns the prompts use: movies, books, products, generic, or a YAML file with a domain's texts."""
+    """Whose texts and nouns the prompts use: movies, books, music, products, generic, or a YAML file with
+    a domain's texts."""
     attributes: tuple[str, ...] = ()
     """Further columns of the items that their lines tell after title and year, such as author, brand or store."""
     history_tokens: int = Field(default=224, ge=1)
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
-    digest: bool = False
-    """Whether the generator's prompt ends with a line of counts over the whole history (generosity, share of likes, old
-    items, genres), also of the events that were left out. A small model then only has to put them into words; a large
-    one counts by itself."""
+    digest: bool | tuple[DigestFact, ...] = False
+    """Whether the generator's prompt ends with a line of counts over the whole history, also of the events that were
+    left out; true: generosity, share of likes (habit), old items (age) and genres; a list: these facts, such as
+    [watched]. A small model then only has to put them into words; a large one counts by itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)
@@ -127,7 +128,8 @@ class Renderer:
 
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
-        return tell_digest(profile_history(history, self._catalogue, ProfileSettings()))
+        facts = DIGEST_FACTS if isinstance(self.settings.digest, bool) else self.settings.digest
+        return tell_digest(profile_history(history, self._catalogue, ProfileSettings()), facts)
 
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.

@@ -22,6 +22,9 @@ ClaimKind = Literal[
     "most",
     "even",
     "generosity",
+    "often",
+    "mixed",
+    "fame",
 ]
 
 
@@ -35,6 +38,8 @@ class Claim:
     kind. ``average``, ``rating``: stars. ``year``: of a title. ``comparison``: liked more than ``other``. ``most``: the
     most frequent attribute. ``even``: no attribute stands out, with a
     ``bound`` only upwards (most) or downwards (least). ``generosity``: how easily the user is pleased, next to others.
+    ``often``: the history has more of this kind than everybody's have. ``mixed``: it has more of no kind. ``fame``: how
+    well known its items are.
     """
 
     kind: ClaimKind
@@ -51,7 +56,8 @@ class Claim:
     """The value is a lower or an upper bound."""
     other: Subject | None = None
     levels: tuple[int, ...] = ()
-    """Of a generosity: the places in ``prompts.generosity.LEVELS`` that the words fit."""
+    """Of a generosity: the places in ``prompts.generosity.LEVELS`` that the words fit; of a fame: in
+    ``prompts.watched.FAME``."""
 
 
 @dataclass(frozen=True)

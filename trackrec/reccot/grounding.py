@@ -12,6 +12,7 @@ from typing import Any
 
 from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.prompts.generosity import LEVELS, generosity, level_of
+from trackrec.prompts.watched import FAME, MIN_ITEMS, surplus, what_is_watched
 from trackrec.reccot.claims import Claim
 from trackrec.reccot.reader import find_claims
 from trackrec.reccot.subjects import Subject
@@ -148,6 +149,8 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
         return _judge_generosity(claim, history)
     if claim.kind == "even":
         return _judge_even(claim, history)
+    if claim.kind in ("mixed", "fame"):
+        return _judge_choice(claim, history, catalogue)
     if subject.kind == "unknown" and claim.kind != "count":
         return say(None, f"{subject.name!r} is nothing that the tables hold")
     if subject.kind == "unknown":
@@ -160,6 +163,8 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
         what = "is in no catalogue" if subject.invented else "is not in the history"
         return say(False, f"{subject.name!r} {what}", invented=True)
     liked, rated = history.count(places), len(places)
+    if claim.kind == "often":
+        return _judge_often(claim, history, catalogue, places)
     if claim.kind == "direction":
         return _judge_direction(claim, history, places)
     if claim.kind == "seen":
@@ -244,6 +249,29 @@ def _judge_generosity(claim: Claim, history: History) -> Judged:
     reason = f"{history.liked} of {len(history.rows)} liked, others would like {expected:.1f}: {LEVELS[level][0]}"
     verdict = Verdict.SUPPORTED if level in claim.levels else Verdict.CONTRADICTED
     return Judged(claim, verdict, reason, history.everything)
+
+
+def _judge_often(claim: Claim, history: History, catalogue: Catalogue, places: tuple[int, ...]) -> Judged:
+    """More of it than everybody has: by name for a single attribute; nobody counted combinations and years."""
+    subject = claim.subject
+    if len(subject.attributes) != 1 or subject.low is not None or subject.high is not None or not catalogue.fame:
+        return Judged(claim, Verdict.NOT_CHECKABLE, "nobody counted how much of it everybody has", places)
+    share, events = catalogue.genre_shares.get(subject.attributes[0], 0.0), len(history.events)
+    more = len(places) >= MIN_ITEMS and surplus(events, len(places), share) > _NOISE
+    reason = f"{len(places)} of {events} are of it, of everybody's {share:.0%}"
+    return Judged(claim, Verdict.SUPPORTED if more else Verdict.CONTRADICTED, reason, places)
+
+
+def _judge_choice(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
+    """How well known the items are, or that no genre is gone for."""
+    watched = what_is_watched(history.rows, catalogue)
+    if watched is None:
+        return Judged(claim, Verdict.NOT_CHECKABLE, "the catalogue does not say what everybody goes for", ())
+    if claim.kind == "fame":
+        right, reason = watched.fame in claim.levels, FAME[watched.fame]
+    else:
+        right, reason = not watched.genres, ", ".join(watched.genres) or "of no genre more than everybody has"
+    return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, reason, history.everything)
 
 
 def _judge_even(claim: Claim, history: History) -> Judged:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from trackrec.prompts.generosity import LEVELS
+from trackrec.prompts.watched import FAME
 from trackrec.reccot import wording as say
 from trackrec.reccot.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.reccot.vocabulary import Mention, Vocabulary
@@ -14,7 +15,7 @@ from trackrec.reccot.vocabulary import Mention, Vocabulary
 # fmt: off
 PieceKind = Literal[
     "cue", "subject", "count", "share", "number", "rating", "year", "over", "against", "beats", "split", "negation",
-    "even", "average", "mostly", "generosity",
+    "even", "average", "mostly", "generosity", "mixed", "fame",
 ]
 # fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
@@ -55,6 +56,8 @@ def cut(
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
     pieces = [_level_piece(match) for match in sentence.take(say.GENEROSITY)]
+    pieces += [Piece("mixed", *match.span()) for match in sentence.take(say.MIXED)]
+    pieces += [_fame_piece(match) for match in sentence.take(say.FAME)]
     pieces += [Piece("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
     pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):
@@ -95,6 +98,14 @@ def _level_piece(match: re.Match[str]) -> Piece:
     words = [match.group(name) for name in ("kind", "meaning", "alone")]
     said = {word.lower() for word in words if word}
     return Piece("generosity", *match.span(), tuple(i for i, level in enumerate(LEVELS) if said <= set(level)))
+
+
+def _fame_piece(match: re.Match[str]) -> Piece:
+    """The levels that the words fit; "mostly" in other words than ours fits both levels of its side."""
+    if level := match.group("level"):
+        return Piece("fame", *match.span(), (FAME.index(level.lower()),))
+    little = match.group("kind").lower() in ("little-known", "obscure", "unknown")
+    return Piece("fame", *match.span(), (0, 1) if little else (3, 4))
 
 
 def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Piece:

@@ -117,7 +117,7 @@ class _Reader:
 
     def _cue(self, piece: Piece) -> None:
         cue: Cue = piece.value
-        if not cue.seen:
+        if not cue.seen and not cue.often:
             self.compares, self.sign = True, cue.sign
         if not cue.before:
             self.orphans = self.waiting
@@ -178,6 +178,13 @@ class _Reader:
 
     def _generosity(self, piece: Piece) -> None:
         self._say("generosity", ALL, piece, levels=piece.value)
+
+    def _mixed(self, piece: Piece) -> None:
+        self._say("mixed", ALL, piece)
+
+    def _fame(self, piece: Piece) -> None:
+        self._say("fame", ALL, piece, levels=piece.value)
+        self.cue = None  # a clause of its own
 
     def _average(self, piece: Piece) -> None:
         """Known before the sentence is read: the number may stand before the word."""
@@ -325,9 +332,9 @@ class _Reader:
     def _direct(self, subject: Subject, piece: Piece, cue: Cue) -> None:
         if subject.kind == "all" or (subject.kind == "unknown" and not subject.items and not subject.invented):
             return
-        if cue.seen:
+        if cue.seen or cue.often:
             if subject.kind != "unknown":
-                self._say("seen", subject, piece)
+                self._say("seen" if cue.seen or subject.kind == "title" else "often", subject, piece)
             return
         if subject.kind != "unknown":
             self._say("direction", subject, piece, sign=cue.sign, relative=cue.relative)

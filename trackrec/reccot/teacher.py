@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,11 +17,13 @@ from trackrec.prompts.domain import Domain
 from trackrec.prompts.generosity import LEVELS
 from trackrec.prompts.profile import Age, Profile, ProfileSettings, Tally, profile_history
 from trackrec.prompts.renderer import Renderer
+from trackrec.prompts.watched import FAME, MOST_WATCHED, Watched
 from trackrec.settings import Settings
 
-Fact = Literal["generosity", "habit", "age", "genres", "counts", "titles"]
+Fact = Literal["generosity", "habit", "age", "watched", "genres", "counts", "titles"]
 """What a text can tell: how easily the user is pleased, next to others; the share of likes; how old the items are;
-genres liked more and less, and the counts behind them; example titles."""
+what is gone for (genres, famous or little-known items), next to everybody; genres liked more and less, and the counts
+behind them; example titles."""
 
 
 class TeacherSettings(Settings):
@@ -94,6 +97,7 @@ class _Plan:
     """How much of the profile the text tells."""
 
     age: bool = False
+    watched: int = 0
     above: int = 0
     below: int = 0
     favourites: int = 0
@@ -110,9 +114,9 @@ class ProfileTeacher:
     """Turns the counted facts of a history into short prose; claims nothing that the counts do not bear out.
 
     How easily the user is pleased comes first, since it predicts best, where the history says what others thought of
-    the same items; then the share of likes, how many of the items are old ones, genres above and below the user's own
-    average with their counts (a side without any is said to have none), and example titles. The seed varies wording,
-    order and examples.
+    the same items; then the share of likes, how many of the items are old ones, what is gone for next to everybody,
+    genres above and below the user's own average with their counts (a side without any is said to have none), and
+    example titles. The seed varies wording, order and examples.
 
     Args:
         items: the catalogue: ``item_id``, ``title``, ``year``, ``genres`` (any vocabulary).
@@ -186,6 +190,7 @@ def _choose_facts(settings: TeacherSettings, profile: Profile, rng: np.random.Ge
         "generosity": profile.level is not None,
         "habit": True,
         "age": profile.age is not None,
+        "watched": profile.watched is not None,
         "genres": profile.comparable_genres > 0,
         "titles": bool(profile.favourites or profile.letdowns),
     }
@@ -202,6 +207,9 @@ def _plans(profile: Profile, told: frozenset[Fact]) -> list[Callable[[_Plan], _P
     steps: list[Callable[[_Plan], _Plan]] = []
     if "age" in told:
         steps.append(lambda plan: replace(plan, age=True))
+    if "watched" in told and profile.watched:
+        most = min(MOST_WATCHED, len(profile.watched.genres))
+        steps += [partial(replace, watched=number) for number in range(1, most + 1)]
     if "genres" in told:
         steps.append(lambda plan: replace(plan, above=min(1, len(profile.above)), below=min(1, len(profile.below))))
         steps.append(lambda plan: replace(plan, above=plan.above and min(2, len(profile.above))))
@@ -223,6 +231,8 @@ def _compose(profile: Profile, style: _Style, plan: _Plan, domain: Domain) -> st
         sentences.append(_tell_habit(profile, style, domain))
     if plan.age and profile.age:
         sentences.append(_tell_age(profile.age, domain))
+    if "watched" in style.told and profile.watched:
+        sentences.append(_tell_watched(profile.watched, plan.watched, domain))
     if "genres" in style.told:
         sentences.append(_tell_genres(profile, style, plan, domain))
     sentences.append(_tell_titles(style, plan))
@@ -248,6 +258,14 @@ def _tell_age(age: Age, domain: Domain) -> str:
     share = age.share_in_words
     how_many = "None of the" if share == "none" else share[0].upper() + share[1:]
     return f"{how_many} {domain.items} are from before {age.year}."
+
+
+def _tell_watched(watched: Watched, genres: int, domain: Domain) -> str:
+    """One sentence: genres that the history has more of than everybody's have, and how well known its items are."""
+    if watched.genres and not genres:
+        return ""  # there was no room
+    often = domain.often.format(genres=_join(watched.genres[:genres]) or "different")
+    return f"{often}, {FAME[watched.fame]} {domain.items}."
 
 
 def _tell_genres(profile: Profile, style: _Style, plan: _Plan, domain: Domain) -> str:

@@ -28,6 +28,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|&|\$")
 _NOUNS = (
     *("film", "movie", "picture", "title", "book", "novel", "product", "item", "thing", "one", "show", "story"),
     *("read", "work", "game", "album", "song", "track", "article", "genre", "category", "subgenre", "fare", "flick"),
+    "music",
 )
 
 
@@ -125,7 +126,7 @@ class Vocabulary:
         for form in forms:
             self._values.add(form, value)
         self._single[joined] = value
-        if len(key) > 1 and all(len(part) <= 4 for part in key):
+        if len(key) > 1 and all(2 <= len(part) <= 4 for part in key):
             self._short.append((key, value))
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:
@@ -174,7 +175,7 @@ class Vocabulary:
         title, is_own = max(((own.longest(keys), True), (self._titles.longest(keys), False)), key=lambda it: len(it[0]))
         if not (len(title) > 2 or (first.is_capital and (len(title) > 1 or not opens or is_own))):
             title = ()
-        value, size = self._value_at(words, place)
+        value, size = self._value_at(text, words, place)
         after = words[place + size].key if place + size < len(words) else ""
         if value and (size > len(title) or (size == len(title) and after in self.nouns)):
             return Mention("attribute", first.start, words[place + size - 1].end, value), size
@@ -186,11 +187,21 @@ class Vocabulary:
             return stump, len(words) - place
         return None, 1
 
-    def _value_at(self, words: list[Word], place: int) -> tuple[str, int]:
+    def _value_at(self, text: str, words: list[Word], place: int) -> tuple[str, int]:
         keys = [word.key for word in words[place : place + 6]]
         name = self._values.longest(keys)
-        best, size = (min(self._values.by_key[name]), len(name)) if name else ("", 0)
+        told = text[words[place].start : words[place + len(name) - 1].end] if name else ""
+        if "," in told and not any("," in value for value in self._values.by_key[name]):
+            # "alternative, rock" is two values, not "alternative rock".
+            keys = keys[: len(words_of(told.partition(",")[0]))]
+            name = self._values.longest(keys)
+        # A value of just this name comes before those that have it as a part ("metal" before "death metal").
+        best, size = "", len(name)
+        if name:
+            best = min(self._values.by_key[name], key=lambda value: (key_of(value) != name, value))
         for short, value in self._short:
+            if best and key_of(best) == name:
+                break
             if len(keys) >= len(short) > size and all(k.startswith(s) for s, k in zip(short, keys, strict=False)):
                 best, size = value, len(short)
         if not best and len(keys) > 1 and keys[1] in self.nouns and (close := self._near_value(keys[0])):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trackrec.prompts.generosity import LEVELS
+from trackrec.prompts.watched import FAME as FAME_WORDS
 
 Sign = Literal[-1, 1]
 """1: likes, -1: does not."""
@@ -25,6 +26,8 @@ class Cue:
     before: bool = False
     seen: bool = False
     """It only says that the user knows the thing: "watched"."""
+    often: bool = False
+    """It says that the user goes for such things more than everybody does: "watches many"."""
 
 
 _DO = r"(?:(?:do|does|did|have|has|had|would|could|can|is|are|was|were|be|been)\b ?)"
@@ -32,6 +35,11 @@ _NOT = r"(?:not|never|n[o']t|n’t|rarely|hardly|seldom|neither)"
 _VERBS = r"(?:s|d|es|ed|ing)?"
 
 _CUES: tuple[tuple[str, Cue], ...] = (
+    # What is gone for. Before the likes: it says nothing of liking.
+    (
+        r"(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? (?:great )?(?:lot|deal) of|lots of|plenty of|many)",
+        Cue(1, often=True),
+    ),
     # What is not liked, relative to the rest. Before the likes, whose words are inside them.
     (r"(?:care[sd]?|caring|feel\w*|felt) (?:much |far |a lot |rather )?less (?:for|about)", Cue(-1, True)),
     (
@@ -267,6 +275,16 @@ GENEROSITY = re.compile(
     rf"\b(?:an?|the) (?P<kind>{_KINDS}) \w+(?:, (?P<meaning>{_MEANINGS}))?|\b(?P<alone>{_MEANINGS})\b", re.IGNORECASE
 )
 """How easily the user is pleased, in the words of ``prompts.generosity``."""
+FAME = re.compile(
+    rf"\b(?P<level>{'|'.join(FAME_WORDS)})(?: \w+)?(?=[.,;!?]|$)|\b(?P<some>mostly|mainly|largely) (?P<kind>famous|"
+    r"popular|well-known|mainstream|little-known|obscure|unknown)(?: \w+)?(?=[.,;!?]|$)",
+    re.IGNORECASE,
+)
+"""How well known the user's items are, in the words of ``prompts.watched``, and a few others for them."""
+MIXED = re.compile(
+    r"\b(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? lot of|lots of|many) different (?:\w+)",
+    re.IGNORECASE,
+)
 BY_PERSON = re.compile(r"\b(?:by|with|starring|directed by|featuring|from director|written by)\s*$", re.IGNORECASE)
 
 _Y = r"(?:1[89]|20)\d\d"
