@@ -83,7 +83,7 @@ def ablate(
         list[str] | None, typer.Option("--only", help="A variant or check by its name; all of them without it.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The short form: few users, variants of one round; 20 minutes.")
+        bool, typer.Option("--quick", help="The short form: few users, variants of one round; 30 minutes.")
     ] = False,
     rounds: Annotated[int | None, typer.Option(help="Rounds of a variant at most, unless it varies them.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,

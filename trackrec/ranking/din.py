@@ -62,7 +62,7 @@ class DIN(nn.Module):
 
 
 def attend(layer: Any, query: Tensor, keys: Tensor, real: Tensor) -> Tensor:
-    """What the library's attention pooling computes, with its weights, in about two thirds of the time.
+    """What the library's attention pooling computes, with its weights, in about half of the time.
 
     Its first layer reads (q, k, q - k, q * k) side by side. The part of q is the same for all events of an example, and
     the difference falls to its two terms, so half of the products and the long input itself need not be made.
@@ -78,9 +78,10 @@ def attend(layer: Any, query: Tensor, keys: Tensor, real: Tensor) -> Tensor:
     """
     first, *rest = layer.local_att.dnn.linears
     of_query, of_key, of_difference, of_product = first.weight.chunk(4, dim=1)
-    hidden = linear(keys, of_key - of_difference) + linear(query * keys, of_product)
+    of_keys = linear(keys, of_key - of_difference).flatten(0, 1)
+    hidden = torch.addmm(of_keys, (query * keys).flatten(0, 1), of_product.t()).unflatten(0, keys.shape[:2])
     hidden = torch.sigmoid(hidden + linear(query, of_query + of_difference, first.bias))
     for deeper in rest:
         hidden = torch.sigmoid(deeper(hidden))
-    weights: Tensor = layer.local_att.dense(hidden).transpose(1, 2) * real.unsqueeze(1)
-    return torch.bmm(weights, keys).squeeze(1)
+    weights: Tensor = layer.local_att.dense(hidden) * real.unsqueeze(2)
+    return (weights * keys).sum(dim=1)  # so small a product is slower as one matrix an example
