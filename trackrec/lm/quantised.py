@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+_SEVEN_BITS = 63
+
 
 def rounded(values: Tensor) -> tuple[Tensor, Tensor]:
     """Whole numbers from -127 to 127 and the scale of each row, so that ``values`` is about their product.
@@ -58,9 +60,10 @@ class Int8Linear(nn.Module):
 
 
 class PackedInt8Linear(nn.Module):
-    """``x W^T + b`` with weights rounded and laid out for FBGEMM; all rows of ``x`` are rounded with one scale.
+    """``x W^T + b`` with weights rounded and laid out for FBGEMM.
 
-    AVX2 adds products of neighbours in sixteen bits, so ``x`` keeps seven bits (``reduce_range``) lest they overflow.
+    FBGEMM rounds all rows of ``x`` with one scale: rows are brought to one size before, and back afterwards. On AVX2 it
+    adds products of neighbours in sixteen bits: weights keep seven, lest these overflow.
 
     Args:
         layer: the layer that it stands for.
@@ -69,19 +72,22 @@ class PackedInt8Linear(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         weight = layer.weight.detach().float()
-        scale = rounded(weight)[1][:, 0].double()
+        scale = (weight.abs().amax(dim=1).clamp(min=1e-30) / _SEVEN_BITS).double()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*quantized tensor creation.*")  # the pinned PyTorch has them
-            numbers = torch.quantize_per_channel(
-                weight, scale, torch.zeros(len(scale), dtype=torch.long), 0, torch.qint8
-            )
-        bias = None if layer.bias is None else layer.bias.detach().float()
-        self.packed = torch.ops.quantized.linear_prepack(numbers, bias)
+            zeros = torch.zeros(len(scale), dtype=torch.long)
+            numbers = torch.quantize_per_channel(weight, scale, zeros, 0, torch.qint8)
+        self.packed = torch.ops.quantized.linear_prepack(numbers, None)
+        self.bias = layer.bias
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Shape (..., inputs) to (..., outputs), in the type of ``x``."""
-        result: Tensor = torch.ops.quantized.linear_dynamic(x.float(), self.packed, reduce_range=True)
+        size = x.abs().amax(dim=-1, keepdim=True).clamp(min=1e-30)
+        result: Tensor = torch.ops.quantized.linear_dynamic((x / size).float(), self.packed, reduce_range=False)
+        result *= size
+        if self.bias is not None:
+            result += self.bias
         return result.to(x.dtype)
 
 
