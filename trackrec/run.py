@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.memory import give_back_memory
 from trackrec.progress import Reporter
 
 _VERSIONS = ("trackrec", "torch", "transformers", "peft", "polars")
@@ -211,6 +212,7 @@ class Run:
         started = time.monotonic()
         work(stage)
         seconds = time.monotonic() - started
+        give_back_memory()
         manifest = {
             "stage": name,
             "fingerprint": fingerprint,
