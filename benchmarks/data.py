@@ -249,7 +249,7 @@ def expect_equal(ours: Path, theirs: Path) -> None:
         for item, rating in list(zip(items, ratings, strict=True))[max(0, begins[user] - 30) : begins[user]]
     ]
     with (theirs / "ctr.pickle").open("rb") as file:
-        examples = [(user, sequences[str(user)][0][place], label) for user, place, label in pickle.load(file)]
+        examples = [(user, sequences[str(user)][0][place], label) for user, place, label in pickle.load(file)]  # noqa: S301 (just written)
     tokens = json.loads((theirs / "tokens.json").read_text(encoding="utf-8"))
     for name, columns, peer in (
         ("histories", ("user_id", "item_id", "rating"), histories),

@@ -1,11 +1,11 @@
-"""The peer of ``benchmarks/data.py``: histories, examples and prompts by plain Python loops over users and interactions.
+"""The peer of ``benchmarks/data.py``: histories, examples and prompts by plain Python loops over users and rows.
 
 The way of the field's preprocessing scripts, KAR's ``preprocess`` folder above all: a dictionary of each user's rows, a
-sort and a loop for every user, item and rating sequences as JSON, examples ``[user, place, label]`` as a pickle, and
-prompts put together as texts, which are then tokenised in batches. It is written for this benchmark and copies no
+sort and a loop for every user, sequences of items and ratings as JSON, examples ``[user, place, label]`` as a pickle,
+and prompts put together as texts, which are then tokenised in batches. It is written for this benchmark and copies no
 script. What KAR's scripts do besides is left out, in its favour: reading its own JSON again, re-ranking lists, prompts
-of items, and the numbering of users and items. The cut between history and examples is ours (KAR's is not strict in
-time), so that both sides give the same rows and the same counts.
+of items, the numbering of users and items. The cut between history and examples is ours (KAR's is not strict in time),
+so that both sides give the same rows and counts.
 """
 
 from __future__ import annotations

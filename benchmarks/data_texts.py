@@ -1,4 +1,4 @@
-"""What both sides of ``benchmarks/data.py`` count with: the embedded model's tokenizer, and the frame around a history."""
+"""What both sides of ``benchmarks/data.py`` count with: the embedded tokenizer, and the frame around a history."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ class PromptLengths:
     """Counts the tokens of prompts, exactly as the renderer makes them.
 
     A line is a segment of its own, so its length depends on its item and rating alone, and there are far fewer
-    different lines than events, and fewer different items and ratings still. They are kept, so that a log that comes in parts is counted part by part.
+    different lines than events, and fewer different items and ratings still. They are kept, so that a log that comes in
+    parts is counted part by part.
 
     Args:
         renderer: whose prompts are counted.
