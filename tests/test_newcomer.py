@@ -43,8 +43,8 @@ def test_the_printed_command_ends_in_a_report(
     monkeypatch.chdir(tmp_path)
     write_shop(tmp_path / "plants.csv")
     # The tiny model in place of the embedded one, and its sizes: no more than a model of one's own would ask for.
-    tiny = tiny_recipe(tiny_model_folder, tmp_path).model_dump(mode="json", exclude_unset=True)
-    small = {name: value for name, value in tiny.items() if name not in ("name", "source")}
+    tiny = tiny_recipe(tiny_model_folder, tmp_path)
+    small = tiny.model_dump(mode="json", exclude_unset=True, exclude={"name", "source"})
     sets = [word for name, value in flat(small).items() for word in ("--set", f"{name}={value}")]
     columns = ["--column", "timestamp=ordered on"]
     assert call(monkeypatch, "data", "check", "plants.csv", *columns, *sets) == 0
