@@ -5,9 +5,10 @@ size and side runs in a process of its own, so that its peak memory is its own; 
 generate``, seed 17) are written before and not timed. Threads: ``POLARS_MAX_THREADS`` (2 if it is not set).
 
 Peers, on the same CSV file of the first size: the per-user Python loops of the field (``benchmarks/data_loops.py``,
-our own straightforward equivalent), and the data set build of RecBole 1.2.1 in an environment of its own, which the
-script makes in ``.peers/recbole`` if it is not there (untimed; some minutes, about 1 GB). With ``--folder`` the logs
-are kept, so that sizes can be measured one by one; ``--sizes 1 --peers-only`` runs the peers alone.
+our own straightforward equivalent of KAR's scripts; what both sides wrote is compared, row by row), and the data set
+build of RecBole 1.2.1 in an environment of its own, which the script makes in ``.peers/recbole`` if it is not there
+(untimed; some minutes, about 1 GB). With ``--folder`` the logs are kept, so that sizes can be measured one by one;
+``--sizes 1 --peers-only`` runs the peers alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import math
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -57,14 +59,13 @@ def tables(folder: Path, ending: str) -> Any:
 
 def whole(folder: Path, out: Path) -> dict[str, Any]:
     """Ours at any size: histories, targets and token counts of all users, part by part, written to Parquet."""
-    from transformers import AutoTokenizer
+    from data_texts import load_tokenizer
 
     from trackrec import api as tr
-    from trackrec.assets import resolve_language_model
     from trackrec.data.parts import read_in_parts
     from trackrec.prompts.lengths import PromptLengths
 
-    tokenizer = AutoTokenizer.from_pretrained(resolve_language_model("smollm2-135m-instruct"))
+    tokenizer = load_tokenizer()
     clock, totals, lengths = Clock(), {"users": 0, "histories": 0, "targets": 0, "tokens": 0}, None
     started = time.perf_counter()
     with clock.stage("read"):
@@ -99,8 +100,37 @@ def whole(folder: Path, out: Path) -> dict[str, Any]:
     return {"s": time.perf_counter() - started, "parts": len(log.files), "stages": stages, **totals}
 
 
+def prompts(folder: Path, out: Path) -> dict[str, Any]:
+    """Ours for the loops' job: the CSV to histories, examples and the tokens of each user's prompt (no budget)."""
+    from data_texts import load_tokenizer
+
+    from trackrec import api as tr
+    from trackrec.data.tabular import read_tables
+    from trackrec.prompts.lengths import PromptLengths
+
+    tokenizer, clock = load_tokenizer(), Clock()
+    started = time.perf_counter()
+    with clock.stage("read"):
+        log = read_tables(tables(folder, "csv"))
+    with clock.stage("cut"):
+        split = tr.split_log(log, tr.SplitSettings(recent=0))
+    with clock.stage("write"):
+        split.histories.write_parquet(out / "histories.parquet")
+        split.examples.write_parquet(out / "examples.parquet")
+    with clock.stage("tokens"):
+        renderer = tr.Renderer(tokenizer, log.items, tr.PromptSettings(history_tokens=10**6))
+        counted = PromptLengths(renderer).generator_prompts(split.histories)
+        counted.write_parquet(out / "prompts.parquet")
+    seconds = time.perf_counter() - started
+    stages = {name: round(taken, 2) for name, taken in clock.seconds.items()}
+    return {
+        "s": seconds, "stages": stages, "users": counted.height, "examples": split.examples.height,
+        "tokens": int(counted["tokens"].sum()),
+    }  # fmt: skip
+
+
 def examples(folder: Path, out: Path) -> dict[str, Any]:
-    """Ours for the peers' job: the CSV to histories and examples, each with the 10 interactions before it."""
+    """Ours for RecBole's job: the CSV to histories and examples, each with the 10 interactions before it."""
     from trackrec import api as tr
     from trackrec.data.tabular import read_tables
 
@@ -125,7 +155,7 @@ def generate(folder: Path, out: Path) -> dict[str, Any]:
     return {"s": time.perf_counter() - started, **counts}
 
 
-SIDES = {"whole": whole, "examples": examples, "generate": generate}
+SIDES = {"whole": whole, "prompts": prompts, "examples": examples, "generate": generate}
 
 
 def ask(side: str, folder: Path, out: Path, command: list[str] | None = None) -> dict[str, Any]:
@@ -180,28 +210,56 @@ def make_recbole() -> bool:
 
 
 def race(size: float, base: Path) -> None:
-    """The peers on one CSV file; each does the job next to ours, in the same minute."""
+    """The peers on one CSV file, each between two passes of ours."""
     number, folder = round(size * 1e6), base / f"log-{size:g}-csv"
     if not (folder / "items.csv").is_file():
         ask("generate", folder, base / str(number))
-    peers = {"per-user Python loops": ("loops", [sys.executable, str(HERE / "data_loops.py")])}
+    peers = {"per-user Python loops": ("prompts", [sys.executable, str(HERE / "data_loops.py")])}
     if make_recbole():
-        peers["RecBole 1.2.1"] = ("recbole", [str(RECBOLE), str(HERE / "data_recbole.py")])
+        peers["RecBole 1.2.1"] = ("examples", [str(RECBOLE), str(HERE / "data_recbole.py")])
     for name, (side, command) in peers.items():
+        with tempfile.TemporaryDirectory(dir=base) as first, tempfile.TemporaryDirectory(dir=base) as second:
+            ours, theirs = ask(side, folder, Path(first)), ask("peer", folder, Path(second), command)
+            if side == "prompts":
+                expect_equal(Path(first), Path(second))
         with tempfile.TemporaryDirectory(dir=base) as out:
-            ours = ask("examples", folder, Path(out))
-        with tempfile.TemporaryDirectory(dir=base) as out:
-            theirs = ask(side, folder, Path(out), command)
-        with tempfile.TemporaryDirectory(dir=base) as out:
-            again = ask("examples", folder, Path(out))
+            again = ask(side, folder, Path(out))
         seconds = (ours["s"] + again["s"]) / 2
         row = {
-            "s": seconds, "peak_gb": ours["peak_gb"], "peer_s": round(theirs["s"], 2), "peer_gb": theirs["peak_gb"],
-            "examples": ours["examples"], "peer_examples": theirs["examples"], "ratio": round(theirs["s"] / seconds, 1),
+            "s": seconds, "passes": [round(ours["s"], 2), round(again["s"], 2)], "stages": ours.get("stages", {}),
+            "peak_gb": ours["peak_gb"], "peer_s": round(theirs["s"], 2), "peer_stages": theirs.get("stages", {}),
+            "peer_gb": theirs["peak_gb"], "examples": ours["examples"], "peer_examples": theirs["examples"],
+            "ratio": round(theirs["s"] / seconds, 1),
         }  # fmt: skip
-        say("from the CSV to histories and examples", row, interactions=number, peer=name)
+        job = "from the CSV to histories, examples and " + ("token counts" if side == "prompts" else "recent lists")
+        say(job, row, interactions=number, peer=name)
     if not RECBOLE.exists():
         print(json.dumps({"job": "RecBole", "left_out": f"{RECBOLE} is not there"}), flush=True)
+
+
+def expect_equal(ours: Path, theirs: Path) -> None:
+    """End with an error if the loops found other histories, examples or token counts than ours."""
+    import polars as pl
+
+    sequences = json.loads((theirs / "sequential_data.json").read_text(encoding="utf-8"))
+    begins = json.loads((theirs / "lm_hist_idx.json").read_text(encoding="utf-8"))
+    histories = [
+        (int(user), item, rating)
+        for user, (items, ratings) in sequences.items()
+        for item, rating in list(zip(items, ratings, strict=True))[max(0, begins[user] - 30) : begins[user]]
+    ]
+    with (theirs / "ctr.pickle").open("rb") as file:
+        examples = [(user, sequences[str(user)][0][place], label) for user, place, label in pickle.load(file)]  # noqa: S301 (just written)
+    tokens = json.loads((theirs / "tokens.json").read_text(encoding="utf-8"))
+    for name, columns, peer in (
+        ("histories", ("user_id", "item_id", "rating"), histories),
+        ("examples", ("user_id", "item_id", "label"), examples),
+        ("prompts", ("user_id", "tokens"), [(int(user), count) for user, count in tokens.items()]),
+    ):
+        found = pl.read_parquet(ours / f"{name}.parquet", columns=list(columns)).select(columns)
+        expected = pl.DataFrame(peer, schema=found.schema, orient="row").sort("user_id", maintain_order=True)
+        if not found.equals(expected):
+            sys.exit(f"the {name} of both sides differ ({found.height} and {expected.height} rows)")
 
 
 def main() -> None:

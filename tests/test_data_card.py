@@ -103,6 +103,9 @@ def test_from_a_csv_to_a_recipe_by_the_messages(
     assert "no column that looks like the user: found Reader" in (said := capsys.readouterr().err)
     assert "--column user=NAME for columns.user" in said
     assert not list(tmp_path.glob("books.*.*"))
+    (tmp_path / "plays.csv").write_text("listener_id,artist_id,day,month,year\n1,2,3,4,2009\n", encoding="utf-8")
+    assert call(monkeypatch, "data", "check", "plays.csv") == 1
+    assert "--column row_order_as_time=true" in capsys.readouterr().err
     assert call(monkeypatch, "data", "check", "books.csv", "--column", "user=Reader", "--set", "loop.rounds=1") == 0
     out = capsys.readouterr().out
     assert "Prompts speak of: books" in out

@@ -188,7 +188,8 @@ def _changes(columns: list[str] | None, changes: list[str] | None) -> dict[str, 
 def _on_the_command_line(message: str) -> str:
     """How the settings that a message names are given here."""
     if "columns." in message:
-        return ". Here: --column ROLE=NAME, such as --column user=NAME for columns.user"
+        order = ", and --column row_order_as_time=true" if "row_order_as_time" in message else ""
+        return f". Here: --column ROLE=NAME, such as --column user=NAME for columns.user{order}"
     if "encoding" in message or "column_names" in message or "separator" in message:
         return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
     return ""

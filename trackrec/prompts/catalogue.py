@@ -45,6 +45,8 @@ def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
         >>> clean_text("Toy\n\tStory\x00 ")
         'Toy Story'
     """
+    if text.isprintable():  # nothing to take out, as in nearly all texts: what follows would only split the spaces
+        return " ".join(text.split())[:limit].rstrip()
     seen = (c for c in text if unicodedata.category(c) != "Cf" or c in _JOINERS)
     spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in seen)
     return " ".join(spaced.split())[:limit].rstrip()

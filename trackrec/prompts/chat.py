@@ -48,7 +48,13 @@ class PlainText:
         if not texts:
             return []
         broken = [self._broken(text) for text in texts]
-        encoded = self._tokenizer(broken, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            encoded = self._tokenizer(broken, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        else:  # without the tables that transformers makes around each text, which take longer than the tokens
+            backend.no_truncation()
+            backend.no_padding()
+            encoded = [found.ids for found in backend.encode_batch_fast(broken, add_special_tokens=False)]
         control = self.control_ids
         return [len(ids) if control.isdisjoint(ids) else sum(i not in control for i in ids) for ids in encoded]
 

@@ -14,7 +14,8 @@ class PromptLengths:
     """Counts the tokens of prompts, exactly as the renderer makes them.
 
     A line is a segment of its own, so its length depends on its item and rating alone, and there are far fewer
-    different lines than events. They are kept, so that a log that comes in parts is counted part by part.
+    different lines than events, and fewer different items and ratings still. They are kept, so that a log that comes in
+    parts is counted part by part.
 
     Args:
         renderer: whose prompts are counted.
@@ -78,10 +79,27 @@ class PromptLengths:
         new = rows.select("item_id", "rating").unique()
         if self._lines is not None:
             new = new.join(self._lines, on=["item_id", "rating"], how="anti")
-        texts = [self._renderer.line_text(item, rating) for item, rating in new.iter_rows()]
-        new = new.with_columns(self._count(texts))
+        new = new.with_columns(self._count_lines([self._renderer.line_parts(*row) for row in new.iter_rows()]))
         self._lines = new if self._lines is None else pl.concat([self._lines, new])
         return self._lines
+
+    def _count_lines(self, lines: list[tuple[str, str]]) -> pl.Series:
+        """The tokens of lines in two parts: of each different part once, if the tokenizer cuts between them.
+
+        That it does is tried for every first part with every character that a second part begins with.
+        """
+        begins = {second[:2]: second for _, second in lines}
+        firsts, seconds = list({first for first, _ in lines}), list({second for _, second in lines})
+        if len(firsts) * len(begins) + len(seconds) < len(lines):
+            ones, others = self._lengths_of(firsts), self._lengths_of(seconds)
+            tried = [(first, second) for first in firsts for second in begins.values()]
+            whole = self._count([first + second for first, second in tried])
+            if all(n == ones[a] + others[b] for n, (a, b) in zip(whole, tried, strict=True)):
+                return pl.Series("length", [ones[a] + others[b] for a, b in lines], dtype=pl.Int64)
+        return self._count([first + second for first, second in lines])
+
+    def _lengths_of(self, texts: list[str]) -> dict[str, int]:
+        return dict(zip(texts, self._count(texts).to_list(), strict=True))
 
     def _count(self, texts: list[str]) -> pl.Series:
         counts: list[int] = []

@@ -191,7 +191,11 @@ class Renderer:
 
     def line_text(self, item_id: object, rating: float) -> str:
         """An event's line in a history."""
-        return f"{rating:g}: {self._catalogue[item_id].describe(self.domain.genre_separator)}\n"
+        return "".join(self.line_parts(item_id, rating))
+
+    def line_parts(self, item_id: object, rating: float) -> tuple[str, str]:
+        """The line's two parts: what is said of the rating, and what of the item."""
+        return f"{rating:g}:", f" {self._catalogue[item_id].describe(self.domain.genre_separator)}\n"
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text takes where it is a segment of its own."""
