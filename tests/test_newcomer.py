@@ -52,9 +52,9 @@ def test_the_printed_command_ends_in_a_report(
     command = re.search(r"^\s*(trackrec run \S*plants\.recipe\.yaml.*?)\s*$", said, re.MULTILINE)
     assert command, said
     assert call(monkeypatch, *shlex.split(command.group(1))[1:]) == 0
-    reports = list(tmp_path.rglob("report.html"))
+    reports = list(tmp_path.rglob("report/index.html"))
     assert len(reports) == 1
-    texts = pl.read_parquet(reports[0].parent / "reccots.parquet")
+    texts = pl.read_parquet(reports[0].parents[1] / "reccots.parquet")
     assert texts["user_id"].str.starts_with("K").all()
 
 
