@@ -39,7 +39,7 @@ def test_changes_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'moviland'.*demo, movielens-100k, paper, quick"):
+    with pytest.raises(RecipeError, match=r"no recipe 'moviland'.*demo, lastfm-2k, movielens-100k, paper, quick"):
         load_recipe("moviland")
 
 

@@ -154,7 +154,7 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: a YAML file, or the name of a shipped recipe ("demo", "movielens-100k", "paper", "quick").
+        path: a YAML file, or the name of a shipped recipe ("demo", "lastfm-2k", "movielens-100k", "paper", "quick").
         changes: ``key=value`` each, the key with dots ("loop.rounds=1"), the value in YAML.
 
     Raises:
