@@ -106,6 +106,10 @@ def test_from_a_csv_to_a_recipe_by_the_messages(
     (tmp_path / "plays.csv").write_text("listener_id,artist_id,day,month,year\n1,2,3,4,2009\n", encoding="utf-8")
     assert call(monkeypatch, "data", "check", "plays.csv") == 1
     assert "--column row_order_as_time=true" in capsys.readouterr().err
+    call(monkeypatch, "data", "check", "plays.csv", "--column", "row_order_as_time=true")
+    assert "the log has no times" in (said := capsys.readouterr().out)
+    assert "1970" not in said
+    assert "1970" not in (tmp_path / "plays.card.html").read_text(encoding="utf-8")
     assert call(monkeypatch, "data", "check", "books.csv", "--column", "user=Reader", "--set", "loop.rounds=1") == 0
     out = capsys.readouterr().out
     assert "Prompts speak of: books" in out

@@ -25,12 +25,16 @@ _SHARES = {"least": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75,
 PROMPT_TITLE = 120
 """Characters of a title that reach a prompt; the prompts' renderer cuts there."""
 
+_WITHOUT_TIMES = ("times_from_the_order_of_rows", "times_drawn_since_the_log_has_none")
+"""Counts of a log whose times are places in an order."""
+
 
 def describe_log(log: Log) -> Figures:
     """What a log holds.
 
     Returns:
-        ``size``, ``dates`` (first, last, days, the longest gaps), ``activity`` (events a user), ``popularity`` (events
+        ``size``, ``dates`` (first, last, days, the longest gaps, and whether they are ``places`` in an order, for a
+        log without times), ``activity`` (events a user), ``popularity`` (events
         an item), ``ratings`` (value or lower end of a step, and how many), ``titles`` (lengths, what is odd), and
         ``by_period`` (the beginning of each day, week, ... and its number of interactions).
     """
@@ -48,7 +52,7 @@ def describe_log(log: Log) -> Figures:
             "items_never_touched": log.items.height - items.height,
             "density": pairs / (users.height * items.height),
         },
-        "dates": _dates(rows["timestamp"]),
+        "dates": _dates(rows["timestamp"]) | {"places": any(name in log.counts for name in _WITHOUT_TIMES)},
         "by_period": _by_period(rows["timestamp"]),
         "activity": _shares_of(users["len"])
         | {

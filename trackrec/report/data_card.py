@@ -24,7 +24,8 @@ def card_page(card: Card, command: str) -> str:
         command: the next command; "" if there is none.
     """
     size, dates = card["log"]["size"], card["log"]["dates"]
-    line = f"{size['interactions']:,} interactions · {dates['first']} to {dates['last']} · made by trackrec data check"
+    span = "no times" if dates["places"] else f"{dates['first']} to {dates['last']}"
+    line = f"{size['interactions']:,} interactions · {span} · made by trackrec data check"
     sections = [_verdict(card, command), _columns(card), _fates(card), _log(card), _split(card), _titles(card)]
     return render_sections(card["name"], line, sections, "TrackRec data card", _WORDS)
 
@@ -34,12 +35,15 @@ def size_rows(card: Card) -> list[list[str]]:
     log, split = card["log"], card["split"]
     size, dates = log["size"], log["dates"]
     gap = dates["longest_gaps"][0] if dates["longest_gaps"] else None
+    times = [
+        ["from, to", f"{dates['first']}, {dates['last']} ({dates['days']:,.0f} days)"],
+        ["longest gap", f"{gap['days']:,.1f} days, {gap['from']} to {gap['to']}" if gap else "none"],
+    ]
     rows = [
         ["interactions", number(size["interactions"])],
         ["users", number(size["users"])],
         ["items touched, of the catalogue", f"{number(size['items_touched'])} of {number(size['items_in_catalogue'])}"],
-        ["from, to", f"{dates['first']}, {dates['last']} ({dates['days']:,.0f} days)"],
-        ["longest gap", f"{gap['days']:,.1f} days, {gap['from']} to {gap['to']}" if gap else "none"],
+        *([["from, to", "the log has no times"]] if dates["places"] else times),
         ["pairs of user and item that occur", percent(size["density"])],
         ["interactions a user: median, most", f"{log['activity']['median']:,}, {log['activity']['most']:,}"],
         ["interactions an item: median, most", f"{log['popularity']['median']:,}, {log['popularity']['most']:,}"],
@@ -132,8 +136,9 @@ def _log(card: Card) -> Section:
     liked = [value >= threshold for value in values] if card["liking"]["kind"] == "threshold" else []
     period = log["by_period"]["period"]
     names, numbers = [f"{value:g}" for value in values], [count for _, count in ratings["counts"]]
+    over = Plot(over_time("interactions over time", log["by_period"]["counts"], period), "Gaps and bursts show here.")
     plots = [
-        Plot(over_time("interactions over time", log["by_period"]["counts"], period), "Gaps and bursts show here."),
+        *([] if log["dates"]["places"] else [over]),
         Plot(
             bars("ratings", names, numbers, "ratings", "rating", liked),
             f"{ratings['different']} different values; likes in colour.",
@@ -148,7 +153,7 @@ def _log(card: Card) -> Section:
         Table("In figures", ["what", "how much"], size_rows(card)),
         Plots(plots),
         Table("The most active users", ["user", "interactions"], top, folded=True),
-        Table("The longest gaps", ["from", "to", "days"], gaps, folded=True),
+        *([] if log["dates"]["places"] else [Table("The longest gaps", ["from", "to", "days"], gaps, folded=True)]),
     ]
     return Section("log", "The log", "Log", blocks)
 
