@@ -17,7 +17,7 @@ from trackrec.data.card import describe_log
 from trackrec.data.fates import tell_fates
 from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
-from trackrec.pipeline.own_recipe import fit_recipe, guess_domain, merged, users_needed
+from trackrec.pipeline.own_recipe import domain_of_source, fit_recipe, guess_domain, merged, users_needed
 from trackrec.recipe import load_recipe, make_recipe
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "own_logs.py"
@@ -182,3 +182,9 @@ def test_a_meaningless_log_is_refused_with_the_reason(
 def test_trees_and_domains() -> None:
     assert merged({"a": 1}, {"a": {"b": 2}}) == {"a": {"b": 2}}
     assert guess_domain([]) == "generic"
+    assert [domain_of_source(name) for name in ("movielens-1m", "amazon-2018", "book-crossing", "lastfm-2k")] == [
+        "movies",
+        "products",
+        "books",
+        "music",
+    ]

@@ -22,8 +22,10 @@ from trackrec.data.tabular import read_shown
 from trackrec.data.verdict import find_problems, find_warnings
 from trackrec.errors import LogError
 from trackrec.pipeline.own_recipe import (
+    PLAYED,
     Form,
     choose_attributes,
+    domain_of_source,
     fit_recipe,
     guess_domain,
     merged,
@@ -89,7 +91,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     asked = make_recipe({**changes, "source": source}, "the settings asked for")
     log, columns = _read(asked)
     log = filter_log(log, asked.filters)
-    rated = not columns or "rating" in columns[0].roles
+    played = asked.source.source in PLAYED
+    rated = not played and (not columns or "rating" in columns[0].roles)
     liking = _asked_liking(guess_liking(log.interactions["rating"], rated), changes)
     feedback = asked.feedback.model_copy(update={"kind": liking.kind})
     settings = asked.split.model_copy(update={"like_threshold": liking.like_threshold})
@@ -99,7 +102,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     problems = find_problems(figures, cut, error, users_needed(form))
     if problems and figures["size"]["users"] >= users_needed(form):
         problems += _with_shorter_histories(log, settings, feedback, users_needed(form))
-    domain = str(changes.get("prompts", {}).get("domain") or (guess_domain(columns) if columns else "movies"))
+    guess = guess_domain(columns) if columns else domain_of_source(asked.source.source)
+    domain = str(changes.get("prompts", {}).get("domain") or guess)
     find_domain(domain)
     recipe = None
     if not problems and cut is not None:
