@@ -134,6 +134,7 @@ def test_a_log_without_ratings(
     assert call(monkeypatch, "data", "check", str(tmp_path / "groceries.csv"), "--out", str(tmp_path)) == 0
     tree = yaml.safe_load((tmp_path / "groceries.recipe.yaml").read_text(encoding="utf-8"))
     assert tree["feedback"] == {"kind": "implicit"}
+    assert (tree["teacher"]["tells"], tree["prompts"]["digest"]) == (["watched"], ["watched"])
     assert tree["prompts"]["domain"] == "products"
     assert "quantity of 0 or less" in capsys.readouterr().out
 

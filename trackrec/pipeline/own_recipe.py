@@ -67,6 +67,10 @@ def fit_recipe(
     tree["feedback"] = {"kind": liking.kind}
     tree["split"] = tree.get("split", {}) | {"like_threshold": liking.like_threshold}
     tree["prompts"] = tree["prompts"] | {"domain": domain} | ({"attributes": list(attributes)} if attributes else {})
+    if liking.kind == "implicit" and changes.get("feedback", {}).get("like_weight") is None:
+        # Where every event is a like, what is gone for is all that a history tells.
+        tree["prompts"] |= {"digest": ["watched"]}
+        tree["teacher"] = tree["teacher"] | {"tells": ["watched"]}
     roles = tree["roles"]
     roles["lm_users"] = min(roles["lm_users"], max(4, users // 8))
     roles["lm_validation_users"] = min(roles["lm_validation_users"], max(2, users // 20))
