@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
+from command_line import call
 
-from trackrec.cli import main
 from trackrec.data.card import describe_log
 from trackrec.data.fates import tell_fates
 from trackrec.data.liking import guess_liking
@@ -28,15 +27,6 @@ DAY = 86_400
 @pytest.fixture(scope="module")
 def logs() -> dict[str, object]:
     return runpy.run_path(str(EXAMPLES))
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["trackrec", *arguments])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def test_figures_by_hand() -> None:

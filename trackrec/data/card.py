@@ -34,9 +34,9 @@ def describe_log(log: Log) -> Figures:
 
     Returns:
         ``size``, ``dates`` (first, last, days, the longest gaps, and whether they are ``places`` in an order, for a
-        log without times), ``activity`` (events a user), ``popularity`` (events
-        an item), ``ratings`` (value or lower end of a step, and how many), ``titles`` (lengths, what is odd), and
-        ``by_period`` (the beginning of each day, week, ... and its number of interactions).
+        log without times), ``activity`` (events a user), ``popularity`` (events an item), ``ratings`` (value or lower
+        end of a step, and how many), ``titles`` (lengths, what is odd), and ``by_period`` (the beginning of each day,
+        week, ... and its number of interactions).
     """
     rows = log.interactions
     users = rows.group_by("user_id").len().sort("len", "user_id", descending=[True, False])

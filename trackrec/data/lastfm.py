@@ -91,7 +91,7 @@ def artist_genres(tagged: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:
 
 
 def _listenings(plays: pl.DataFrame) -> pl.DataFrame:
-    """user_id, item_id, rating, timestamp and what is ``unusable``, in the file's order."""
+    """user_id, item_id, rating (null where the play count is none), timestamp, in the file's order."""
     keys = [stable_hash(f"{user}:{artist}") for user, artist in plays.select("user_id", "item_id").rows()]
     number = pl.col("plays").cast(pl.Int64, strict=False)
     return plays.select(

@@ -26,6 +26,7 @@ _HINTS = {
         stockcode unitprice customer customerid aisle department basket orderid invoiceno""",
 }
 _OF_SOURCES = {"movielens": "movies", "amazon": "products", "book-crossing": "books", "lastfm": "music"}
+"""The domain of the shipped sources, by how their names begin."""
 PLAYED = frozenset({"lastfm-2k"})
 """Sources whose ratings only count how often something was played: every interaction is a like."""
 
