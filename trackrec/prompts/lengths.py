@@ -11,7 +11,7 @@ _LINES = 50_000
 
 
 class PromptLengths:
-    """Counts the tokens of prompts, exactly as the renderer makes them.
+    """Counts the tokens of prompts as the renderer makes them.
 
     A line is a segment of its own, so its length depends on its item and rating alone, and there are far fewer
     different lines than events, and fewer different items and ratings still. They are kept, so that a log that comes in
@@ -86,7 +86,8 @@ class PromptLengths:
     def _count_lines(self, lines: list[tuple[str, str]]) -> pl.Series:
         """The tokens of lines in two parts: of each different part once, if the tokenizer cuts between them.
 
-        That it does is tried for every first part with every character that a second part begins with.
+        That it does is tried for every first part with each two characters that a second part begins with: no proof for
+        every tokenizer, but where it cuts does not depend on what comes later in any that is known here.
         """
         begins = {second[:2]: second for _, second in lines}
         firsts, seconds = list({first for first, _ in lines}), list({second for _, second in lines})
