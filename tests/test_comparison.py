@@ -181,6 +181,7 @@ def test_settings_come_from_changes() -> None:
     assert comparison_settings(False, ["extra.recent=[3]"]).extra.recent == (3,)
     settings = comparison_settings(True, ["extra.scores=[ranker]", "workers=0"])
     assert (settings.models, settings.extra.scores, settings.workers) == (("din",), ("ranker",), 0)
+    assert (settings.zero_shot, settings.other_rounds) == (False, ()), "the short form has nothing written"
     assert comparison_settings(False, []) == ComparisonSettings()
     with pytest.raises(RecipeError, match=r"comparison\.extra\.scores\.0: .*got 'matrix'"):
         comparison_settings(False, ["extra.scores=[matrix]"])

@@ -78,8 +78,16 @@ class ComparisonSettings(Settings):
         return [replace(cell, search=self.search) for cell in cells]
 
 
-QUICK = {"models": ["din"], "recent": [0, 10], "others": False, "seeds": 1, "draws": 8000}
-"""The short form's settings."""
+QUICK: dict[str, Any] = {
+    "models": ["din"],
+    "recent": [0, 10],
+    "others": False,
+    "seeds": 1,
+    "draws": 8000,
+    "zero_shot": False,
+    "other_rounds": [],
+}
+"""The short form's settings. No language model writes in it: one round's texts would take longer than all the rest."""
 FAMILIES = ("primary", "other")
 """The contrasts that are named before the run, and all others. Holm corrects within each."""
 PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
