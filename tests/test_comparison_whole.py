@@ -13,7 +13,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 from trackrec.errors import RecipeError
 from trackrec.pipeline.arms import Arms
 from trackrec.pipeline.comparison import ComparisonSettings, compare_recipe, comparison_settings
-from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings
+from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings, score_names
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.world import World
@@ -121,12 +121,17 @@ def test_every_row_is_whole_and_the_primary_contrast_is_broken_down(
         assert row["deviation"] is None
     calibration = [row["against"] for row in told_of["rows"] if row["metric"] == "calibration_error"]
     assert calibration == ["no text", "another user's"]
-    cold = told_of["breakdown"]
+    cold = [row for row in told_of["breakdown"] if row["by"] != "scored"]
     assert {row["against"] for row in cold} == {"no text", "another user's"}
     whole = next(row["examples"] for row in primary if row["model"] == "din")
     for by in ("item_seen", "user_seen"):
         found = [row for row in cold if (row["by"], row["metric"], row["against"]) == (by, "auc", "no text")]
         assert sum(row["examples"] for row in found) == whole, "each example is in one bucket"
+    scored = [row for row in told_of["breakdown"] if row["by"] == "scored" and row["metric"] == "auc"]
+    assert {row["arm"] for row in scored} == set(score_names("lm")), "the other kind scores all examples"
+    (given,) = {(row["users"], row["examples"]) for row in scored if row["bucket"] == "yes"}
+    assert given[1] == 2 * given[0], "two a user"
+    assert {row["examples"] for row in scored if row["bucket"] == "no"} == {whole - given[1]}
     assert "final + V&#x27;s score (lm)" in write_comparison_page(folder).read_text().replace("&#39;", "&#x27;")
 
 

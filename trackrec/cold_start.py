@@ -12,6 +12,8 @@ from trackrec.metrics import Interval
 
 EDGES = (0, 1, 5, 20)
 """Lower ends of the buckets: 0, 1-4, 5-19, 20 and more."""
+SEEN = ("item_seen", "user_seen")
+"""The counts of :func:`count_seen`."""
 
 
 def count_seen(test: pl.DataFrame, train: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
@@ -61,28 +63,30 @@ def break_down(
     seed: int,
     draws: int = 1000,
     edges: Sequence[int] = EDGES,
+    by: Sequence[str] = SEEN,
 ) -> pl.DataFrame:
-    """Metrics of an arm, or its difference from another, within each bucket of ``item_seen`` and of ``user_seen``.
+    """Metrics of an arm, or its difference from another, within each bucket of each of some counts.
 
     Args:
         predictions: ``arm, seed, fold, user_id, event_id, label, probability``, as
             :func:`trackrec.ranking.compare.compare_arms` gives them.
-        seen: ``user_id, event_id, item_seen, user_seen``, see :func:`count_seen`, one row an example.
+        seen: ``user_id, event_id`` and the counts, one row an example; see :func:`count_seen`.
         metrics: name -> statistic, as `trackrec.bootstrap.bootstrap_users` takes them.
         arm, baseline: names in ``predictions``; with a baseline the values are differences, paired on the examples.
         seed, draws: of the bootstrap over users within folds, on the average over the seeds of training.
         edges: lower ends of the buckets, ascending from 0.
+        by: the counts, columns of ``seen``.
 
     Returns:
-        ``by`` ("item_seen" or "user_seen") ``, bucket, metric, value, low, high, users, examples``; a bucket without
+        ``by`` (which count) ``, bucket, metric, value, low, high, users, examples``; a bucket without
         examples has a row with null values, so that it is seen to be empty. Values are null where undefined.
     """
     names = bucket_names(edges)
-    tables = [_arm(predictions, name, seen) for name in (arm, baseline) if name is not None]
+    tables = [_arm(predictions, name, seen, by) for name in (arm, baseline) if name is not None]
     first = tables[0][0]
     rows = []
-    for by in ("item_seen", "user_seen"):
-        place = np.searchsorted(np.asarray(edges), first[by].to_numpy(), side="right") - 1
+    for column in by:
+        place = np.searchsorted(np.asarray(edges), first[column].to_numpy(), side="right") - 1
         for number, bucket in enumerate(names):
             inside = place == number
             part = first.filter(pl.Series(inside))
@@ -95,7 +99,7 @@ def break_down(
                     bootstrap = paired_bootstrap if baseline is not None else bootstrap_users
                     value = bootstrap(statistic, users, labels, *scores, seed=seed, draws=draws, folds=folds)
                 figures = [None if value is None or np.isnan(x) else float(x) for x in (value or (0.0, 0.0, 0.0))]
-                rows.append((by, bucket, metric, *figures, part["user_id"].n_unique(), part.height))
+                rows.append((column, bucket, metric, *figures, part["user_id"].n_unique(), part.height))
     schema: dict[str, pl.DataType] = {}
     for kind, columns in ((pl.String(), ("by", "bucket", "metric")), (pl.Float64(), ("value", "low", "high"))):
         schema |= dict.fromkeys(columns, kind)
@@ -103,13 +107,13 @@ def break_down(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _arm(predictions: pl.DataFrame, arm: str, seen: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+def _arm(predictions: pl.DataFrame, arm: str, seen: pl.DataFrame, by: Sequence[str]) -> tuple[pl.DataFrame, np.ndarray]:
     """The examples of an arm with their counts, and its probabilities, shape (seeds, examples)."""
     table = predictions.filter(pl.col("arm") == arm).sort("seed", "fold", "user_id", "event_id")
     if table.is_empty():
         raise ValueError(f"predictions hold no arm {arm!r}: expected one of {predictions['arm'].unique().to_list()}")
     one = table.filter(pl.col("seed") == table["seed"][0])
     joined = one.join(seen, on=["user_id", "event_id"], how="left", maintain_order="left")
-    if joined.height != one.height or joined["item_seen"].null_count():
+    if joined.height != one.height or any(joined[column].null_count() for column in by):
         raise ValueError(f"seen has {seen.height} rows for {one.height} examples: expected one for each")
     return joined, table["probability"].to_numpy().reshape(-1, one.height)

@@ -204,8 +204,34 @@ def breakdown(
     """
     world = _world(folder, recipe.seed)
     seen = seen_counts(world, world.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
+    return _broken_down(arms, pair, seen, recipe.seed, draws)
+
+
+def where_scored(
+    arms: Sequence[Path], pair: tuple[str, str], scores: Path, seed: int, draws: int
+) -> list[dict[str, Any]]:
+    """The difference of an arm from another on the examples that a validator scored, and on the others.
+
+    Args:
+        arms, pair, draws: as in :func:`breakdown`.
+        scores: the table of scores, a row a scored example.
+        seed: of the bootstrap.
+
+    Returns:
+        As :func:`breakdown`, with "scored" as ``by`` and "yes" or "no" as ``bucket``.
+    """
+    first = read_arms(arms)[pair[0]].select("user_id", "event_id").unique(maintain_order=True)
+    given = pl.read_parquet(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
+    seen = first.join(given, on=["user_id", "event_id"], how="left", maintain_order="left").fill_null(0)
+    rows = _broken_down(arms, pair, seen, seed, draws, edges=(0, 1), by=("scored",))
+    return [row | {"bucket": "no" if row["bucket"] == "0" else "yes"} for row in rows]
+
+
+def _broken_down(
+    arms: Sequence[Path], pair: tuple[str, str], seen: pl.DataFrame, seed: int, draws: int, **how: Any
+) -> list[dict[str, Any]]:
     predicted = read_arms(arms)
     both = pl.concat([predicted[name] for name in pair])
     draws = min(draws, BREAKDOWN_DRAWS)
-    table = break_down(both, seen, BREAKDOWN_METRICS, *pair, seed=recipe.seed, draws=draws)
+    table = break_down(both, seen, BREAKDOWN_METRICS, *pair, seed=seed, draws=draws, **how)
     return table.rename({"value": "difference", "low": "lower", "high": "upper"}).to_dicts()

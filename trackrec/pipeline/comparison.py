@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from trackrec.errors import RecipeError
 from trackrec.pipeline.arms import CORE, FINAL, NO_TEXT, SWAPPED, Arms
-from trackrec.pipeline.cells import Cell, breakdown, contrasts, train_arm
+from trackrec.pipeline.cells import Cell, breakdown, contrasts, train_arm, where_scored
 from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.parts import Parts
@@ -189,6 +189,7 @@ class Comparison:
         recipe, draws, name = self.parts.recipe, self.settings.draws, f"compare-{cell.name}"
         extra = self.extra.pairs(cell.task) if self._has_extra(cell) else []
         primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
+        thinly = self.extra.thinly_scored() if self._breaks_down(cell) and extra else []
 
         def work(stage: Stage) -> None:
             paths = self._predicted(cell)
@@ -205,6 +206,9 @@ class Comparison:
                 (pair, pool.submit(breakdown, self.run.folder, recipe, cell, paths, pair, draws))
                 for pair in (primary if self._breaks_down(cell) else [])
             ]
+            parts += [
+                (pair, pool.submit(where_scored, paths, pair, scores, recipe.seed, draws)) for pair, scores in thinly
+            ]
             rows, broken_down = [], []
             with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs) + len(parts), "metrics") as advance:
                 for mine, job in jobs:
@@ -220,7 +224,14 @@ class Comparison:
                 stage.write(f"{name}-breakdown", pl.DataFrame(broken_down, infer_schema_length=None))
             stage.counts = {"contrasts": len(rows)}
 
-        settings = {"draws": draws, "extra": extra, "metrics": cell.metrics, "breakdown": self._breaks_down(cell)}
+        settings: dict[str, Any] = {
+            "draws": draws,
+            "extra": extra,
+            "metrics": cell.metrics,
+            "breakdown": self._breaks_down(cell),
+        }
+        if thinly:
+            settings["where_scored"] = [pair for pair, _ in thinly]
         inputs = [*self._predicted(cell), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
         self.parts.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
 

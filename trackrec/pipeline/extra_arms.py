@@ -96,13 +96,16 @@ class ExtraArms:
         """What is compared with what: an arm and the one that it is the difference from."""
         pairs: list[tuple[str, str]] = []
         for kind in self.settings.scores if task == "ctr" else ():
-            both, alone = score_names(kind)
-            pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
-            pairs += [(both, placebo_name(kind))] if kind in self.placebos else []
+            pairs += self._score_pairs(kind)
         for source in self.settings.items:
             both, alone = item_names(source)
             pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
         return pairs
+
+    def thinly_scored(self) -> list[tuple[tuple[str, str], Path]]:
+        """The pairs whose validator scores a part of the examples, each with the table of the scores."""
+        kinds = [kind for kind in self.settings.scores if self._limit(kind) is not None]
+        return [(pair, self.run.table(score_table(kind))) for kind in kinds for pair in self._score_pairs(kind)]
 
     def names(self, task: Task) -> list[str]:
         """The arms, in the order in which they are shown."""
@@ -152,6 +155,15 @@ class ExtraArms:
         """Kinds of validator whose score with another user's RecCoT is an arm too."""
         return [kind for kind in self.settings.scores if kind in self.settings.score_placebos]
 
+    def _limit(self, kind: Kind) -> int | None:
+        """How many examples of a user are scored; None: all."""
+        return self.settings.score_examples if kind == "lm" else None
+
+    def _score_pairs(self, kind: Kind) -> list[tuple[str, str]]:
+        both, alone = score_names(kind)
+        pairs = [(both, FINAL), (both, alone), (alone, NO_TEXT)]
+        return [*pairs, (both, placebo_name(kind))] if kind in self.placebos else pairs
+
     def _wanted_scores(self) -> list[tuple[Kind, bool]]:
         return [*((kind, False) for kind in self.settings.scores), *((kind, True) for kind in self.placebos)]
 
@@ -161,7 +173,7 @@ class ExtraArms:
         The validator is the final round's, tuned on LM users alone. ``swapped``: it reads another user's RecCoT.
         """
         name, recipe, number = score_table(kind, swapped), self.parts.recipe, self.arms.promoted
-        limit = self.settings.score_examples if kind == "lm" else None
+        limit = self._limit(kind)
         every = self.world.every_target(self.arms.users["user_id"].to_list())
         targets = thin(every, limit, recipe.seed)
         written = Features(self.parts, number).written().select("user_id", "text")

@@ -9,11 +9,12 @@ from trackrec.report.blocks import Note, Plot, Plots, Section, Table
 from trackrec.report.plots import Spot, forest
 
 Row = dict[str, Any]
-KINDS = {"item_seen": "item met", "user_seen": "user's events"}
+KINDS = {"item_seen": "item met", "user_seen": "user's events", "scored": "scored by V:"}
 _WORDS = (
     "Each primary contrast on the examples whose item the training of their fold met so often as a target, and on "
     "those whose user has so many events in the history. A bucket that is empty, or in which the metric is undefined, "
-    "has no figure. These are looks into the contrasts above, not further claims: no p value, no correction."
+    "has no figure. Arms with the score of a validator that read a part of the examples: on those, and on the others. "
+    "These are looks into the contrasts above, not further claims: no p value, no correction."
 )
 
 
@@ -30,7 +31,7 @@ def cold_start_section(rows: Sequence[Row], titles: Mapping[str, str]) -> Sectio
             f"{KINDS[row['by']]} {row['bucket']}": Spot(row["difference"], row["lower"], row["upper"])
             for row in rows
             if (row["model"], row["recent"]) == (model, recent)
-            and row["against"] == "no text"
+            and (row["arm"], row["against"]) == ("final round", "no text")
             and row["metric"] == "auc"
             and row["difference"] is not None
         }
