@@ -46,7 +46,11 @@ def test_every_variant_is_a_recipe_or_the_recipe_itself(name: str) -> None:
             assert not other.loop.need_useful_validator
             assert other.roles == recipe.roles
             assert other.evaluation == recipe.evaluation
-    one_of_each = ({"dpo", "softmax-dpo"}, {"reward-probability", "reward-log-likelihood"})
+    one_of_each = (
+        {"dpo", "softmax-dpo"},
+        {"reward-probability", "reward-log-likelihood"},
+        {"v-lm", "v-ranker"},
+    )
     assert all(len(pair & left_out) == 1 for pair in one_of_each)
 
 

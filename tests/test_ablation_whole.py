@@ -32,7 +32,18 @@ from trackrec.run import file_hash
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("dpo", "g-frozen", "rounds-1", "v-frozen", "v-sees-0", "no-distillation", "targets-2", "fresh-v", "length")
+NAMES = (
+    "dpo",
+    "g-frozen",
+    "rounds-1",
+    "v-frozen",
+    "v-ranker",
+    "v-sees-0",
+    "no-distillation",
+    "targets-2",
+    "fresh-v",
+    "length",
+)
 
 
 class Done(NamedTuple):
@@ -84,6 +95,9 @@ def test_only_what_differs_is_made(done: Done) -> None:
     assert done.shared("rounds-1") == loop_of_one | one_round
     assert done.shared("v-frozen") == loop_of_one | one_round - {"tune-lm-1"} | {"sample-2"}
     assert done.shared("dpo") == loop_of_one | {"sample-1", "score-lm-1"}
+    assert done.shared("v-ranker") == {"data", "teach", "distil", "write-0", "sample-1"} | {
+        "tune-ranker-0", "score-ranker-1", "prefer-ranker-1"
+    }, "the trial of the observer's feedback is another stage than an alignment to it"  # fmt: skip
     assert done.shared("v-sees-0") == {"data", "distil", "write-0", "sample-1"}
     assert done.shared("targets-2") == {"teach", "distil", "write-0", "sample-1"}
     assert done.shared("no-distillation") == {"data", "teach", "tune-lm-start"}

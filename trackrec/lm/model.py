@@ -23,6 +23,7 @@ from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
+from trackrec.threads import use_threads
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class LanguageModel:
     def __init__(self, settings: LanguageModelSettings, adapter: AdapterSettings | None = None) -> None:
         self.settings = settings
         self.adapter_settings = adapter or AdapterSettings()
-        torch.set_num_threads(settings.threads)
+        use_threads(settings.threads)
         self.path = resolve_language_model(settings.name)
         auto = settings.device == "auto"
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from pydantic import Field, ValidationError
 
 from trackrec.data.roles import Role
@@ -33,6 +32,7 @@ from trackrec.recipe import Recipe
 from trackrec.run import Stage, write_json
 from trackrec.settings import Settings
 from trackrec.significance import holm, paired_contrast
+from trackrec.threads import use_threads
 
 Row = dict[str, Any]
 METRICS = {"auc": auc, "log_likelihood": log_likelihood}
@@ -309,7 +309,7 @@ def ablate_recipe(recipe: Recipe, folder: Path, settings: AblationSettings, repo
         The path of ``ablations.json``.
     """
     reporter, started = reporter or Reporter(), time.monotonic()
-    torch.set_num_threads(recipe.model.threads)
+    use_threads(recipe.model.threads)
     if not (folder / "metrics.json").is_file():
         _run_loop(recipe, folder, reporter)
     return Ablation(recipe, folder, settings, reporter, started).work()

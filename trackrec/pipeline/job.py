@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.pipeline.evaluation import Evaluation
@@ -19,6 +17,7 @@ from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
 from trackrec.run import Run, written_whole
+from trackrec.threads import use_threads
 
 
 def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -> Path:
@@ -38,7 +37,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     """
     find_domain(recipe.prompts.domain)  # a mistake in it would show only after the data stage
     run = open_run(recipe, folder, reporter or Reporter())
-    torch.set_num_threads(recipe.model.threads)  # for every stage, also those that load no language model
+    use_threads(recipe.model.threads)  # for every stage, also those that load no language model
     world = prepare(recipe, run)
     sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
     run.reporter.line(f"users by role: {sizes}; {len(world.evaluated)} ranker users test G then V")

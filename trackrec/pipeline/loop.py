@@ -270,4 +270,6 @@ class Loop:
         inputs = [self.parts.generator_folder(number - 1), self.run.table(f"sample-{number}")]
         inputs += [self.run.table(f"groups-{kind}-{number}{suffix}") for suffix in ("", "-held-out")]
         settings = {"alignment": recipe.alignment} | self.parts.prompt_settings
+        if trial is not None:  # it makes another folder and no KL: not the stage of this name where this kind aligns
+            settings["trial"] = True
         self.parts.do(name, work, inputs, settings, READ_BY_VALIDATOR)
