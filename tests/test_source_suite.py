@@ -333,8 +333,13 @@ def test_plays_that_are_none_are_counted(tmp_path: Path) -> None:
 def test_another_folder_is_refused(name: str, tmp_path: Path) -> None:
     if name == "tables":
         pytest.skip("has no folder")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("x")
-    for folder, found in ((tmp_path, "found notes.txt"), (tmp_path / "none", "found no such folder")):
+    for folder, found in (
+        (tmp_path, "found empty, notes.txt"),
+        (tmp_path / "empty", "found an empty folder"),
+        (tmp_path / "none", "found no such folder"),
+    ):
         with pytest.raises(LogError, match=f"expected .*{found}"):
             read_log(SourceSettings(source=name, folder=folder))
 

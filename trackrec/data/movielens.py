@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.assets import movielens_100k
+from trackrec.data.folder import found_in
 from trackrec.data.log import Log
 from trackrec.errors import LogError
 
@@ -62,10 +63,9 @@ def read_movielens_100k(folder: Path | None = None) -> Log:
     elif all((folder / name).is_file() for name in _ASSET):
         data, items, users = _read_asset(folder)
     else:
-        found = sorted(file.name for file in folder.iterdir())[:8] if folder.is_dir() else ["no such folder"]
         raise LogError(
             f"{folder} is not MovieLens-100K: expected {', '.join(_ORIGINAL)} (or {', '.join(_ASSET)}), "
-            f"found {', '.join(found) or 'an empty folder'}"
+            f"found {found_in(folder)}"
         )
     return Log.checked(
         data.rename({"movie_id": "item_id"}), _with_year_and_genres(items), users, where=f"MovieLens-100K in {folder}"
