@@ -16,6 +16,7 @@ from trackrec.data.log import Log
 from trackrec.data.movielens import GENRES
 from trackrec.data.sources import SOURCES, SourceSettings, read_log
 from trackrec.errors import LogError, RecipeError
+from trackrec.prompts.domains import find_domain
 
 MOVIES = [
     (1, "Toy Story (1995)", "Adventure|Animation|Children|Comedy|Fantasy"),
@@ -240,6 +241,13 @@ def log(name: str, tmp_path: Path) -> Log:
 
 def test_every_source_has_a_case() -> None:
     assert set(CASES) == {*SOURCES, "tables"}
+
+
+def test_its_prompts_have_a_domain_of_their_own(name: str) -> None:
+    if name == "tables":
+        pytest.skip("the columns' names tell")
+    assert SOURCES[name].name == name
+    assert find_domain(SOURCES[name].domain).name != "generic"
 
 
 def test_types_and_unique_ids(log: Log) -> None:
