@@ -12,15 +12,9 @@ import pytest
 from trackrec.errors import RecipeError, RunError
 from trackrec.pipeline.cells import Cell, contrasts
 from trackrec.pipeline.comparison import ComparisonSettings, comparison_settings
-from trackrec.report.comparison import (
-    comparison_page,
-    read_comparison,
-    told,
-    verdict,
-    with_spread,
-    worth_in_events,
-    write_comparison_page,
-)
+from trackrec.report.blocks import Table
+from trackrec.report.comparison import comparison_page, read_comparison, worth_in_events, write_comparison_page
+from trackrec.report.contrasts import in_words, primary_section, relative, told, verdict, with_spread
 
 CTR = Cell("ctr", "din", 3, 2, True)
 LISTS = Cell("rerank", "prm", 0, 1, True)
@@ -140,13 +134,53 @@ def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None
     (tmp_path / "compare.json").write_text(json.dumps(told_of))
     page = write_comparison_page(tmp_path).read_text()
     assert page == comparison_page(told_of)
-    assert "4 of the 4 contrasts named before the run hold: DIN with 0 events in view, over no text: AUC +0.010" in page
+    assert "4 of the 4 contrasts named before the run hold after Holm&#39;s correction." in page
     assert "Of the 1 other contrasts 0 hold." in page
     assert "no p of the 1 other contrasts can fall below 0.20" in page
     assert "2: adaptor linear, epochs 0.6." in page
     assert "1 : 2" in page, "one fold chose the first trial, two the second"
     assert "All 5 contrasts" in page
     assert "<b>zero-shot</b>" not in page
+
+
+def test_the_verdict_names_what_does_not_hold_and_the_table_shows_all() -> None:
+    rows = [row(0, 0.03, 0.005), row(0, 0.01, 0.02, metric="gauc", p_holm=0.2), row(3, 0.02, 0.01)]
+    rows += [row(0, -0.01, 0.005, against="another user's"), row(3, 0.01, 0.02, model="prm", p_holm=0.3)]
+    rows += [row(3, 0.01, 0.02, model="prm", metric="gauc", p_holm=0.3)]
+    undefined = {"difference": None, "lower": None, "upper": None, "p": None, "p_holm": None, "value": None}
+    rows.append(row(0, 0.0, 0.0, model="prm") | undefined)
+    told_of = told_about(rows)
+    sentence = (
+        "2 of the 7 contrasts named before the run hold after Holm's correction; no difference is shown in 3: din with "
+        "0 events in view over no text (GAUC), prm with 3 events in view over no text (AUC, GAUC); the RecCoT is worse "
+        "in 1: din with 0 events in view over another user's (AUC); undefined are 1: prm with 0 events in view over no "
+        "text (AUC)."
+    )
+    assert in_words(told_of)[0] == sentence
+    assert in_words(told_about(rows[1:2]))[0].endswith(
+        "0 of the 1 contrasts named before the run hold after Holm's correction; no difference is shown in all."
+    )
+    *_, table = primary_section(told_of).blocks
+    assert isinstance(table, Table)
+    others = ("less no text", "verdict", "less another user's", "verdict")
+    assert table.head == ("model", "events in view", "metric", *others)
+    against_another = "-0.0100 [-0.0150, -0.0050] -1.67%"
+    assert [[cell.replace("\u00a0", " ") for cell in line] for line in table.rows] == [
+        ["din", "0", "AUC", "+0.0300 [+0.0250, +0.0350] +5.00%", "better", against_another, "worse"],
+        ["din", "0", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.67%", "no difference shown", "–", "–"],
+        ["din", "3", "AUC", "+0.0200 [+0.0100, +0.0300] +3.03%", "better", "–", "–"],
+        ["prm", "3", "AUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no difference shown", "–", "–"],
+        ["prm", "3", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no difference shown", "–", "–"],
+        ["prm", "0", "AUC", "undefined –", "undefined", "–", "–"],
+    ]
+    assert relative(row(0, 0.01, 0.0, against_value=0.0)) == "–", "a share of nothing"
+
+
+def test_models_stand_together_in_the_table() -> None:
+    rows = [row(recent, 0.01, 0.005, model=model) for recent in (0, 10) for model in ("din", "autoint")]
+    *_, table = primary_section(told_about(rows)).blocks
+    assert isinstance(table, Table)
+    assert [line[:2] for line in table.rows] == [["din", "0"], ["din", "10"], ["autoint", "0"], ["autoint", "10"]]
 
 
 def test_the_spread_over_seeds_stands_beside_the_value() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -16,7 +17,9 @@ from trackrec.data.card import describe_log
 from trackrec.data.fates import tell_fates
 from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
-from trackrec.pipeline.own_recipe import domain_of_source, fit_recipe, guess_domain, merged, users_needed
+from trackrec.data.sources import SOURCES, Source
+from trackrec.pipeline.check import check_log
+from trackrec.pipeline.own_recipe import fit_recipe, guess_domain, merged, users_needed
 from trackrec.recipe import load_recipe, make_recipe
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "own_logs.py"
@@ -173,9 +176,19 @@ def test_a_meaningless_log_is_refused_with_the_reason(
 def test_trees_and_domains() -> None:
     assert merged({"a": 1}, {"a": {"b": 2}}) == {"a": {"b": 2}}
     assert guess_domain([]) == "generic"
-    assert [domain_of_source(name) for name in ("movielens-1m", "amazon-2018", "book-crossing", "lastfm-2k")] == [
-        "movies",
-        "products",
-        "books",
-        "music",
-    ]
+
+
+@pytest.mark.parametrize(("feedback", "kind"), [("graded", "threshold"), ("implicit", "implicit")])
+def test_what_is_said_of_a_source_is_in_its_recipe(
+    feedback: Literal["graded", "implicit"], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record alone: nothing else knows its name."""
+    events = [(user, (user + place) % 50, 1.0 + place % 5, place) for user in range(40) for place in range(20)]
+    schema = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
+    items = pl.DataFrame({"item_id": range(50), "title": [f"Song {number}" for number in range(50)]})
+    log = Log.checked(pl.DataFrame(events, schema=schema, orient="row"), items, where="test")
+    monkeypatch.setitem(SOURCES, "radio", Source("radio", lambda _: log, "music", feedback))
+    card = check_log("radio", {"source": "radio", "folder": str(tmp_path)}, {}, "short")
+    assert (card.problems, card.domain, card.liking.kind) == ([], "music", kind)
+    assert card.recipe is not None
+    assert (card.recipe["prompts"]["domain"], card.recipe["feedback"]) == ("music", {"kind": kind})

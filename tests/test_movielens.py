@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from trackrec.data.movielens import GENRES, read_movielens_100k
+from trackrec.data.sources import SourceSettings, read_log
 from trackrec.errors import LogError
 
 DATA = "196\t242\t3\t881250949\n186\t302\t3\t891717742\n196\t267\t1\t881250950\n"
@@ -102,7 +103,7 @@ def test_a_damaged_asset_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_real_data() -> None:
-    log = read_movielens_100k()
+    log = read_log(SourceSettings())
     assert (log.interactions.height, log.items.height, log.users.height) == (100_000, 1_682, 943)
     assert not any(count for name, count in log.counts.items() if name.startswith(("dropped_", "kept_")))
     assert log.interactions.row(0) == (0, 196, 242, 3.0, 881250949)

@@ -16,6 +16,7 @@ from trackrec.data.log import Log
 from trackrec.data.movielens import GENRES
 from trackrec.data.sources import SOURCES, SourceSettings, read_log
 from trackrec.errors import LogError, RecipeError
+from trackrec.prompts.domains import find_domain
 
 MOVIES = [
     (1, "Toy Story (1995)", "Adventure|Animation|Children|Comedy|Fantasy"),
@@ -242,6 +243,13 @@ def test_every_source_has_a_case() -> None:
     assert set(CASES) == {*SOURCES, "tables"}
 
 
+def test_its_prompts_have_a_domain_of_their_own(name: str) -> None:
+    if name == "tables":
+        pytest.skip("the columns' names tell")
+    assert SOURCES[name].name == name
+    assert find_domain(SOURCES[name].domain).name != "generic"
+
+
 def test_types_and_unique_ids(log: Log) -> None:
     assert dict(log.interactions.schema) == {
         "event_id": pl.UInt32(),
@@ -333,8 +341,13 @@ def test_plays_that_are_none_are_counted(tmp_path: Path) -> None:
 def test_another_folder_is_refused(name: str, tmp_path: Path) -> None:
     if name == "tables":
         pytest.skip("has no folder")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("x")
-    for folder, found in ((tmp_path, "found notes.txt"), (tmp_path / "none", "found no such folder")):
+    for folder, found in (
+        (tmp_path, "found empty, notes.txt"),
+        (tmp_path / "empty", "found an empty folder"),
+        (tmp_path / "none", "found no such folder"),
+    ):
         with pytest.raises(LogError, match=f"expected .*{found}"):
             read_log(SourceSettings(source=name, folder=folder))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,20 +10,25 @@ import pytest
 from pydantic import ValidationError
 
 from trackrec.data.log import Log
-from trackrec.data.sources import SOURCES, SourceSettings, read_log
+from trackrec.data.sources import SOURCES, Source, SourceSettings, read_log
 from trackrec.errors import RecipeError
 
 
 def test_a_source_is_found_by_name_and_gets_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[Path | None] = []
+    asked: list[Path] = []
 
-    def reader(folder: Path | None) -> Log:
+    def reader(folder: Path) -> Log:
         asked.append(folder)
         return Log(pl.DataFrame(), pl.DataFrame(), pl.DataFrame(), {"rows": 3})
 
-    monkeypatch.setitem(SOURCES, "mine", reader)
+    mine = Source("mine", reader, "books", "graded", embedded=lambda: tmp_path / "embedded")
+    monkeypatch.setitem(SOURCES, "mine", mine)
     assert read_log(SourceSettings(source="mine", folder=tmp_path)).counts == {"rows": 3}
-    assert asked == [tmp_path]
+    read_log(SourceSettings(source="mine"))
+    assert asked == [tmp_path, tmp_path / "embedded"]
+    monkeypatch.setitem(SOURCES, "mine", replace(mine, embedded=None))
+    with pytest.raises(RecipeError, match="the source 'mine' needs a folder"):
+        read_log(SourceSettings(source="mine"))
 
 
 def test_an_unknown_source_names_the_nearest() -> None:

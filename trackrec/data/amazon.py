@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackrec.data.columns import ColumnMapping
+from trackrec.data.folder import found_in
 from trackrec.data.log import Log
 from trackrec.data.tables import Table, TableSettings, local_copy, open_table
 from trackrec.data.tabular import TablesSettings, make_log
@@ -91,15 +92,14 @@ def read_amazon(folder: Path, year: int) -> Log:
 
 def _files(folder: Path, version: Version) -> tuple[Path, Path]:
     """The reviews and the metadata."""
-    found = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
-    files = [file for file in found if file.name.endswith(_ENDINGS)]
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [file for file in found if file.is_file() and file.name.endswith(_ENDINGS)]
     metadata = [file for file in files if file.name.startswith("meta_")]
     reviews = [file for file in files if file not in metadata]
     if len(metadata) != 1 or len(reviews) != 1:
-        names = ", ".join(file.name for file in found[:8])
         raise LogError(
             f"{folder} is not one category of Amazon Reviews {version.year}: expected its reviews and its metadata, "
-            f"such as {version.example}, found {names or ('no file' if folder.is_dir() else 'no such folder')}"
+            f"such as {version.example}, found {found_in(folder)}"
         )
     return reviews[0], metadata[0]
 

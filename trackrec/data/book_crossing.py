@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.data.columns import ColumnMapping
+from trackrec.data.folder import need_files
 from trackrec.data.lines import open_lines
 from trackrec.data.log import Log
-from trackrec.data.movielens_family import need_files
 from trackrec.data.tables import Table
 from trackrec.data.tabular import TablesSettings, make_log
 

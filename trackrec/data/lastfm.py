@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
+from trackrec.data.folder import need_files
 from trackrec.data.lines import is_utf_8, open_lines
 from trackrec.data.log import Log, stable_hash
-from trackrec.data.movielens_family import need_files
 
 _ARTISTS, _TAGS, _PLAYS, _TAGGED = "artists.dat", "tags.dat", "user_artists.dat", "user_taggedartists.dat"
 _ARTIST = r"^([^\t]*)\t([^\t]*)\t.*$"

@@ -1,4 +1,4 @@
-"""MovieLens-100K, from the embedded asset or from the folder that GroupLens distributes."""
+"""MovieLens-100K, as the embedded asset or as the folder that GroupLens distributes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trackrec.assets import movielens_100k
+from trackrec.data.folder import found_in
 from trackrec.data.log import Log
 from trackrec.errors import LogError
 
@@ -39,33 +39,29 @@ _ORIGINAL = ("u.data", "u.item", "u.user")
 _ASSET = tuple(f"MovieLens100k_{part}.parquet.brotli" for part in ("data", "items", "users"))
 
 
-def read_movielens_100k(folder: Path | None = None) -> Log:
+def read_movielens_100k(folder: Path) -> Log:
     """The log of MovieLens-100K: 100,000 ratings (1 to 5) of 1,682 films by 943 users.
 
     Titles stay as they are, with their year ("Toy Story (1995)"); ``year`` is that number, or the year of the release
     date. Items also hold ``release_date``; users hold age, gender, occupation and zip_code.
 
     Args:
-        folder: one that holds u.data, u.item and u.user, or the asset's three Parquet files; None: the asset,
-            downloaded on first use.
+        folder: one that holds u.data, u.item and u.user, or the embedded asset's three Parquet files.
 
     Raises:
         LogError: the folder holds neither form, or a file cannot be read.
-        AssetError: the asset cannot be had.
 
     Source:
         Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
     """
-    folder = movielens_100k() if folder is None else folder
     if all((folder / name).is_file() for name in _ORIGINAL):
         data, items, users = _read_original(folder)
     elif all((folder / name).is_file() for name in _ASSET):
         data, items, users = _read_asset(folder)
     else:
-        found = sorted(file.name for file in folder.iterdir())[:8] if folder.is_dir() else ["no such folder"]
         raise LogError(
             f"{folder} is not MovieLens-100K: expected {', '.join(_ORIGINAL)} (or {', '.join(_ASSET)}), "
-            f"found {', '.join(found) or 'an empty folder'}"
+            f"found {found_in(folder)}"
         )
     return Log.checked(
         data.rename({"movie_id": "item_id"}), _with_year_and_genres(items), users, where=f"MovieLens-100K in {folder}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.data.columns import ColumnMapping
+from trackrec.data.folder import need_files
 from trackrec.data.lines import is_utf_8, open_lines
 from trackrec.data.log import Log
 from trackrec.data.tables import Table, TableSettings, open_table
@@ -71,19 +72,6 @@ def read_movielens_csv(folder: Path) -> Log:
         )
         tables = {"interactions": ratings, "items": _with_year(movies)}
         return make_log(tables, TablesSettings(columns=_COLUMNS), where=f"MovieLens in {folder}")
-
-
-def need_files(folder: Path, names: tuple[str, ...], source: str) -> None:
-    """Refuse a folder in which one of the files is missing.
-
-    Raises:
-        LogError: with what was expected and what is there.
-    """
-    if not all((folder / name).is_file() for name in names):
-        found = sorted(file.name for file in folder.iterdir())[:8] if folder.is_dir() else ["no such folder"]
-        raise LogError(
-            f"{folder} is not {source}: expected {', '.join(names)}, found {', '.join(found) or 'an empty folder'}"
-        )
 
 
 def _with_year(movies: Table) -> Table:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from trackrec.assets import movielens_100k
 from trackrec.data.amazon import VERSIONS, read_amazon
 from trackrec.data.book_crossing import read_book_crossing
 from trackrec.data.lastfm import read_lastfm_2k
@@ -20,44 +22,64 @@ from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError
 from trackrec.settings import Settings
 
-Reader = Callable[[Path | None], Log]
-"""Reads a folder (None: the source's own place, if it has one) into a checked log."""
-
 TABLES = "tables"
 """The source that reads one's own tables; its settings are in ``tables``, not in a folder."""
 
 
-def _needs_folder(name: str, read: Callable[[Path], Log]) -> Reader:
-    """A reader that has no place of its own."""
+@dataclass(frozen=True)
+class Source:
+    """A data set that is known by name: all that is said of it, but for what its reader does."""
 
-    def reader(folder: Path | None) -> Log:
-        if folder is None:
-            raise RecipeError(f"the source {name!r} needs a folder: set source.folder to where its files are")
-        return read(folder)
+    name: str
+    """What ``source.source`` of a recipe calls it."""
+    read: Callable[[Path], Log]
+    """Reads the folder with its files into a checked log."""
+    domain: str
+    """Of the prompts that `trackrec data check` writes into its recipe, as in ``prompts.domain``."""
+    feedback: Literal["graded", "implicit"]
+    """graded: ratings say how an item was liked, so that some of them are dislikes. implicit: they only count how often
+    it was used; every interaction is a like."""
+    embedded: Callable[[], Path] | None = None
+    """Gives the folder of the files that come with the package, fetched on first use; None: they do not."""
 
-    return reader
+    def log(self, folder: Path | None) -> Log:
+        """The log in a folder; None: the embedded one.
+
+        Raises:
+            RecipeError: there is no folder and nothing embedded.
+            LogError: the files cannot be used.
+        """
+        if folder is not None:
+            return self.read(folder)
+        if self.embedded is None:
+            raise RecipeError(f"the source {self.name!r} needs a folder: set source.folder to where its files are")
+        return self.read(self.embedded())
 
 
-_IN_FOLDERS: dict[str, Callable[[Path], Log]] = {
-    **{f"movielens-{size}": read_movielens_dat for size in ("1m", "10m")},
-    **{f"movielens-{size}": read_movielens_csv for size in ("20m", "25m", "32m", "latest")},
-    **{f"amazon-{year}": partial(read_amazon, year=year) for year in VERSIONS},
-    "book-crossing": read_book_crossing,
-    "lastfm-2k": read_lastfm_2k,
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source("movielens-100k", read_movielens_100k, "movies", "graded", embedded=movielens_100k),
+        *(Source(f"movielens-{size}", read_movielens_dat, "movies", "graded") for size in ("1m", "10m")),
+        *(
+            Source(f"movielens-{size}", read_movielens_csv, "movies", "graded")
+            for size in ("20m", "25m", "32m", "latest")
+        ),
+        *(Source(f"amazon-{year}", partial(read_amazon, year=year), "products", "graded") for year in VERSIONS),
+        Source("book-crossing", read_book_crossing, "books", "graded"),
+        Source("lastfm-2k", read_lastfm_2k, "music", "implicit"),
+    )
 }
-
-SOURCES: dict[str, Reader] = {"movielens-100k": read_movielens_100k} | {
-    name: _needs_folder(name, read) for name, read in _IN_FOLDERS.items()
-}
-"""A new source is a reader in a file of its own and a line here."""
+"""A new source is a reader in a file of its own and a record here."""
 
 
 class SourceSettings(Settings):
     """Which log is read."""
 
-    source: str = "movielens-100k"
-    """The name of the source: movielens-100k, -1m, -10m, -20m, -25m, -32m or -latest; amazon-2014, -2018 or -2023;
-    book-crossing; lastfm-2k; or tables, for a log of one's own."""
+    source: str = Field(
+        "movielens-100k",
+        description=f"The name of the source: {', '.join(SOURCES)}; or {TABLES}, for a log of one's own.",
+    )
     folder: Path | None = None
     """The folder with the source's files. Empty: the embedded asset, fetched on first use (movielens-100k alone)."""
     tables: TablesSettings = TablesSettings()
@@ -92,4 +114,4 @@ def read_log(settings: SourceSettings) -> Log:
         near = difflib.get_close_matches(settings.source, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RecipeError(f"unknown source {settings.source!r}: expected one of {', '.join(known)}{hint}")
-    return SOURCES[settings.source](settings.folder)
+    return SOURCES[settings.source].log(settings.folder)

@@ -16,16 +16,14 @@ from trackrec.data.feedback import FeedbackSettings, add_negatives
 from trackrec.data.filters import filter_log
 from trackrec.data.liking import Liking, guess_liking
 from trackrec.data.log import Log
-from trackrec.data.sources import TABLES, read_log
+from trackrec.data.sources import SOURCES, TABLES, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import read_shown
 from trackrec.data.verdict import find_problems, find_warnings
 from trackrec.errors import LogError
 from trackrec.pipeline.own_recipe import (
-    PLAYED,
     Form,
     choose_attributes,
-    domain_of_source,
     fit_recipe,
     guess_domain,
     merged,
@@ -91,8 +89,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     asked = make_recipe({**changes, "source": source}, "the settings asked for")
     log, columns = _read(asked)
     log = filter_log(log, asked.filters)
-    played = asked.source.source in PLAYED
-    rated = not played and (not columns or "rating" in columns[0].roles)
+    known = SOURCES.get(asked.source.source)
+    rated = known.feedback == "graded" if known else "rating" in columns[0].roles
     liking = _asked_liking(guess_liking(log.interactions["rating"], rated), changes)
     feedback = asked.feedback.model_copy(update={"kind": liking.kind})
     settings = asked.split.model_copy(update={"like_threshold": liking.like_threshold})
@@ -102,7 +100,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     problems = find_problems(figures, cut, error, users_needed(form))
     if problems and figures["size"]["users"] >= users_needed(form):
         problems += _with_shorter_histories(log, settings, feedback, users_needed(form))
-    guess = guess_domain(columns) if columns else domain_of_source(asked.source.source)
+    guess = known.domain if known else guess_domain(columns)
     domain = str(changes.get("prompts", {}).get("domain") or guess)
     find_domain(domain)
     recipe = None

@@ -25,10 +25,6 @@ _HINTS = {
     "products": """sku product productid productname producttitle asin parentasin brand store price quantity qty
         stockcode unitprice customer customerid aisle department basket orderid invoiceno""",
 }
-_OF_SOURCES = {"movielens": "movies", "amazon": "products", "book-crossing": "books", "lastfm": "music"}
-"""The domain of the shipped sources, by how their names begin."""
-PLAYED = frozenset({"lastfm-2k"})
-"""Sources whose ratings only count how often something was played: every interaction is a like."""
 
 
 def users_needed(form: Form) -> int:
@@ -124,11 +120,6 @@ def guess_domain(columns: list[Columns]) -> str:
     best = max(votes.values())
     leading = [domain for domain, number in votes.items() if number == best]
     return leading[0] if best and len(leading) == 1 else "generic"
-
-
-def domain_of_source(source: str) -> str:
-    """The domain of a source whose files are known."""
-    return next((domain for start, domain in _OF_SOURCES.items() if source.startswith(start)), "generic")
 
 
 def choose_attributes(items: pl.DataFrame) -> tuple[str, ...]:

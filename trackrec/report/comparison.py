@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,22 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
-from trackrec.report.blocks import Note, Plot, Plots, Section, Table, Tile, Tiles, Tone
+from trackrec.report.blocks import Note, Plot, Plots, Section, Table
 from trackrec.report.cold_start import cold_start_section
+from trackrec.report.contrasts import (
+    TITLES,
+    Row,
+    in_words,
+    primary_rows,
+    primary_section,
+    relative,
+    told,
+    verdict,
+    with_spread,
+)
 from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, by_round, forest
 
-Row = dict[str, Any]
-TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3", "ndcg_7": "NDCG@7"} | {
-    "map_3": "MAP@3",
-    "map_7": "MAP@7",
-    "calibration_error": "calibration error",
-}
-LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 _WORDS = (
     "RecCoT: a short text on what a user likes, written from the history alone. AUC compares all examples, GAUC those "
     "of one user. Intervals: 95%, users drawn with replacement within folds, on the mean over trainings; they are "
@@ -42,32 +46,6 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunError(f"{folder} holds no compare.json: run `trackrec compare` on its recipe with --out {folder}")
     return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
-def verdict(row: Row) -> str:
-    """Whether a difference holds with its whole family in mind (Holm's p below 0.05), in a few words.
-
-    >>> verdict({"metric": "auc", "difference": 0.002, "p_holm": 0.01})
-    'better'
-    """
-    if row["p_holm"] is None:
-        return "undefined"
-    if row["p_holm"] >= 0.05:
-        return "no difference shown"
-    return "better" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "worse"
-
-
-def told(row: Row, digits: int = 4) -> str:
-    """A difference with its interval: ``+0.0040 [+0.0030, +0.0050]``."""
-    if row["lower"] is None:
-        return "undefined"
-    return f"{row['difference']:+.{digits}f} [{row['lower']:+.{digits}f}, {row['upper']:+.{digits}f}]"
-
-
-def with_spread(row: Row, digits: int = 4) -> str:
-    """An arm's value with its standard deviation over the seeds of training, where there are several."""
-    deviation = row.get("deviation")
-    return f"{row['value']:.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
 
 
 def worth_in_events(rows: Sequence[Row], model: str, metric: str, final: str, without: str) -> float | None:
@@ -98,7 +76,7 @@ def write_comparison_page(folder: Path) -> Path:
 def comparison_page(told_of: dict[str, Any]) -> str:
     """The page as HTML."""
     rows = told_of["rows"]
-    sections = [_primary(told_of), _events(told_of), *_models(told_of)]
+    sections = [primary_section(told_of), _events(told_of), *_models(told_of)]
     if told_of.get("breakdown"):
         sections.append(cold_start_section(told_of["breakdown"], TITLES))
     if told_of["settings"]["search"]:
@@ -115,69 +93,19 @@ def print_comparison(folder: Path, console: Console) -> None:
     """The primary contrasts as a table in the terminal, and in words which hold."""
     told_of = read_comparison(folder)
     table = ConsoleTable("model", "events", "against", "metric", "difference", "relative", "verdict")
-    for row in _primary_rows(told_of["rows"]):
+    for row in primary_rows(told_of["rows"]):
         table.add_row(
             row["model"],
             str(row["recent"]),
             row["against"],
             TITLES[row["metric"]],
             told(row),
-            f"{row['difference'] / row['against_value']:+.2%}",
+            relative(row),
             verdict(row),
         )
     console.print(table)
     for line in in_words(told_of):
         console.print(line, highlight=False, markup=False)
-
-
-def _primary_rows(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row["family"] == "primary"]
-
-
-def _primary(told_of: dict[str, Any]) -> Section:
-    rows = _primary_rows(told_of["rows"])
-    tones: dict[str, Tone] = {"better": "good", "worse": "bad"}
-    tiles = []
-    for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
-        mine = [row for row in rows if (row["model"], row["recent"]) == (model, recent)]
-        held = [verdict(row) for row in mine]
-        answer = max(set(held), key=held.count) if len(set(held)) == 1 else "mixed"
-        figure = "; ".join(f"{TITLES[row['metric']]} against {row['against']} {told(row)}" for row in mine)
-        tiles.append(Tile(f"{model.upper()}, {recent} events in view", answer, figure, tones.get(answer, "unclear")))
-    return Section(
-        "verdict", "Does the RecCoT help?", "Verdict", [*(Note(line) for line in in_words(told_of)), Tiles(tiles)]
-    )
-
-
-def in_words(told_of: dict[str, Any]) -> list[str]:
-    """Which of the contrasts named before the run hold, which do not, and how many of the others."""
-    rows = _primary_rows(told_of["rows"])
-    lines = []
-    for answer, words in (
-        ("better", "hold"),
-        ("worse", "hold the other way round"),
-        ("no difference shown", "are not shown"),
-    ):
-        mine = [row for row in rows if verdict(row) == answer]
-        if not mine:
-            continue
-        parts = []
-        for model, recent, against in dict.fromkeys((row["model"], row["recent"], row["against"]) for row in mine):
-            same = [row for row in mine if (row["model"], row["recent"], row["against"]) == (model, recent, against)]
-            figures = ", ".join(f"{TITLES[row['metric']]} {told(row, 3)}" for row in same)
-            parts.append(f"{model.upper()} with {recent} events in view, over {against}: {figures}")
-        lines.append(f"{len(mine)} of the {len(rows)} contrasts named before the run {words}: {'; '.join(parts)}.")
-    others = [row for row in told_of["rows"] if row["family"] == "other"]
-    held = sum(verdict(row) in ("better", "worse") for row in others)
-    if others:
-        lines.append(f"Of the {len(others)} other contrasts {held} hold.")
-    for family, size in told_of["families"].items():
-        if size["smallest_p_holm"] >= 0.05:
-            lines.append(
-                f"With so few draws no p of the {size['contrasts']} {family} contrasts can fall below "
-                f"{size['smallest_p_holm']:.2f} after Holm: take more (comparison.draws)."
-            )
-    return lines
 
 
 def _figure(value: float | None) -> str:
@@ -206,7 +134,7 @@ def _events(told_of: dict[str, Any]) -> Section:
     plots, words = [], []
     for metric in ("gauc", "auc"):
         gains: dict[str, dict[int, Spot]] = {}
-        for row in _primary_rows(rows):
+        for row in primary_rows(rows):
             if row["metric"] == metric:
                 name = f"{row['model']} against {row['against']}"
                 spot = Spot(row["difference"], row["lower"], row["upper"])
@@ -260,7 +188,7 @@ def _everything(rows: Sequence[Row]) -> Section:
             TITLES[row["metric"]],
             with_spread(row),
             told(row),
-            f"{row['difference'] / row['against_value']:+.2%}",
+            relative(row),
             _figure(row["p"]),
             _figure(row["p_holm"]),
             row["family"],

@@ -1,0 +1,26 @@
+"""The folder that holds a source's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trackrec.errors import LogError
+
+_SHOWN = 8
+
+
+def need_files(folder: Path, names: tuple[str, ...], source: str) -> None:
+    """Refuse a folder in which one of the files is missing.
+
+    Raises:
+        LogError: with what was expected and what is there.
+    """
+    if not all((folder / name).is_file() for name in names):
+        raise LogError(f"{folder} is not {source}: expected {', '.join(names)}, found {found_in(folder)}")
+
+
+def found_in(folder: Path) -> str:
+    """What is in a folder, for messages: the first names, or that there is none."""
+    if not folder.is_dir():
+        return "no such folder"
+    return ", ".join(sorted(file.name for file in folder.iterdir())[:_SHOWN]) or "an empty folder"
