@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"fuxictr": "fuxictr==2.3.10", "torch-rechub": "torch-rechub==0.9.0"}
 TORCH = "torch==2.13.0"
 MODELS = ("din", "dcnv2")
+RATES = {"movielens-100k": [0.001, 0.003], "synthetic-1m": [0.003, 0.01]}
 SEED = 17
 SIZES: dict[str, Any] = {
     "embedding": 16,
@@ -162,7 +163,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="most passes over the training examples (5; with --quick 2)")
     parser.add_argument("--threads", type=int, default=1, help="of each side; FuxiCTR's loader has a process beside")
     arguments = parser.parse_args()
-    rates = [0.003] if arguments.quick else [0.001, 0.003]
     names = [arguments.data] if arguments.data else ["movielens-100k"] + ["synthetic-1m"] * (not arguments.quick)
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
@@ -175,7 +175,7 @@ def main() -> None:
             epochs = arguments.epochs or (2 if arguments.quick or name == "synthetic-1m" else 5)
             fixed = {**SIZES, "data": str(path), "examples": examples, "epochs": epochs, "threads": arguments.threads}
             for model in arguments.models:
-                compare({**fixed, "model": model}, rates if name == "movielens-100k" else rates[-1:], arguments.peers)
+                compare({**fixed, "model": model}, [0.003] if arguments.quick else RATES[name], arguments.peers)
 
 
 if __name__ == "__main__":
