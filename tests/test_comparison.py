@@ -162,16 +162,16 @@ def test_the_verdict_names_what_does_not_hold_and_the_table_shows_all() -> None:
     )
     *_, table = primary_section(told_of).blocks
     assert isinstance(table, Table)
-    others = ("less no text", "verdict", "less another user's", "verdict")
-    assert table.head == ("model", "events in view", "metric", *others)
+    others = ("less no text", "holds", "less another user's", "holds")
+    assert table.head == ("model, in view", "metric", *others)
     against_another = "-0.0100 [-0.0150, -0.0050] -1.67%"
     assert [[cell.replace("\u00a0", " ") for cell in line] for line in table.rows] == [
-        ["din", "0", "AUC", "+0.0300 [+0.0250, +0.0350] +5.00%", "better", against_another, "worse"],
-        ["din", "0", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.67%", "no difference shown", "–", "–"],
-        ["din", "3", "AUC", "+0.0200 [+0.0100, +0.0300] +3.03%", "better", "–", "–"],
-        ["prm", "3", "AUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no difference shown", "–", "–"],
-        ["prm", "3", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no difference shown", "–", "–"],
-        ["prm", "0", "AUC", "undefined –", "undefined", "–", "–"],
+        ["din, 0 events", "AUC", "+0.0300 [+0.0250, +0.0350] +5.00%", "yes", against_another, "no: worse"],
+        ["din, 0 events", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.67%", "no", "–", "–"],
+        ["din, 3 events", "AUC", "+0.0200 [+0.0100, +0.0300] +3.03%", "yes", "–", "–"],
+        ["prm, 3 events", "AUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no", "–", "–"],
+        ["prm, 3 events", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.52%", "no", "–", "–"],
+        ["prm, 0 events", "AUC", "undefined –", "undefined", "–", "–"],
     ]
     assert relative(row(0, 0.01, 0.0, against_value=0.0)) == "–", "a share of nothing"
 
@@ -180,7 +180,12 @@ def test_models_stand_together_in_the_table() -> None:
     rows = [row(recent, 0.01, 0.005, model=model) for recent in (0, 10) for model in ("din", "autoint")]
     *_, table = primary_section(told_about(rows)).blocks
     assert isinstance(table, Table)
-    assert [line[:2] for line in table.rows] == [["din", "0"], ["din", "10"], ["autoint", "0"], ["autoint", "10"]]
+    assert [line[0] for line in table.rows] == [
+        "din, 0 events",
+        "din, 10 events",
+        "autoint, 0 events",
+        "autoint, 10 events",
+    ]
 
 
 def test_the_spread_over_seeds_stands_beside_the_value() -> None:

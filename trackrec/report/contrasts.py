@@ -16,8 +16,9 @@ TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3
 LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 _CAPTION = (
     "The final round less the other, with its 95% interval and as a share of the other. "
-    "Better and worse hold after Holm's correction."
+    "Holds: the final round is better, after Holm's correction."
 )
+_HOLDS = {"better": "yes", "no difference shown": "no", "worse": "no: worse"}
 
 
 def verdict(row: Row) -> str:
@@ -70,12 +71,12 @@ def primary_section(told_of: dict[str, Any]) -> Section:
     lines = []
     models = [row["model"] for row in rows]
     for model, recent, metric in sorted(dict.fromkeys(key[:3] for key in found), key=lambda key: models.index(key[0])):
-        line = [model, str(recent), TITLES[metric]]
+        line = [f"{model}, {recent} events", TITLES[metric]]
         for other in others:
             row = found.get((model, recent, metric, other))
-            line += ["–", "–"] if row is None else [_in_a_cell(row), verdict(row)]
+            line += ["–", "–"] if row is None else [_in_a_cell(row), _HOLDS.get(verdict(row), verdict(row))]
         lines.append(line)
-    head = ("model", "events in view", "metric", *(name for other in others for name in (f"less {other}", "verdict")))
+    head = ("model, in view", "metric", *(name for other in others for name in (f"less {other}", "holds")))
     table = Table(_CAPTION, head, lines)
     return Section("verdict", "Does the RecCoT help?", "Verdict", [*(Note(line) for line in in_words(told_of)), table])
 
