@@ -22,7 +22,7 @@ RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
 MEASURES = {"metrics", "metric_rows", "list_metrics", "calibration", "bootstrap", "significance", "cold_start"}
-BASE = {"errors", "settings", "assets", "progress", "memory"} | MEASURES
+BASE = {"errors", "settings", "assets", "progress", "memory", "threads"} | MEASURES
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cold_start": {"errors", "metrics", "bootstrap"},
     "progress": {"errors"},
     "memory": set(),
+    "threads": set(),
     "assets": {"errors", "settings", "progress"},
     "data": BASE,
     "prompts": BASE | {"data"},
