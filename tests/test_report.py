@@ -20,7 +20,7 @@ from trackrec.report.drawing import Drawing, themed
 from trackrec.report.facts import Facts
 from trackrec.report.headline import headline
 from trackrec.report.journeys import journeys
-from trackrec.report.plots import _blocks, _smooth
+from trackrec.report.plots import Spot, _blocks, _smooth, forest
 from trackrec.report.truth import warnings
 from trackrec.report.why import why_items
 
@@ -362,3 +362,13 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     first = write_report(folder).read_bytes()
     shutil.rmtree(folder / "report")
     assert write_report(folder).read_bytes() == first
+
+
+def test_a_long_name_leaves_the_forest_its_room() -> None:
+    def width_of_zero_to_one(name: str) -> float:
+        drawn = forest("three rows", {"short": Spot(0.0), name: Spot(1.0), "another": Spot(0.5)}, "difference")
+        places = [float(x) for x in re.findall(r'<use xlink:href="#\w+" x="([\d.]+)"', drawn)]
+        return max(places) - min(places)
+
+    assert width_of_zero_to_one("final round less no text") > 100
+    assert width_of_zero_to_one("final round with one score less final round with another user's score") > 100

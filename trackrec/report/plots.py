@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from trackrec.report.drawing import ACCENT, BAD, GOOD, GRID, INK, MARKERS, MUTED
 Points = NDArray[np.float64]
 MAX_STEPS = 200
 """Longer curves are drawn as means over blocks of steps."""
+_NAME_CHARACTERS = 34
+"""Longest line of a row's name; a longer one would leave the drawing no room."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ def by_round(
 
 
 def forest(label: str, rows: Mapping[str, Spot], axis: str) -> str:
-    """Differences with their intervals against zero, one row each, the first on top."""
-    with Drawing(label, 0.85 + 0.42 * len(rows)) as drawing:
+    """Differences with their intervals against zero, one row each, the first on top; long names take several lines."""
+    names = [textwrap.fill(name, _NAME_CHARACTERS) for name in rows]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    with Drawing(label, 0.85 + (0.32 + 0.1 * lines) * len(rows)) as drawing:
         axes = drawing.axes
         axes.axvline(0, color=INK, linewidth=1)
         for place, spot in enumerate(rows.values()):
@@ -89,7 +94,7 @@ def forest(label: str, rows: Mapping[str, Spot], axis: str) -> str:
             axes.errorbar(
                 spot.value, place, xerr=_errors([spot]), color=colour, marker="o", markersize=6, elinewidth=2.2
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_yticks(range(len(rows)), names)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
