@@ -140,7 +140,8 @@ def main() -> None:
         model, recent = name.rsplit("-", 1)
         task = "rerank" if model in RERANKERS else "ctr"
         cell = Cell(task, model, int(recent), 1, True, SEARCH)  # type: ignore[arg-type]
-        tables = {arm: train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()}
+        trained = {arm: train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()}
+        tables = {arm: table.filter(arm=arm) for arm, table in trained.items()}  # without the initial order
         for metric in METRICS[task]:
             for (arm, against), row in zip(
                 pairs, contrasts(cell, metric, tables, pairs, recipe.seed, DRAWS), strict=True
