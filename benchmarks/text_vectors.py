@@ -30,7 +30,8 @@ from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
 from trackrec.pipeline.arms import FINAL, NO_TEXT, Arms, round_name
-from trackrec.pipeline.cells import Cell, contrasts, train_arm
+from trackrec.pipeline.cells import Cell, by_arm, contrasts, train_arm
+from trackrec.pipeline.extra_arms import ExtraSettings
 from trackrec.pipeline.features import Features
 from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.world import World
@@ -42,7 +43,6 @@ from trackrec.ranking.item_vectors import item_vectors
 from trackrec.ranking.rerankers import RERANKERS
 from trackrec.ranking.search import SEARCH
 from trackrec.ranking.vectors import TextEncoder, shared_encoder, user_vectors
-from trackrec.reccot.teacher import ProfileTeacher, write_texts
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -50,7 +50,7 @@ DRAWS, BATCH, RATE = 4000, 64, 2e-5
 METRICS = {"ctr": ("auc", "gauc"), "rerank": ("ndcg_3", "ndcg_7")}
 
 
-def tuned_encoder(parts: Parts, texts: dict[Any, str], pairs: int, folder: Path) -> TextEncoder:
+def tuned_encoder(arms: Arms, texts: dict[Any, str], pairs: int, folder: Path) -> TextEncoder:
     """The recipe's encoder after an epoch on LM users' teacher texts and liked items; kept in ``folder``."""
     from datasets import Dataset
     from sentence_transformers import (
@@ -61,14 +61,9 @@ def tuned_encoder(parts: Parts, texts: dict[Any, str], pairs: int, folder: Path)
     from sentence_transformers.losses import MultipleNegativesRankingLoss
     from sentence_transformers.training_args import BatchSamplers
 
-    recipe, world = parts.recipe, parts.world
+    recipe, world = arms.parts.recipe, arms.world
     users = world.users(Role.LM, Role.LM_EXTRA)
-    renderer = parts.renderer
-    teacher = ProfileTeacher(
-        world.items, renderer.domain, renderer.count_tokens, recipe.teacher.model_copy(update={"omit": 0.0})
-    )
-    told = write_texts(teacher, users, world.history_rows, renderer, seed=recipe.seed)
-    anchors = dict(told.select("user_id", "text").iter_rows())
+    anchors = dict(arms.teacher_texts(users).select("user_id", "text").iter_rows())
     liked = world.examples.filter(pl.col("user_id").is_in(users) & (pl.col("label") == 1))
     rows = []
     for (user,), part in liked.group_by("user_id", maintain_order=True):
@@ -101,7 +96,7 @@ def arms_of(parts: Parts, promoted: int, pairs: int, folder: Path) -> dict[str, 
     arms = Arms(parts, promoted)
     encoded = parts.run.read("compare-vectors")
     final = encoded.filter(arm=FINAL).select("user_id", "vector", "has_reccot")
-    found: dict[str, Inputs] = {NO_TEXT: None, FINAL: final}
+    found: dict[str, Any] = {NO_TEXT: None, FINAL: final}
     rounds = [FINAL, *(round_name(number) for number in parts.rounds if number != promoted)]
     several = encoded.filter(pl.col("arm").is_in(rounds) & pl.col("vector").is_not_null())
     if several["arm"].n_unique() > 1:
@@ -110,15 +105,16 @@ def arms_of(parts: Parts, promoted: int, pairs: int, folder: Path) -> dict[str, 
         mean = of_user.select("user_id", pl.Series("vector", means, dtype=pl.List(pl.Float32)))
         found["pooled"] = final.select("user_id").join(mean, on="user_id", how="left", maintain_order="left")
     texts = item_texts(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
-    tuned = tuned_encoder(parts, dict(texts.iter_rows()), pairs, folder)
+    tuned = tuned_encoder(arms, dict(texts.iter_rows()), pairs, folder)
     written = Features(parts, promoted).written().select("user_id", "text")
     mine = arms.users.select("user_id").join(written, on="user_id", how="left", maintain_order="left")
+    found["tuned"] = user_vectors(mine, tuned)
+    width = ExtraSettings().item_components
     for name, encoder, users in (
         ("items", shared_encoder(recipe.ranking.encoder), final),
-        ("items, tuned", tuned, user_vectors(mine, tuned)),
+        ("items, tuned", tuned, found["tuned"]),
     ):
-        found[name] = Arm(users, (item_vectors(texts, encoder),), item_components=16)
-    found["tuned"] = found["items, tuned"].users  # type: ignore[union-attr]
+        found[name] = Arm(users, (item_vectors(texts, encoder),), item_components=width)
     return found
 
 
@@ -140,8 +136,10 @@ def main() -> None:
         model, recent = name.rsplit("-", 1)
         task = "rerank" if model in RERANKERS else "ctr"
         cell = Cell(task, model, int(recent), 1, True, SEARCH)  # type: ignore[arg-type]
-        trained = {arm: train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()}
-        tables = {arm: table.filter(arm=arm) for arm, table in trained.items()}  # without the initial order
+        trained = [train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
+        tables = by_arm(
+            pl.concat(trained).unique(maintain_order=True)
+        )  # every arm of a re-ranker brings the initial order
         for metric in METRICS[task]:
             for (arm, against), row in zip(
                 pairs, contrasts(cell, metric, tables, pairs, recipe.seed, DRAWS), strict=True

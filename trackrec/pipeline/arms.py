@@ -123,7 +123,7 @@ class Arms:
         ids = self.users.select("user_id")
         vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
-        texts = {RAW: self._history_texts(), TEACHER: self._teacher_texts()}
+        texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
         if self.zero_shot:
             texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
         for number in self.other_rounds:
@@ -145,9 +145,9 @@ class Arms:
         domain = find_domain(recipe.prompts.domain)
         return history_texts(self.world.histories, self.world.items, domain, recipe.prompts.attributes)
 
-    def _teacher_texts(self) -> pl.DataFrame:
+    def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
+        """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""
         recipe, renderer = self.parts.recipe, self.parts.renderer
         settings = recipe.teacher.model_copy(update={"omit": 0.0})  # all that it knows
         teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, settings)
-        users = self.users["user_id"].to_list()
         return write_texts(teacher, users, self.world.history_rows, renderer, seed=recipe.seed)

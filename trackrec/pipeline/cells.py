@@ -128,7 +128,11 @@ def read_arms(paths: Sequence[Path]) -> dict[str, pl.DataFrame]:
 
     The initial order of a re-ranker, which no seed changes, is repeated for each seed of the others.
     """
-    table = pl.concat([pl.read_parquet(path) for path in paths])
+    return by_arm(pl.concat([pl.read_parquet(path) for path in paths]))
+
+
+def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of :func:`train_arm` of several arms, by arm; see :func:`read_arms`."""
     arms = {str(arm): part for (arm,), part in table.group_by("arm", maintain_order=True)}
     if INITIAL in arms:  # each table holds it
         once = arms[INITIAL].unique(maintain_order=True)
@@ -150,7 +154,8 @@ def contrasts(
     Args:
         cell: what was trained.
         metric: one of the cell's.
-        arms: rows of :func:`train_arm` by arm, all of the same examples or lists; or the tables that hold them.
+        arms: what :func:`by_arm` makes of :func:`train_arm`'s rows, all of the same examples or lists; or the tables
+            that hold them.
         pairs: an arm, and the one that it is the difference from.
         seed, draws: of the bootstrap.
 
@@ -204,7 +209,7 @@ def breakdown(
     """
     world = _world(folder, recipe.seed)
     seen = seen_counts(world, world.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
-    return _broken_down(arms, pair, seen, recipe.seed, draws)
+    return _broken_down(read_arms(arms), pair, seen, recipe.seed, draws)
 
 
 def where_scored(
@@ -220,17 +225,22 @@ def where_scored(
     Returns:
         As :func:`breakdown`, with "scored" as ``by`` and "yes" or "no" as ``bucket``.
     """
-    first = read_arms(arms)[pair[0]].select("user_id", "event_id").unique(maintain_order=True)
+    predicted = read_arms(arms)
+    first = predicted[pair[0]].select("user_id", "event_id").unique(maintain_order=True)
     given = pl.read_parquet(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
     seen = first.join(given, on=["user_id", "event_id"], how="left", maintain_order="left").fill_null(0)
-    rows = _broken_down(arms, pair, seen, seed, draws, edges=(0, 1), by=("scored",))
+    rows = _broken_down(predicted, pair, seen, seed, draws, edges=(0, 1), by=("scored",))
     return [row | {"bucket": "no" if row["bucket"] == "0" else "yes"} for row in rows]
 
 
 def _broken_down(
-    arms: Sequence[Path], pair: tuple[str, str], seen: pl.DataFrame, seed: int, draws: int, **how: Any
+    predicted: Mapping[str, pl.DataFrame],
+    pair: tuple[str, str],
+    seen: pl.DataFrame,
+    seed: int,
+    draws: int,
+    **how: Any,
 ) -> list[dict[str, Any]]:
-    predicted = read_arms(arms)
     both = pl.concat([predicted[name] for name in pair])
     draws = min(draws, BREAKDOWN_DRAWS)
     table = break_down(both, seen, BREAKDOWN_METRICS, *pair, seed=seed, draws=draws, **how)

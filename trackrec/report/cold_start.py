@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trackrec.report.blocks import Note, Plot, Plots, Section, Table
+from trackrec.report.contrasts import TITLES, Row
 from trackrec.report.plots import Spot, forest
 
-Row = dict[str, Any]
 KINDS = {"item_seen": "item met", "user_seen": "user's events", "scored": "scored by V:"}
 _WORDS = (
     "Each primary contrast on the examples whose item the training of their fold met so often as a target, and on "
@@ -18,12 +17,11 @@ _WORDS = (
 )
 
 
-def cold_start_section(rows: Sequence[Row], titles: Mapping[str, str]) -> Section:
+def cold_start_section(rows: Sequence[Row]) -> Section:
     """Plots of the difference from no text in AUC, and all rows as a table.
 
     Args:
         rows: "breakdown" of compare.json.
-        titles: name of a metric -> its title.
     """
     plots = []
     for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
@@ -44,7 +42,7 @@ def cold_start_section(rows: Sequence[Row], titles: Mapping[str, str]) -> Sectio
         (
             f"{row['model']}, {row['recent']} events: {row['arm']} less {row['against']}",
             f"{KINDS[row['by']]} {row['bucket']}",
-            titles[row["metric"]],
+            TITLES[row["metric"]],
             _told(row),
             f"{row['users']:,}",
             f"{row['examples']:,}",

@@ -78,7 +78,7 @@ def comparison_page(told_of: dict[str, Any]) -> str:
     rows = told_of["rows"]
     sections = [primary_section(told_of), _events(told_of), *_models(told_of)]
     if told_of.get("breakdown"):
-        sections.append(cold_start_section(told_of["breakdown"], TITLES))
+        sections.append(cold_start_section(told_of["breakdown"]))
     if told_of["settings"]["search"]:
         sections.append(_chosen(told_of))
     sections.append(_everything(rows))
