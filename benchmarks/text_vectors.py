@@ -137,9 +137,8 @@ def main() -> None:
         task = "rerank" if model in RERANKERS else "ctr"
         cell = Cell(task, model, int(recent), 1, True, SEARCH)  # type: ignore[arg-type]
         trained = [train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
-        tables = by_arm(
-            pl.concat(trained).unique(maintain_order=True)
-        )  # every arm of a re-ranker brings the initial order
+        # Every arm of a re-ranker brings the initial order.
+        tables = by_arm(pl.concat(trained).unique(maintain_order=True))
         for metric in METRICS[task]:
             for (arm, against), row in zip(
                 pairs, contrasts(cell, metric, tables, pairs, recipe.seed, DRAWS), strict=True
