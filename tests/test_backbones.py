@@ -18,7 +18,7 @@ from trackrec.ranking.adaptor import AdaptorSettings
 from trackrec.ranking.backbones import BACKBONES, Backbone, build_ranker, load_ranker, save_ranker
 from trackrec.ranking.features import Examples, ItemTable, RatingScale, VectorTable
 from trackrec.ranking.fit import FitSettings, fit_ranker, one_thread, predict, predict_logits, seeded
-from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes, Start
 
 LENGTH, ITEMS, RATINGS = 4, 12, 6
 SMALL = BackboneSettings(embedding=8, attention_units=(8,), hidden_units=(16,), cin_units=(4, 4), dropout=0.0)
@@ -71,6 +71,20 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def test_the_registry_holds_every_name() -> None:
     assert tuple(BACKBONES) == get_args(Backbone)
+
+
+@every
+@pytest.mark.parametrize("start", get_args(Start))
+def test_linear_layers_start_as_the_setting_says(backbone: Backbone, start: Start) -> None:
+    settings = SMALL.model_copy(update={"start": start, "embedding": 64, "hidden_units": (128, 64)})
+    large = [layer for layer in model(backbone, settings=settings).modules() if isinstance(layer, nn.Linear)]
+    large = [layer for layer in large if layer.weight.numel() > 3000]
+    assert large
+    for layer in large:
+        given, gives = layer.in_features, layer.out_features
+        expected = (2 / (given + gives)) ** 0.5 if start == "xavier" else (3 * given) ** -0.5
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.06)
+        assert layer.bias is None or bool(layer.bias.any()) == (start == "torch")
 
 
 @every

@@ -31,7 +31,7 @@ class AutoInt(nn.Module):
         )
         self.network = network(self.inputs.width, settings)
         self.logit = nn.Linear(self.inputs.width + settings.hidden_units[-1], 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

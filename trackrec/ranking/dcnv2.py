@@ -53,7 +53,7 @@ class DCNv2(nn.Module):
         self.crosses = MatrixCross(self.inputs.width, settings.cross_layers)
         self.network = network(self.inputs.width, settings)
         self.logit = nn.Linear(self.inputs.width + settings.hidden_units[-1], 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

@@ -45,7 +45,7 @@ class DIN(nn.Module):
         self.texts = TextInputs(sizes, settings)
         self.network = network(width + self.texts.width, settings)
         self.logit = nn.Linear(settings.hidden_units[-1], 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

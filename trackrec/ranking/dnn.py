@@ -22,7 +22,7 @@ class PlainDNN(nn.Module):
         self.inputs = FieldInputs(sizes, settings)
         self.network = network(self.inputs.width, settings)
         self.logit = nn.Linear(settings.hidden_units[-1], 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

@@ -64,7 +64,7 @@ class FiBiNET(nn.Module):
         self.pairs_of_important = PairProducts(count, size)
         self.network = network(size * max(1, count * (count - 1)), settings)
         self.logit = nn.Linear(settings.hidden_units[-1], 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

@@ -73,7 +73,7 @@ class FiGNN(nn.Module):
         self.graph = FieldGraph(self.inputs.count, size, settings.cross_layers)
         self.logits = nn.Linear(size, 1)
         self.weights = nn.Linear(self.inputs.width, self.inputs.count)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""

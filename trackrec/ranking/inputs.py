@@ -9,7 +9,7 @@ from torch.nn.functional import embedding, embedding_bag, pad
 from trackrec.ranking.adaptor import build_adaptor
 from trackrec.ranking.deepctr import DNN
 from trackrec.ranking.features import Examples, VectorTable
-from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.ranking.ranker import BackboneSettings, RankerSizes, Start
 
 WHOLE_CATALOGUE = 20_000
 """Up to so many items a step computes all their embeddings once, which is less work than doing it for each of
@@ -179,9 +179,17 @@ def network(width: int, settings: BackboneSettings) -> nn.Module:
     return layers
 
 
-def start_linear_layers(model: nn.Module) -> None:
-    """Draw all linear layers anew as torch does: the library starts some at 1e-4, from where a few hundred steps
-    hardly get away."""
+def start_linear_layers(model: nn.Module, start: Start) -> None:
+    """Draw all linear layers anew: the library starts some at 1e-4, from where a few hundred steps hardly get away.
+
+    Source:
+        Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", equation
+        16, with normal draws, for "xavier"; :meth:`torch.nn.Linear.reset_parameters` for "torch".
+    """
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             layer.reset_parameters()
+            if start == "xavier":
+                nn.init.xavier_normal_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)

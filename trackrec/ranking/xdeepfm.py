@@ -32,7 +32,7 @@ class XDeepFM(nn.Module):
         self.network = network(self.inputs.width, settings)
         maps = sum(units // 2 for units in settings.cin_units[:-1]) + settings.cin_units[-1]
         self.logit = nn.Linear(settings.hidden_units[-1] + maps, 1)
-        start_linear_layers(self)
+        start_linear_layers(self, settings.start)
 
     def forward(self, batch: Examples, vectors: VectorTable | None = None) -> Tensor:
         """See :class:`trackrec.ranking.ranker.Ranker`."""
