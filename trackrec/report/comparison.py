@@ -162,21 +162,30 @@ def _events(told_of: dict[str, Any]) -> Section:
     return Section("events", "How many events is a RecCoT worth?", "Events", [*notes, Plots(plots)])
 
 
+_SHOWN = {"ctr": ("auc", "gauc"), "rerank": ("ndcg_3", "ndcg_7")}
+"""What a model's plots show of each contrast."""
+
+
 def _models(told_of: dict[str, Any]) -> list[Section]:
-    """Each model's differences from the final round's RecCoT."""
-    rows = told_of["rows"]
+    """Each model's contrasts as plots: a row of them for each number of events in view."""
     sections = []
-    for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
-        mine = [row for row in rows if (row["model"], row["recent"]) == (model, recent)]
-        metric = "gauc" if mine[0]["task"] == "ctr" else "ndcg_7"
-        shown = [row for row in mine if row["metric"] == metric]
-        spots = {
-            f"{row['arm']} less {row['against']}": Spot(row["difference"], row["lower"], row["upper"]) for row in shown
-        }
-        name = f"{model} with {recent} events in view"
-        drawn = forest(name, spots, f"difference in {TITLES[metric]}")
-        plot = Plot(drawn, f"{shown[0]['folds']} folds, {shown[0]['seeds']} seeds, {shown[0]['users']} users.")
-        sections.append(Section(f"{model}-{recent}", name, name, [Plots([plot])]))
+    for model in dict.fromkeys(row["model"] for row in told_of["rows"]):
+        mine = [row for row in told_of["rows"] if row["model"] == model]
+        plots = []
+        for recent in dict.fromkeys(row["recent"] for row in mine):
+            for metric in _SHOWN[mine[0]["task"]]:
+                shown = [row for row in mine if (row["recent"], row["metric"]) == (recent, metric)]
+                spots = {
+                    f"{row['arm']} less {row['against']}": Spot(row["difference"], row["lower"], row["upper"])
+                    for row in shown
+                    if row["difference"] is not None
+                }
+                if spots:
+                    name = f"{model} with {recent} events in view"
+                    drawn = forest(f"{name}, {TITLES[metric]}", spots, f"difference in {TITLES[metric]}")
+                    counts = f"{shown[0]['folds']} folds, {shown[0]['seeds']} seeds, {shown[0]['users']} users"
+                    plots.append(Plot(drawn, f"{TITLES[metric]} of {name}; {counts}."))
+        sections.append(Section(model, model, model, [Plots(plots)]))
     return sections
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -84,19 +85,21 @@ def by_round(
 def forest(label: str, rows: Mapping[str, Spot], axis: str) -> str:
     """Differences with their intervals against zero, one row each, the first on top; long names take several lines."""
     names = [textwrap.fill(name, _NAME_CHARACTERS) for name in rows]
-    lines = max((name.count("\n") + 1 for name in names), default=1)
-    with Drawing(label, 0.85 + (0.32 + 0.1 * lines) * len(rows)) as drawing:
+    heights = [0.2 + 0.14 * (name.count("\n") + 1) for name in names]
+    ends = list(accumulate(heights))
+    places = [end - height / 2 for end, height in zip(ends, heights, strict=True)]
+    with Drawing(label, 0.85 + sum(heights)) as drawing:
         axes = drawing.axes
         axes.axvline(0, color=INK, linewidth=1)
-        for place, spot in enumerate(rows.values()):
+        for place, spot in zip(places, rows.values(), strict=True):
             sure = spot.low is not None and spot.high is not None and not spot.low <= 0 <= spot.high
             colour = (GOOD if spot.value > 0 else BAD) if sure else ACCENT
             axes.errorbar(
                 spot.value, place, xerr=_errors([spot]), color=colour, marker="o", markersize=6, elinewidth=2.2
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), names)
+        axes.set_yticks(places, names)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_ylim(ends[-1] if ends else 1, 0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.15)
         axes.spines["left"].set_visible(False)
