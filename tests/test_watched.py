@@ -117,3 +117,20 @@ def test_a_name_alone_comes_before_names_that_have_it_as_a_part() -> None:
 def test_touched_counts_histories_not_events() -> None:
     rows = pl.DataFrame({"user_id": [1, 1, 2, 3], "item_id": ["a", "a", "a", "b"]})
     assert with_touched(UNTOLD, rows)["touched"].to_list() == [2, 1, 0, 0, 0, 0]
+
+
+def test_genres_are_left_out_by_chance_but_one_always_stays() -> None:
+    """Each of two with chance .7, the one with the higher draw never: both .09, either alone .21 + .49 / 2 = .455."""
+    settings = TeacherSettings(max_tokens=500, tells=("watched",), omit_genres=0.7)
+    writer = ProfileTeacher(ITEMS, MUSIC, len, settings)
+    texts = [writer.write("u", history("cdbf"), seed) for seed in range(400)]
+    shares = {"metal and rock": 0.09, "metal": 0.455, "rock": 0.455}
+    for told, expected in shares.items():
+        found = sum(f"of {told} music" in text for text in texts) / 400
+        assert abs(found - expected) < 4 * (expected * (1 - expected) / 400) ** 0.5
+    assert sum(f"of {told} music" in text for text in texts for told in shares) == 400
+    every = ProfileTeacher(ITEMS, MUSIC, len, settings.model_copy(update={"omit_genres": 0.0}))
+    assert (
+        every.write("u", history("cdbf"), 0)
+        == "Listens to a lot of metal and rock music, almost only little-known artists."
+    )

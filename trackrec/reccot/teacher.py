@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,10 @@ what is gone for (genres, famous or little-known items), next to everybody; genr
 behind them; example titles."""
 
 
+MOST_LIKED = 2
+"""So many genres are told of either side, liked more and liked less."""
+
+
 class TeacherSettings(Settings):
     """How the profile teacher writes."""
 
@@ -36,6 +40,9 @@ class TeacherSettings(Settings):
     omit: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Chance that a text leaves out a fact, drawn for each by the text's seed; one always stays. Texts then differ in
     what they tell, and the loop can find out what is worth telling."""
+    omit_genres: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Chance that a text leaves out a genre that it has room for, drawn for each; one of its kind always stays. For
+    logs where genres are all there is to tell."""
     profile: ProfileSettings = ProfileSettings()
     """How much evidence a claim needs."""
 
@@ -156,6 +163,8 @@ class ProfileTeacher:
         rng = np.random.default_rng([seed, stable_hash(user_id)])
         style = _choose_style(profile, rng)
         style = replace(style, told=_choose_facts(self.settings, profile, rng))
+        if self.settings.omit_genres:
+            profile = _choose_genres(self.settings.omit_genres, profile, rng)
         plan = _Plan()
         for larger in _plans(profile, style.told):
             wider = larger(plan)
@@ -202,6 +211,23 @@ def _choose_facts(settings: TeacherSettings, profile: Profile, rng: np.random.Ge
     return frozenset([*told, "counts"] if "counts" in settings.tells else told)
 
 
+T = TypeVar("T")
+
+
+def _choose_genres(omit: float, profile: Profile, rng: np.random.Generator) -> Profile:
+    """The profile with the genres of one text: of those that there is room for, each is left out with that chance."""
+
+    def some(listed: Sequence[T], most: int) -> tuple[T, ...]:
+        draws = rng.random(min(most, len(listed)))
+        highest = draws.max(initial=0.0)
+        return tuple(one for one, draw in zip(listed, draws, strict=False) if draw >= omit or draw == highest)
+
+    watched = profile.watched and replace(profile.watched, genres=some(profile.watched.genres, MOST_WATCHED))
+    return replace(
+        profile, watched=watched, above=some(profile.above, MOST_LIKED), below=some(profile.below, MOST_LIKED)
+    )
+
+
 def _plans(profile: Profile, told: frozenset[Fact]) -> list[Callable[[_Plan], _Plan]]:
     """The steps by which a text grows, the most useful first; each is taken if the text then still fits."""
     steps: list[Callable[[_Plan], _Plan]] = []
@@ -212,8 +238,8 @@ def _plans(profile: Profile, told: frozenset[Fact]) -> list[Callable[[_Plan], _P
         steps += [partial(replace, watched=number) for number in range(1, most + 1)]
     if "genres" in told:
         steps.append(lambda plan: replace(plan, above=min(1, len(profile.above)), below=min(1, len(profile.below))))
-        steps.append(lambda plan: replace(plan, above=plan.above and min(2, len(profile.above))))
-        steps.append(lambda plan: replace(plan, below=plan.below and min(2, len(profile.below))))
+        steps.append(lambda plan: replace(plan, above=plan.above and min(MOST_LIKED, len(profile.above))))
+        steps.append(lambda plan: replace(plan, below=plan.below and min(MOST_LIKED, len(profile.below))))
     if "titles" in told:
         steps.append(lambda plan: replace(plan, favourites=min(1, len(profile.favourites))))
         steps.append(lambda plan: replace(plan, letdowns=min(1, len(profile.letdowns))))
