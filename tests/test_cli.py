@@ -49,3 +49,5 @@ def test_settings_prints_a_recipe_that_yaml_reads(
 ) -> None:
     assert call(monkeypatch, "settings", "paper") == 0
     assert yaml.safe_load(capsys.readouterr().out)["loop"]["samples_per_user"] == 10
+    assert call(monkeypatch, "settings", "paper", "--set", "loop.samples_per_user=3") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["loop"]["samples_per_user"] == 3

@@ -198,11 +198,13 @@ def export(
 
 
 @app.command()
-def settings(recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")]) -> None:
+def settings(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")], changes: Changes = None
+) -> None:
     """Print a recipe with every setting written out."""
     from trackrec.recipe import dump_recipe, load_recipe
 
-    console.print(dump_recipe(load_recipe(recipe)), highlight=False, markup=False, end="")
+    console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
