@@ -135,6 +135,8 @@ def check(name: str, gain: float, lost: float) -> dict[str, Any]:
         ("fresh-v", 0.05, -0.03, "a fresh one finds more (difference"),
         ("fresh-v", 0.05, 0.0, "that a fresh one finds less is not shown"),
         ("fresh-v", 0.0, 0.0, "There is no gain shown that could be explained."),
+        ("fresh-v", 0.0, 0.03, "a fresh one finds less (difference +0.0300"),
+        ("length", 0.0, 0.03, "less than at whole length (difference +0.0300"),
         ("length", 0.05, 0.03, "part of the gain is length (difference +0.0300"),
         ("length", 0.05, 0.0, "a difference from whole length is not shown"),
         ("length", -0.05, 0.0, "There is no gain shown that could be explained."),

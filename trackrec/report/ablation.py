@@ -116,24 +116,25 @@ def verdict(check: Row) -> str:
     last, whole = check["round"], f"round {check['round']} less round 0"
     if check["check"] == "fresh-v":
         gain, lost = rows["feedback", whole], rows["feedback less fresh", whole]
+        gained = _side(gain) == "more"
         begins = f"By the validators that gave feedback round {last} gains {told(gain)} nats a target over round 0"
         ends = {
-            "more": "a fresh one finds less: part of the gain is a code between G and V.",
-            "less": "a fresh one finds more.",
+            "more": "a fresh one finds less" + (": part of the gain is a code between G and V" if gained else ""),
+            "less": "a fresh one finds more",
             "unclear": "that a fresh one finds less is not shown",
         }[_side(lost)]
-        more = f" (difference {told(lost)})."
-        return f"{begins}; {ends.removesuffix('.')}{more}" + ("" if _side(gain) == "more" else _NO_GAIN)
+        return f"{begins}; {ends} (difference {told(lost)})." + ("" if gained else _NO_GAIN)
     gain, lost = rows["last", whole], rows["last", f"{whole}: whole less cut"]
     cut = rows["last", f"{whole}, cut to equal length"]
+    gained = _side(gain) == "more"
     ends = {
-        "more": "less than at whole length: part of the gain is length",
+        "more": "less than at whole length" + (": part of the gain is length" if gained else ""),
         "less": "more than at whole length",
         "unclear": "a difference from whole length is not shown",
     }[_side(lost)]
     return (
         f"Round {last} gains {told(gain)} nats a target over round 0, and {told(cut)} with both cut to equal length; "
-        f"{ends} (difference {told(lost)})." + ("" if _side(gain) == "more" else _NO_GAIN)
+        f"{ends} (difference {told(lost)})." + ("" if gained else _NO_GAIN)
     )
 
 
