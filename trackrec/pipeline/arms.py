@@ -148,6 +148,6 @@ class Arms:
     def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
         """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""
         recipe, renderer = self.parts.recipe, self.parts.renderer
-        settings = recipe.teacher.model_copy(update={"omit": 0.0})  # all that it knows
+        settings = recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0})  # all that it knows
         teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, settings)
         return write_texts(teacher, users, self.world.history_rows, renderer, seed=recipe.seed)
