@@ -22,7 +22,7 @@ RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
 MEASURES = {"metrics", "metric_rows", "list_metrics", "calibration", "bootstrap", "significance", "cold_start"}
-BASE = {"errors", "settings", "assets", "progress", "memory", "threads"} | MEASURES
+BASE = {"errors", "settings", "assets", "progress", "memory", "threads", "table_files"} | MEASURES
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": {"errors"},
     "memory": set(),
     "threads": set(),
+    "table_files": {"errors"},
     "assets": {"errors", "settings", "progress"},
     "data": BASE,
     "prompts": BASE | {"data"},

@@ -16,6 +16,7 @@ from trackrec.ranking.told import HistoryNumbers, ranker_numbers
 from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
 from trackrec.reccot.teacher import ProfileTeacher, write_texts
 from trackrec.run import Stage
+from trackrec.table_files import read_table
 
 NO_TEXT, FINAL, SWAPPED = "no text", "final round", "another user's"
 RAW, NUMBERS, TEACHER, ZERO_SHOT = "raw history", "profile as numbers", "teacher's", "zero-shot"
@@ -121,7 +122,7 @@ class Arms:
         recipe = self.parts.recipe
         encoder = shared_encoder(recipe.ranking.encoder)
         ids = self.users.select("user_id")
-        vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+        vectors = read_table(self.run.folder / "vectors.parquet")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
         texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
         if self.zero_shot:

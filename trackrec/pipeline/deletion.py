@@ -14,6 +14,7 @@ from trackrec.prompts.catalogue import Row
 from trackrec.reccot.generator import Generator
 from trackrec.reccot.truth import deletions, is_gone
 from trackrec.run import write_table
+from trackrec.table_files import read_table
 
 REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")
 """The measures; they stay in ``metrics.json`` until they are made anew."""
@@ -37,7 +38,7 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         ``deletion`` has each claim with both texts.
     """
     world, recipe = parts.world, parts.recipe
-    kept = pl.read_parquet(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    kept = read_table(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
     chosen = [user for user in parts.everybody_tested if texts.get(user)][:users]
