@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from trackrec.errors import RunError
-from trackrec.forget import forget_user
+from trackrec.pipeline.forget import forget_user
 from trackrec.run import file_hash
 
 ZOE = "zoe-7741"

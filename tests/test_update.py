@@ -19,9 +19,9 @@ from trackrec.data.log import Log
 from trackrec.data.refresh import RefreshSettings, list_refresh
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.errors import LogError, RecipeError, RunError
+from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.update import Updates, find_updates, refresh_settings
-from trackrec.pipeline.world import prepare
 from trackrec.progress import Reporter
 
 ITEMS = pl.DataFrame({"item_id": range(6), "title": [f"Item {n}" for n in range(6)]})

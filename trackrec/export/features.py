@@ -10,11 +10,11 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.features.encoder import Encoder, shared_encoder
+from trackrec.features.item_vectors import item_vectors
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
-from trackrec.ranking.item_vectors import item_vectors
-from trackrec.ranking.vectors import Encoder, shared_encoder
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run
 from trackrec.table_files import read_table

@@ -7,12 +7,12 @@ import shutil
 import polars as pl
 
 from trackrec.data.roles import Role
+from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
+from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import OUTSIDE, Parts
-from trackrec.ranking.compare import compare_arms
-from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
-from trackrec.reccot.rewards import reward_table
+from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, write_table, written_whole
 from trackrec.table_files import read_table
 

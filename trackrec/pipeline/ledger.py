@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_table
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
-from trackrec.metrics import Interval
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import World
+from trackrec.metrics.probability import Interval
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.ledger import ledger_by_target, ledger_measures, ledger_table
-from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
 from trackrec.run import Run, write_table
 from trackrec.table_files import read_table

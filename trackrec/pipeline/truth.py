@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
-from trackrec.data.roles import Role
-from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow
-from trackrec.metrics import Interval, auc, gauc
-from trackrec.pipeline.world import World
-from trackrec.prompts.domains import find_domain
-from trackrec.reccot.grounding import History, ground
-from trackrec.reccot.reasons import reasons_for
-from trackrec.reccot.truth import (
+from trackrec.checks.grounding import History, ground
+from trackrec.checks.reasons import reasons_for
+from trackrec.checks.truth import (
     KEY,
     claims_table,
     counts_table,
@@ -28,7 +21,14 @@ from trackrec.reccot.truth import (
     truth_measures,
     word_count,
 )
-from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.data.roles import Role
+from trackrec.errors import RunError
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import Interval, auc, gauc
+from trackrec.metrics.rows import MetricRow
+from trackrec.pipeline.dataset import World
+from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
 from trackrec.table_files import read_table

@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics
+from trackrec.metrics.rows import MetricRow, read_metrics
 from trackrec.table_files import read_table
 
 _CONTRAST = re.compile(r"(\w+)(?: of round (\d+))? (?:less|minus) (\w+)(?: of round (\d+))?")
