@@ -14,6 +14,7 @@ from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
 from trackrec.run import Stage
+from trackrec.table_files import read_table
 from trackrec.teachers.template import ProfileTeacher, write_texts
 from trackrec.users.numbers import HistoryNumbers, ranker_numbers
 
@@ -121,7 +122,7 @@ class Arms:
         recipe = self.parts.recipe
         encoder = shared_encoder(recipe.ranking.encoder)
         ids = self.users.select("user_id")
-        vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+        vectors = read_table(self.run.folder / "vectors.parquet")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
         texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
         if self.zero_shot:

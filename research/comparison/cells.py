@@ -26,6 +26,7 @@ from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts
 from trackrec.rankers.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.run import Run
+from trackrec.table_files import read_table
 
 CTR_METRICS: dict[str, Callable[..., float]] = {
     "auc": auc,
@@ -128,7 +129,7 @@ def read_arms(paths: Sequence[Path]) -> dict[str, pl.DataFrame]:
 
     The initial order of a re-ranker, which no seed changes, is repeated for each seed of the others.
     """
-    return by_arm(pl.concat([pl.read_parquet(path) for path in paths]))
+    return by_arm(pl.concat([read_table(path) for path in paths]))
 
 
 def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -227,7 +228,7 @@ def where_scored(
     """
     predicted = read_arms(arms)
     first = predicted[pair[0]].select("user_id", "event_id").unique(maintain_order=True)
-    given = pl.read_parquet(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
+    given = read_table(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
     seen = first.join(given, on=["user_id", "event_id"], how="left", maintain_order="left").fill_null(0)
     rows = _broken_down(predicted, pair, seen, seed, draws, edges=(0, 1), by=("scored",))
     return [row | {"bucket": "no" if row["bucket"] == "0" else "yes"} for row in rows]

@@ -31,6 +31,7 @@ from trackrec.recipe import Recipe, apply_change
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
 from trackrec.settings import Settings
+from trackrec.table_files import read_table
 
 
 class ComparisonSettings(Settings):
@@ -240,7 +241,7 @@ class Comparison:
         """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""
         chosen: dict[str, dict[str, list[int]]] = {}
         for cell in self.settings.cells():
-            table = pl.concat([pl.read_parquet(path) for path in self._predicted(cell)])
+            table = pl.concat([read_table(path) for path in self._predicted(cell)])
             by_fold = table.filter(pl.col("arm") != INITIAL).unique(["arm", "fold"], maintain_order=True).sort("fold")
             chosen[cell.name] = dict(by_fold.group_by("arm", maintain_order=True).agg("trial").iter_rows())
         return chosen

@@ -13,6 +13,7 @@ from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.truth import Truth
 from trackrec.run import write_table
+from trackrec.table_files import read_table
 from trackrec.users.catalogue import Row
 
 REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")
@@ -37,7 +38,7 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         ``deletion`` has each claim with both texts.
     """
     world, recipe = parts.world, parts.recipe
-    kept = pl.read_parquet(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    kept = read_table(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
     chosen = [user for user in parts.everybody_tested if texts.get(user)][:users]

@@ -24,6 +24,7 @@ from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
+from trackrec.table_files import read_table
 
 
 def explain_user(user: str, folder: Path, items: int, console: Console, item: str | None = None) -> None:
@@ -46,7 +47,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
-    table = pl.read_parquet(folder / "reccots.parquet")
+    table = read_table(folder / "reccots.parquet")
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     mine = kept.filter(pl.col("user_id").cast(pl.String) == user)
     if not mine.height:

@@ -14,6 +14,7 @@ from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, write_table, written_whole
+from trackrec.table_files import read_table
 
 ARMS = ("din_no_text", "din_swapped", "din_own")
 
@@ -125,7 +126,7 @@ class Features:
         """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
 
         def work(stage: Stage) -> None:
-            vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+            vectors = read_table(self.run.folder / "vectors.parquet")
             ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {

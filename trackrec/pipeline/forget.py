@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,15 @@ import polars as pl
 from trackrec.errors import RunError
 from trackrec.report import write_report
 from trackrec.run import file_hash, write_json, write_table
+from trackrec.table_files import read_table
 
-_LISTS = frozenset({"users", "tuned_on", "scored_by", "sampled", "evaluated_users"})
-"""Keys of manifests under which user ids are listed."""
+_ID_LISTS = (
+    ("fingerprint", "settings", "users"),  # whom a stage wrote for
+    ("counts", "tuned_on"),
+    ("counts", "*", "tuned_on"),  # of each fold
+    ("counts", "scored_by", "*"),  # of each validator
+)
+"""Where a manifest lists user ids; ``*`` is any key. No other JSON file of a run holds ids, and no key is one."""
 
 
 def forget_user(user: str, folder: Path) -> str:
@@ -38,11 +46,11 @@ def forget_user(user: str, folder: Path) -> str:
         gone = _clean_table(path, user)
         rows, files = rows + gone, files + (gone > 0)
     manifests, tuned = 0, False
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(path for home in folder.rglob("manifests") for path in home.glob("*.json")):
         before = json.loads(path.read_text(encoding="utf-8"))
-        tuned |= any(_holds(part, user) for part in _under(before, "tuned_on"))
-        after = _without(before, user)
-        if isinstance(after, dict) and isinstance(after.get("outputs"), dict):
+        after, was_tuned_on = _without(before, user)
+        tuned |= was_tuned_on
+        if isinstance(after.get("outputs"), dict):
             owner = path.parent.parent  # of a manifest: the run, or a variant inside it
             after["outputs"] = {
                 name: file_hash(owner / name) if name.endswith(".parquet") and (owner / name).is_file() else old
@@ -63,7 +71,7 @@ def forget_user(user: str, folder: Path) -> str:
 
 def _clean_table(path: Path, user: str) -> int:
     """Drop the user's rows; how many."""
-    table = pl.read_parquet(path)
+    table = read_table(path)
     names = [name for name in table.columns if name == "user_id" or name.endswith("_user_id")]
     if not names:
         return 0
@@ -73,31 +81,34 @@ def _clean_table(path: Path, user: str) -> int:
     return table.height - kept.height
 
 
-def _holds(value: Any, user: str) -> bool:
-    if isinstance(value, dict):
-        return any(_holds(part, user) for part in value.values())
-    return any(_holds(part, user) for part in value) if isinstance(value, list) else str(value) == user
+def _without(manifest: dict[str, Any], user: str) -> tuple[dict[str, Any], bool]:
+    """A manifest without the user, and whether an adapter was tuned on this user.
+
+    The id leaves the lists of ids; a number of users that stands beside such a list, or tells of it, is one less.
+    """
+    clean = copy.deepcopy(manifest)
+    tuned = False
+    counted: list[dict[str, Any]] = []
+    for place in _ID_LISTS:
+        for parent, key in _found(clean, place):
+            kept = [part for part in parent[key] if str(part) != user]
+            if len(kept) == len(parent[key]):
+                continue
+            parent[key] = kept
+            tuned |= key == "tuned_on"
+            told = parent if key == "tuned_on" else clean.get("counts") if key == "users" else None
+            number = told.get("users") if isinstance(told, dict) else None
+            if told is not None and isinstance(number, int) and not any(told is one for one in counted):
+                told["users"] = number - 1
+                counted.append(told)
+    return clean, tuned
 
 
-def _under(tree: Any, key: str) -> list[Any]:
-    """Every value under a key, however deep."""
-    if isinstance(tree, list):
-        return [found for part in tree for found in _under(part, key)]
+def _found(tree: Any, place: Sequence[str]) -> list[tuple[dict[str, Any], str]]:
+    """Lists at a place of a tree, each as the group that holds it and its key there."""
     if not isinstance(tree, dict):
         return []
-    return [value for name, value in tree.items() if name == key] + [
-        found for part in tree.values() for found in _under(part, key)
-    ]
-
-
-def _without(tree: Any, user: str, ids: bool = False) -> Any:
-    """A manifest without the user: out of the lists of ids, and one less in the count of users beside such a list."""
-    if isinstance(tree, list):
-        return [_without(part, user, ids) for part in tree if not (ids and str(part) == user)]
-    if isinstance(tree, dict):
-        clean = {name: _without(part, user, ids or name in _LISTS) for name, part in tree.items() if name != user}
-        for name in _LISTS & set(tree):
-            if isinstance(tree[name], int) and any(_holds(_under(tree, key), user) for key in _LISTS - {name}):
-                clean[name] = tree[name] - 1
-        return clean
-    return tree
+    keys = list(tree) if place[0] == "*" else [place[0]] if place[0] in tree else []
+    if len(place) == 1:
+        return [(tree, key) for key in keys if isinstance(tree[key], list)]
+    return [found for key in keys for found in _found(tree[key], place[1:])]
