@@ -154,7 +154,7 @@ def try_validator(
     ]
     past = [{"item_id": -1 - place, "rating": film[3], "label": int(film[3] >= 4)} for place, film in enumerate(FILMS)]
     users = list(range(len(attempts) + 1))
-    settings = LMValidatorSettings() if recipe is None else recipe.lm_validator
+    settings = LMValidatorSettings() if recipe is None else recipe.judge
     validator = LMValidator(model, adapter or "none", make(items_of(attempts)), dict.fromkeys(users, past), settings)
     in_text = {n for n, one in enumerate(attempts, 1) if one.place == "reccot"}
     targets = pl.DataFrame(

@@ -63,5 +63,5 @@ def test_the_paper_recipe_states_the_paper() -> None:
     paper = load_recipe("paper")
     assert (paper.loop.samples_per_user, paper.loop.rounds, paper.loop.targets_per_user) == (10, 3, 1)
     assert paper.prompts.validator_recent == "all"
-    assert paper.reward.kind == "probability"
+    assert paper.reward.type == "probability"
     assert "7B" in paper.model.name

@@ -132,7 +132,7 @@ def read_features(
         items=items.select(*COLUMNS["items"]),
         name=recipe.name,
         recent=recipe.split.recent,
-        encoder=recipe.ranking.encoder,
+        encoder=recipe.encoder.type if not hasattr(recipe.encoder, "name") else recipe.encoder.name,
     )
 
 
@@ -179,7 +179,7 @@ def _items(items: pl.DataFrame, recipe: Recipe, with_vectors: bool, encoder: Enc
         nothing = pl.lit(None, dtype=pl.List(pl.Float32))
         return items.with_columns(has_text=pl.lit(False), item_vector=nothing)
     texts = item_texts(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
-    vectors = item_vectors(texts, encoder or shared_encoder(recipe.ranking.encoder))
+    vectors = item_vectors(texts, encoder or shared_encoder(recipe.encoder))
     return items.join(
         vectors.rename({"vector": "item_vector"}), on="item_id", how="left", maintain_order="left"
     ).with_columns(pl.col("has_text").fill_null(False))

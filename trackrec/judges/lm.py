@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from trackrec.data.log import stable_hash
 from trackrec.data.rows import rows_by_user
+from trackrec.judges.base import JudgeContext
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import answer_logits
@@ -27,13 +28,14 @@ from trackrec.lm.training import (
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 from trackrec.users.catalogue import Row
 
 
-class LMValidatorSettings(Settings):
+class LMValidatorSettings(ComponentSettings):
     """The language model as validator (the paper's)."""
 
+    type: str = "lm"
     training: TrainingSettings = TrainingSettings(learning_rate=1e-3, epochs=2, trees_per_step=4)
     """How it is tuned in every round, each time from the same start."""
     warm_up_users: int = Field(default=0, ge=0)
@@ -66,7 +68,23 @@ class LMValidator:
         training: how ``fit`` tunes; None takes what the settings say of a round.
     """
 
+    Settings = LMValidatorSettings
     kind = "lm"
+    learns_all_targets = False
+    scores_in_shards = True
+
+    @classmethod
+    def make(cls, settings: LMValidatorSettings, context: JudgeContext) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(
+            context.language_model(),
+            context.name,
+            context.renderer(),
+            context.histories,
+            settings,
+            context.progress,
+            context.start,
+        )
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
 from trackrec.data.roles import Role, assign_roles
-from trackrec.data.rows import rows_by_user
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
@@ -22,6 +21,7 @@ from trackrec.data.targets import choose_targets
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
 from trackrec.users.catalogue import TOUCHED
+from trackrec.users.histories import Histories
 
 TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 
@@ -51,9 +51,9 @@ class World:
         return cls(**{name: run.read(name) for name in TABLES})
 
     @cached_property
-    def history_rows(self) -> dict[Any, list[dict[str, Any]]]:
+    def history_rows(self) -> Histories:
         """Each user's history, oldest first."""
-        return rows_by_user(self.histories)
+        return Histories(self.histories)
 
     def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
         """Users of some roles (of one fold), in the order of the roles table."""

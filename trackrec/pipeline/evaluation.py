@@ -126,7 +126,7 @@ class Evaluation:
             rows = texts[part[0] : part[-1] + 1]
             return score(self.world.targets_of(rows["user_id"].to_list()), rows)
 
-        size = 4 * self.recipe.shard_users if validator.kind == "lm" else max(1, texts.height)
+        size = 4 * self.recipe.shard_users if validator.scores_in_shards else max(1, texts.height)
         table = stage.shards(name, range(texts.height), size, shard, "RecCoTs")
         if name.startswith("matrix"):
             stage.write(name, table.with_columns(validator=pl.lit(name.removeprefix("matrix-"))))

@@ -79,7 +79,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
         world.history_rows,
         Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes),
         parts.loaded_validator(parts.kinds[0], number),
-        recipe.reward.kind,
+        parts.reward,
     )
     table = ledger_table(by_target)
     write_table(run.table("ledger"), table.with_columns(round=pl.lit(number, dtype=pl.Int16)))

@@ -153,7 +153,7 @@ class Results:
         for kind in self.parts.kinds:
             for number in self.rounds[1:]:
                 scores = self.run.read(f"score-{kind}-{number}").filter(pl.col("sample") != PLACEHOLDER)
-                value = split_half_reliability(_reward_arrays(scores, self.recipe.reward.kind), seed=self.recipe.seed)
+                value = split_half_reliability(_reward_arrays(scores, self.parts.reward), seed=self.recipe.seed)
                 arm, users = f"validator_{kind}", scores["user_id"].n_unique()
                 self._add(arm, "split_half_reliability", _point(value), Role.LM, users, scores.height, number)
                 counts = self.run.manifest(f"align-{kind}-{number}")["counts"]

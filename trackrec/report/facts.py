@@ -136,12 +136,12 @@ class Facts:
     @property
     def _warms_up(self) -> bool:
         """Whether the language model as validator is tuned once before the rounds."""
-        return "lm" in self.kinds and bool(self.setting("lm_validator.warm_up_users"))
+        return "lm" in self.kinds and bool(self.setting("judge.warm_up_users"))
 
     @cached_property
     def kinds(self) -> list[str]:
         """Kinds of validators: the one that aligns, then the observer."""
-        asked = [self.setting("loop.validator"), self.setting("loop.observer")]
+        asked = [self.setting("judge.type"), self.setting("observer.type")]
         matches = (re.fullmatch(r"(?:score|prefer|align|tune)-(\w+)-\d+", name) for name in sorted(self._stems))
         found = [match.group(1) for match in matches if match]
         return list(dict.fromkeys([kind for kind in asked if isinstance(kind, str)] + found))
