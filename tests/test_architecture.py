@@ -41,7 +41,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompts": BASE | {"data"},
     "lm": BASE | {"data", "prompts"},
     "ranking": BASE | {"data", "prompts"},
-    "reccot": BASE | {"data", "prompts", "lm", "ranking"},
+    "engines": BASE | {"data", "prompts", "lm"},
+    "testing": BASE | {"data", "prompts", "lm", "engines"},
+    "reccot": BASE | {"data", "prompts", "lm", "ranking", "engines"},
 }
 """Which parts of the package each part may import beside itself. The top, lowest first, is in `TOP`."""
 
