@@ -35,11 +35,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "users": BASE | {"data"},
     "prompts": BASE | {"data", "users"},
     "lm": BASE | {"data", "users", "prompts"},
-    "teachers": BASE | {"data", "users", "prompts"},
+    "engines": BASE | {"data", "users", "prompts", "lm"},
+    "knowledge": BASE | {"data", "users", "prompts", "engines"},
+    "teachers": BASE | {"data", "users", "prompts", "engines", "knowledge"},
     "features": BASE | {"data", "users"},
     "rankers": BASE | {"data", "users", "features"},
-    "judges": BASE | {"data", "users", "prompts", "lm", "features", "rankers"},
+    "judges": BASE | {"data", "users", "prompts", "lm", "engines", "features", "rankers"},
     "checks": BASE | {"data", "users", "prompts", "judges"},
+    "testing": BASE
+    | {"data", "users", "prompts", "lm", "engines", "knowledge", "teachers", "features", "rankers", "judges", "checks"},
 }
 """Which parts of the package each part may import beside itself. The top, lowest first, is in `TOP`."""
 
