@@ -208,9 +208,9 @@ class Loop:
 
         inputs = [self.run.table(f"score-{kind}-{number}"), self.run.table(f"sample-{number}")]
         inputs += [self.run.table("histories"), self.run.table("items")] if recipe.reward.grounding_weight else []
-        self.parts.do(
-            f"prefer-{kind}-{number}", work, inputs, {"preferences": recipe.preferences, "reward": recipe.reward}
-        )
+        settings: dict[str, Any] = {"preferences": recipe.preferences, "reward": recipe.reward}
+        settings |= self.parts.domain_settings if recipe.reward.grounding_weight else {}
+        self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
     def _penalties(self, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
         """``user_id, sample, penalty``: what the false claims of each sample take off its reward."""
