@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from research.backbones import ALL
-from trackrec.errors import RunError
+from trackrec.errors import RecipeError, RunError
 from trackrec.metrics.probability import auc
 from trackrec.rankers.adaptor import AdaptorSettings
 from trackrec.rankers.backbones import build_ranker, load_ranker, save_ranker
@@ -238,7 +238,7 @@ def test_a_folder_without_a_ranker_is_refused(tmp_path: Path) -> None:
     save_ranker(tmp_path, model("dnn"), "dnn", RankerSizes(catalogue(), RATINGS, LENGTH), SMALL)
     described = (tmp_path / "ranker.json").read_text()
     (tmp_path / "ranker.json").write_text(described.replace('"dnn"', '"dnnn"'))
-    with pytest.raises(RunError, match="names the backbone 'dnnn'; known are dnn, deepfm"):
+    with pytest.raises(RecipeError, match="no backbone 'dnnn': known are .*; the nearest is 'dnn'"):
         load_ranker(tmp_path)
 
 
