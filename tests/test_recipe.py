@@ -65,3 +65,10 @@ def test_the_paper_recipe_states_the_paper() -> None:
     assert paper.prompts.validator_recent == "all"
     assert paper.reward.type == "probability"
     assert "7B" in paper.model.name
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "a\\b", "", "..", "a\x1b[31m", ".hidden", "x" * 200])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"name: .*a recipe's name is also that of files"):
+        make_recipe({"name": name})
+    assert make_recipe({"name": "Filme (2026), übers Jahr"}).name == "Filme (2026), übers Jahr"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.filters import FilterSettings
@@ -18,6 +18,7 @@ from trackrec.data.split import SplitSettings
 from trackrec.data.statistics import StatisticsSettings
 from trackrec.errors import RecipeError
 from trackrec.features.encoder import TextEncoderSettings
+from trackrec.files.names import why_not
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
 from trackrec.judges.rewards import ExtraRewardSettings, LogLikelihoodSettings
@@ -86,7 +87,7 @@ class Recipe(Settings):
     """Everything that decides what a run does."""
 
     name: str = "movielens-100k"
-    """What the report calls this run."""
+    """What the report calls this run; its folder too, unless another is asked for."""
     seed: int = 17
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
@@ -141,6 +142,13 @@ class Recipe(Settings):
     """RecCoT as a feature: ordinary rankers with and without."""
     shard_users: int = Field(default=8, ge=1)
     """Users in a shard, the unit of redo after a crash."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_path(cls, name: str) -> str:
+        if reason := why_not(name):
+            raise ValueError(f"a recipe's name is also that of files: {reason}")
+        return name
 
     @model_validator(mode="after")
     def _two_judges(self) -> Recipe:

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.files.tables import read_table
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
 from trackrec.run import Stage
-from trackrec.table_files import read_table
 from trackrec.teachers.template import TeacherSettings, write_texts
 from trackrec.users.numbers import HistoryNumbers, ranker_numbers
 
@@ -101,7 +101,7 @@ class Arms:
             }
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
-        settings = {"encoder": self.parts.recipe.encoder, "numbers": self.numbers.digest}
+        settings = self.parts.encoder_settings | {"numbers": self.numbers.digest}
         self.parts.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:

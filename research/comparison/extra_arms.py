@@ -217,5 +217,5 @@ class ExtraArms:
             stage.write(name, table)
             stage.counts = {"items": table.height, "with_vector": table["vector"].count()}
 
-        settings = {"encoder": recipe.encoder} | self.parts.prompt_settings
+        settings = self.parts.encoder_settings | self.parts.prompt_settings
         self.parts.do(name, work, [self.run.table("items")], settings)

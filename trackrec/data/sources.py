@@ -16,8 +16,8 @@ from trackrec.data.amazon import VERSIONS, read_amazon
 from trackrec.data.book_crossing import read_book_crossing
 from trackrec.data.lastfm import read_lastfm_2k
 from trackrec.data.log import Log
-from trackrec.data.movielens import read_movielens_100k
-from trackrec.data.movielens_family import read_movielens_csv, read_movielens_dat
+from trackrec.data.movielens import FILES, read_movielens_100k
+from trackrec.data.movielens_family import CSV_FILES, DAT_FILES, read_movielens_csv, read_movielens_dat
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError
 from trackrec.settings import Settings
@@ -39,6 +39,8 @@ class Source:
     feedback: Literal["graded", "implicit"]
     """graded: ratings say how an item was liked, so that some of them are dislikes. implicit: they only count how often
     it was used; every interaction is a like."""
+    files: tuple[str, ...] = ()
+    """The names of its files, so that a run notices a change in them; empty: all that are in the folder."""
     embedded: Callable[[], Path] | None = None
     """Gives the folder of the files that come with the package, fetched on first use; None: they do not."""
 
@@ -59,10 +61,10 @@ class Source:
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
-        Source("movielens-100k", read_movielens_100k, "movies", "graded", embedded=movielens_100k),
-        *(Source(f"movielens-{size}", read_movielens_dat, "movies", "graded") for size in ("1m", "10m")),
+        Source("movielens-100k", read_movielens_100k, "movies", "graded", FILES, embedded=movielens_100k),
+        *(Source(f"movielens-{size}", read_movielens_dat, "movies", "graded", DAT_FILES) for size in ("1m", "10m")),
         *(
-            Source(f"movielens-{size}", read_movielens_csv, "movies", "graded")
+            Source(f"movielens-{size}", read_movielens_csv, "movies", "graded", CSV_FILES)
             for size in ("20m", "25m", "32m", "latest")
         ),
         *(Source(f"amazon-{year}", partial(read_amazon, year=year), "products", "graded") for year in VERSIONS),

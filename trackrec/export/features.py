@@ -12,12 +12,12 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.features.encoder import Encoder, shared_encoder
 from trackrec.features.item_vectors import item_vectors
+from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
 
 Table = Literal["examples", "users", "items"]
 

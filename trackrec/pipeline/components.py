@@ -12,7 +12,8 @@ import polars as pl
 from pydantic import BaseModel
 
 from trackrec.data.roles import Role
-from trackrec.features.encoder import shared_encoder
+from trackrec.features.encoder import TextEncoderSettings, shared_encoder
+from trackrec.files.hashes import model_content
 from trackrec.judges.base import JudgeContext, Kind, Validator
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.rewards import Reward, RewardContext
@@ -180,15 +181,27 @@ class Parts:
 
     @property
     def model_settings(self) -> dict[str, Any]:
-        """What of the recipe decides the base model."""
-        return {"model": self.recipe.model}
+        """What decides the base model: its settings, and what is in its folder."""
+        content = model_content(self.recipe.model.name)
+        return {"model": self.recipe.model} | ({"model_content": content} if content else {})
+
+    @property
+    def encoder_settings(self) -> dict[str, Any]:
+        """What decides the text encoder, likewise."""
+        settings = self.recipe.encoder
+        content = model_content(settings.name) if isinstance(settings, TextEncoderSettings) else None
+        return {"encoder": settings} | ({"encoder_content": content} if content else {})
+
+    @property
+    def domain_settings(self) -> dict[str, Any]:
+        """A domain's own file counts by what it says; a known domain is named among the prompts."""
+        domain = self.recipe.prompts.domain
+        return {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
 
     @property
     def prompt_settings(self) -> dict[str, Any]:
-        """What of the recipe decides prompts and base model; a domain's own file counts by what it says."""
-        domain = self.recipe.prompts.domain
-        texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
-        return {"prompts": self.recipe.prompts} | texts | self.model_settings
+        """What decides prompts and base model."""
+        return {"prompts": self.recipe.prompts} | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
         """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""

@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.truth import deletions, is_gone
+from trackrec.files.tables import read_table
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.truth import Truth
 from trackrec.run import write_table
-from trackrec.table_files import read_table
 from trackrec.users.catalogue import Row
 
 REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")

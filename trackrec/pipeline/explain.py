@@ -18,13 +18,13 @@ from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
 from trackrec.users.catalogue import Row
 
 

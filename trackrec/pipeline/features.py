@@ -8,13 +8,13 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, write_table, written_whole
-from trackrec.table_files import read_table
 
 ARMS = ("din_no_text", "din_swapped", "din_own")
 

@@ -206,16 +206,13 @@ class Loop:
 
         inputs = [self.run.table(f"score-{kind}-{number}"), self.run.table(f"sample-{number}")]
         inputs += [self.run.table("histories"), self.run.table("items")] if recipe.extra_rewards else []
-        self.parts.do(
-            f"prefer-{kind}-{number}",
-            work,
-            inputs,
-            {
-                "preferences": recipe.preferences,
-                "reward": recipe.reward,
-                "extra_rewards": [settings.model_dump(mode="json") for settings in recipe.extra_rewards],
-            },
-        )
+        settings: dict[str, Any] = {
+            "preferences": recipe.preferences,
+            "reward": recipe.reward,
+            "extra_rewards": [settings.model_dump(mode="json") for settings in recipe.extra_rewards],
+        }
+        settings |= self.parts.domain_settings if recipe.extra_rewards else {}
+        self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
     def _penalties(self, scores: pl.DataFrame, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
         """``user_id, sample, penalty``: what the extra rewards, with their weights, take off each sample's reward."""

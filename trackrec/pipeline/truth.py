@@ -24,6 +24,7 @@ from trackrec.checks.truth import (
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
 from trackrec.metrics.rows import MetricRow
@@ -31,7 +32,6 @@ from trackrec.pipeline.dataset import World
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
-from trackrec.table_files import read_table
 
 ARM = "grounding"
 SPECIFICITY_USERS = 200

@@ -123,6 +123,7 @@ class Tuning:
         """What decides a tuning, beside its inputs."""
         settings = self.parts.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
+        more |= self.parts.encoder_settings if kind == "ranker" else {}
         return {"settings": settings} | self.parts.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
