@@ -25,16 +25,16 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.judges.lm import LMValidator, LMValidatorSettings
+from trackrec.lm.generator import Generator
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.metrics import wilson
+from trackrec.metrics.probability import wilson
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.catalogue import Catalogue, Item
 from trackrec.prompts.chat import PlainText
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.generator import Generator
-from trackrec.reccot.validator import LMValidator, LMValidatorSettings
 from trackrec.recipe import Recipe, load_recipe
+from trackrec.users.catalogue import Catalogue, Item
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from injections import ATTEMPTS, CANARY, Attempt

@@ -31,15 +31,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trackrec.bootstrap import bootstrap_users
+from trackrec.checks.truth import ratio, sample_counts
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.log import stable_hash
-from trackrec.metrics import Interval, split_half_reliability
-from trackrec.pipeline.world import World, prepare
+from trackrec.judges.rewards import PLACEHOLDER, RewardKind, grounding_penalty, target_reward
+from trackrec.metrics.intervals import bootstrap_users
+from trackrec.metrics.probability import Interval, split_half_reliability
+from trackrec.pipeline.dataset import World, prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.rewards import PLACEHOLDER, RewardKind, grounding_penalty, target_reward
-from trackrec.reccot.truth import ratio, sample_counts
-from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 

@@ -2,7 +2,8 @@
 
 ``python benchmarks/text_vectors.py RUN [--models din-3 prm-0] [--pairs 8]``
 
-RUN is a run folder in which ``trackrec compare`` has encoded its texts. Beside the arms "no text" and "final round" it
+RUN is a run folder in which ``python -m research compare`` has encoded its texts. Beside the arms "no text" and "final
+round" it
 trains, with one seed a fold, the arms
 
 * ``pooled``: the mean of a user's vectors over all rounds that wrote (left out if there is one round alone);
@@ -26,23 +27,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
+from research.comparison.cells import Cell, by_arm, contrasts, train_arm
+from research.comparison.extra_arms import ExtraSettings
+from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
-from trackrec.pipeline.arms import FINAL, NO_TEXT, Arms, round_name
-from trackrec.pipeline.cells import Cell, by_arm, contrasts, train_arm
-from trackrec.pipeline.extra_arms import ExtraSettings
+from trackrec.features.encoder import TextEncoder, shared_encoder, user_vectors
+from trackrec.features.item_vectors import item_vectors
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.pipeline.features import Features
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
-from trackrec.ranking.arm import Arm, Inputs
-from trackrec.ranking.item_vectors import item_vectors
-from trackrec.ranking.rerankers import RERANKERS
-from trackrec.ranking.search import SEARCH
-from trackrec.ranking.vectors import TextEncoder, shared_encoder, user_vectors
+from trackrec.rankers.arm import Arm, Inputs
+from trackrec.rankers.search import SEARCH
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 

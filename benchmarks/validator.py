@@ -18,14 +18,14 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.data.roles import Role
-from trackrec.metrics import auc, log_loss
+from trackrec.judges.lm import LMValidator
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import auc, log_loss
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import prepare
 from trackrec.progress import Reporter
-from trackrec.reccot.validator import LMValidator
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from trackrec.metric_rows import MetricRow, write_metrics
+from trackrec.metrics.rows import MetricRow, write_metrics
 
 VALIDATION = list(range(100, 112))
 LM = list(range(1, 25))

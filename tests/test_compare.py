@@ -7,11 +7,11 @@ import pytest
 from ranking_world import HabitEncoder, World, make_world
 
 from trackrec.errors import RecipeError, RunError
-from trackrec.metrics import auc
-from trackrec.ranking.arm import Arm, Inputs
-from trackrec.ranking.compare import RankingSettings, compare_arms, coverage_report, seen_counts, thin
-from trackrec.ranking.fit import FitSettings
-from trackrec.ranking.vectors import swap_vectors, user_vectors
+from trackrec.features.encoder import swap_vectors, user_vectors
+from trackrec.metrics.probability import auc
+from trackrec.rankers.arm import Arm, Inputs
+from trackrec.rankers.compare import RankingSettings, compare_arms, coverage_report, seen_counts, thin
+from trackrec.rankers.fit import FitSettings
 
 SETTINGS = RankingSettings(recent=2, seeds=1, folds=1, fit=FitSettings(epochs=8, batch=64, learning_rate=0.01))
 

@@ -18,7 +18,7 @@ from trackrec.data.findings import tell_findings
 from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
 from trackrec.data.sources import SOURCES, Source
-from trackrec.pipeline.check import check_log
+from trackrec.pipeline.log_check import check_log
 from trackrec.pipeline.own_recipe import fit_recipe, guess_domain, merged, users_needed
 from trackrec.recipe import load_recipe, make_recipe
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from trackrec.errors import RunError
-from trackrec.forget import forget_user
+from trackrec.pipeline.forget import forget_user
 from trackrec.run import file_hash
 
 ZOE = "zoe-7741"
@@ -73,6 +73,63 @@ def test_an_unknown_user_is_an_error(tmp_path: Path) -> None:
 def test_numbers_that_are_no_ids_stay(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     pl.DataFrame({"user_id": [1, 2], "rating": [2.0, 2.0]}).write_parquet(folder / "tables" / "more.parquet")
-    (folder / "manifests" / "more.json").write_text(json.dumps({"counts": {"users": [1, 2], "epochs": [1, 2]}}))
+    (folder / "manifests" / "more.json").write_text(json.dumps({"counts": {"tuned_on": [1, 2], "epochs": [1, 2]}}))
     forget_user("2", folder)
-    assert json.loads((folder / "manifests" / "more.json").read_text()) == {"counts": {"users": [1], "epochs": [1, 2]}}
+    assert json.loads((folder / "manifests" / "more.json").read_text()) == {
+        "counts": {"tuned_on": [1], "epochs": [1, 2]}
+    }
+
+
+KEYS = ["arm", "outputs", "counts", "users", "stage", "fold-0", "tuned_on", "scored_by", "promoted", "text", "1", "0.5"]
+"""Ids that are also keys of JSON files, or equal to numbers in them."""
+
+
+def make_keyed_run(folder: Path) -> Path:
+    """A run whose users are called as keys and numbers of its manifests are."""
+    folder = make_run(folder)
+    everybody = pl.DataFrame({"user_id": KEYS, "text": [f"Likes number {n}." for n in range(len(KEYS))]})
+    everybody.write_parquet(folder / "tables" / "keyed.parquet")
+    texts = folder / "tables" / "keyed.parquet"
+    manifests = {
+        "promote": {
+            "stage": "promote",
+            "fingerprint": {"settings": {"kind": "lm", "margin": 0.5}, "inputs": {}, "seed": 1},
+            "outputs": {},
+            "counts": {"promoted": 1, "mean_auc": {"0": 0.5, "1": 0.75}},
+            "seconds": 1,
+        },
+        "write-0": {
+            "stage": "write-0",
+            "fingerprint": {"settings": {"n": 1, "users": KEYS, "layers": ["1", "users"]}, "inputs": {}, "seed": 1},
+            "outputs": {"tables/keyed.parquet": file_hash(texts)},
+            "counts": {"users": len(KEYS), "texts": 1, "tokens": 1},
+        },
+        "tune-lm-0": {
+            "stage": "tune-lm-0",
+            "counts": {"fold-0": {"users": len(KEYS), "tuned_on": KEYS, "curve": [{"step": 1, "loss": 0.5}]}},
+        },
+        "score-lm-1": {"counts": {"scores": 1, "scored_by": {"lm-0-0": KEYS, "lm-0-1": ["ann"]}}},
+    }
+    for name, manifest in manifests.items():
+        (folder / "manifests" / f"{name}.json").write_text(json.dumps(manifest))
+    row = {"arm": "v_own", "round": 1, "role": "ranker", "metric": "auc", "value": 0.5, "users": 1, "examples": 1}
+    (folder / "metrics.json").write_text(json.dumps([row]))
+    (folder / "comparison.json").write_text(json.dumps({"users": 1, "arm": ["1", "arm"], "counts": {"1": 1}}))
+    return folder
+
+
+@pytest.mark.parametrize("user", KEYS)
+def test_only_what_holds_ids_is_touched(user: str, tmp_path: Path) -> None:
+    folder = make_keyed_run(tmp_path / "run")
+    before = {path.name: json.loads(path.read_text()) for path in folder.rglob("*.json")}
+    forget_user(user, folder)
+    after = {path.name: json.loads(path.read_text()) for path in folder.rglob("*.json")}
+    rest = [key for key in KEYS if key != user]
+    before["write-0.json"]["fingerprint"]["settings"]["users"] = rest
+    before["write-0.json"]["counts"]["users"] -= 1
+    before["write-0.json"]["outputs"]["tables/keyed.parquet"] = file_hash(folder / "tables" / "keyed.parquet")
+    before["tune-lm-0.json"]["counts"]["fold-0"] |= {"users": len(rest), "tuned_on": rest}
+    before["score-lm-1.json"]["counts"]["scored_by"]["lm-0-0"] = rest
+    assert after == before
+    assert pl.read_parquet(folder / "tables" / "keyed.parquet")["user_id"].to_list() == rest
+    assert pl.read_parquet(folder / "tables" / "histories.parquet").height == 3

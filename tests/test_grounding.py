@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from claim_maker import ClaimMaker
 
+from trackrec.checks.grounding import ground
+from trackrec.checks.reader import find_claims
+from trackrec.checks.truth import deletions, is_gone
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.grounding import ground
-from trackrec.reccot.reader import find_claims
-from trackrec.reccot.truth import deletions, is_gone
-from trackrec.reccot.vocabulary import Vocabulary
 
 BOOKS = [
     (1, "The Silver Key (1950)", 1950, ["Mystery", "Classic"], "Ada Quill"),

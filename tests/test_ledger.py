@@ -12,21 +12,21 @@ import polars as pl
 import pytest
 from tiny_language import tiny_language_model
 
-from trackrec.data.log import stable_hash
-from trackrec.lm.model import LanguageModel
-from trackrec.lm.training import TrainingSettings
-from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.domains import find_domain
-from trackrec.reccot import validator as module
-from trackrec.reccot.ledger import (
+from trackrec.checks.ledger import (
     first_and_others,
     leave_one_out,
     ledger_by_target,
     ledger_measures,
     ledger_table,
 )
-from trackrec.reccot.validator import LMValidator, LMValidatorSettings
-from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.data.log import stable_hash
+from trackrec.judges import lm as module
+from trackrec.judges.lm import LMValidator, LMValidatorSettings
+from trackrec.lm.model import LanguageModel
+from trackrec.lm.training import TrainingSettings
+from trackrec.prompts import PromptSettings, Renderer
+from trackrec.prompts.domains import find_domain
 
 ITEMS = pl.DataFrame(
     {

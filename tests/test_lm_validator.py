@@ -12,11 +12,11 @@ import torch
 from tiny_language import plain_logits, tiny_language_model
 
 from trackrec.data.log import stable_hash
+from trackrec.judges import lm as module
+from trackrec.judges.lm import LMValidator, LMValidatorSettings
 from trackrec.lm.model import LanguageModel, adapter_hash
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.reccot import validator as module
-from trackrec.reccot.validator import LMValidator, LMValidatorSettings
 
 ITEMS = pl.DataFrame(
     {

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from trackrec import bootstrap
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
-from trackrec.metrics import (
+from trackrec.metrics import intervals as bootstrap
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import (
     accuracy,
     auc,
     calibrated_probability,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from trackrec.errors import RunError
-from trackrec.reccot.preferences import PreferenceSettings, build_groups
+from trackrec.judges.preferences import PreferenceSettings, build_groups
 
 Table = dict[str, dict[int, list[float]]]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trackrec.errors import RunError
-from trackrec.reccot.rewards import RewardKind, RewardSettings, gain, grounding_penalty, reward, reward_table
+from trackrec.judges.rewards import RewardKind, RewardSettings, gain, grounding_penalty, reward, reward_table
 
 KINDS: list[RewardKind] = ["log_likelihood", "probability"]
 LABELS = np.array([1, 0, 1])

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
-from trackrec.calibration import equal_mass_calibration_error
-from trackrec.cold_start import break_down, bucket_names, count_seen
-from trackrec.metrics import auc, expected_calibration_error, log_likelihood, log_loss
-from trackrec.significance import contrast_of_gains, holm, paired_contrast, paired_contrasts, seed_spread
+from trackrec.metrics.calibration import equal_mass_calibration_error
+from trackrec.metrics.cold_start import break_down, bucket_names, count_seen
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import auc, expected_calibration_error, log_likelihood, log_loss
+from trackrec.metrics.significance import contrast_of_gains, holm, paired_contrast, paired_contrasts, seed_spread
 
 
 def test_many_contrasts_are_the_single_ones() -> None:

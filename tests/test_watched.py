@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from trackrec.pipeline.world import with_touched
-from trackrec.prompts.catalogue import Catalogue
+from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.pipeline.dataset import with_touched
 from trackrec.prompts.digest import tell_digest
 from trackrec.prompts.movies import MOVIES
 from trackrec.prompts.music import MUSIC
-from trackrec.prompts.profile import ProfileSettings, profile_history
-from trackrec.prompts.watched import FAME, FAME_CUTS, Watched, fame_level, genre_surplus, what_is_watched
-from trackrec.reccot.grounding import Verdict, ground
-from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
-from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
+from trackrec.users.catalogue import Catalogue
+from trackrec.users.consumption import FAME, FAME_CUTS, Watched, fame_level, genre_surplus, what_is_watched
+from trackrec.users.profile import ProfileSettings, profile_history
 
 ITEMS = pl.DataFrame(
     {

@@ -97,14 +97,14 @@ def _half_written(table: pl.DataFrame, path: Path, **_: Any) -> None:
 
 def kill_at(function: str, call: int) -> None:
     """Arm the SIGKILL inside sampling, scoring, training or the writing of a table."""
+    import trackrec.judges.lm
+    import trackrec.lm.generator
     import trackrec.lm.training
-    import trackrec.reccot.generator
-    import trackrec.reccot.validator
 
     if function == "sampling":
-        _count_down(trackrec.reccot.generator, "sample", call)
+        _count_down(trackrec.lm.generator, "sample", call)
     elif function == "scoring":
-        _count_down(trackrec.reccot.validator, "answer_logits", call)
+        _count_down(trackrec.judges.lm, "answer_logits", call)
     elif function == "training":
         _count_down(trackrec.lm.training._TreeTrainer, "compute_loss", call)
     elif function == "table":

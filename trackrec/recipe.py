@@ -17,18 +17,19 @@ from trackrec.data.sources import SourceSettings
 from trackrec.data.split import SplitSettings
 from trackrec.data.statistics import StatisticsSettings
 from trackrec.errors import RecipeError
+from trackrec.judges.base import Kind
+from trackrec.judges.lm import LMValidatorSettings
+from trackrec.judges.preferences import PreferenceSettings
+from trackrec.judges.ranker import RankerValidatorSettings
+from trackrec.judges.rewards import RewardSettings
+from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
-from trackrec.ranking.compare import RankingSettings
-from trackrec.reccot.generator import AlignmentSettings
-from trackrec.reccot.preferences import PreferenceSettings
-from trackrec.reccot.ranker_validator import RankerValidatorSettings
-from trackrec.reccot.rewards import RewardSettings
-from trackrec.reccot.teacher import TeacherSettings
-from trackrec.reccot.validator import Kind, LMValidatorSettings
+from trackrec.rankers.compare import RankingSettings
 from trackrec.settings import Settings
+from trackrec.teachers.template import TeacherSettings
 
 
 class DistillationSettings(Settings):

@@ -20,6 +20,7 @@ import polars as pl
 from trackrec.errors import RunError
 from trackrec.memory import give_back_memory
 from trackrec.progress import Reporter
+from trackrec.table_files import read_table
 
 _VERSIONS = ("trackrec", "torch", "transformers", "peft", "polars")
 
@@ -74,6 +75,7 @@ class Stage:
     def __init__(self, run: Run, name: str, fingerprint: dict[str, Any]) -> None:
         self.run, self.name, self.fingerprint = run, name, fingerprint
         self.outputs: list[Path] = []
+        self.shard_folders: list[Path] = []
         self.counts: dict[str, Any] = {}
         """Counts, and whatever else the manifest should record."""
 
@@ -105,6 +107,7 @@ class Stage:
         """
         plan = hashlib.sha256(json.dumps([self.fingerprint, size], default=str, sort_keys=True).encode()).hexdigest()
         folder = self.run.folder / "shards" / f"{self.name}-{table_name.replace('/', '-')}"
+        self.shard_folders.append(folder)
         if (folder / "plan").exists() and (folder / "plan").read_text(encoding="utf-8") != plan:
             shutil.rmtree(folder)  # shards of other settings or inputs
         if not (folder / "plan").exists():
@@ -121,7 +124,7 @@ class Stage:
                 else:
                     write_table(path, work(shard))
                     advance(len(shard), True)
-                parts.append(pl.read_parquet(path))
+                parts.append(read_table(path))
         table = pl.concat(parts) if parts else pl.DataFrame()
         self.write(table_name, table)
         return table
@@ -164,7 +167,7 @@ class Run:
             raise RunError(
                 f"the run {self.folder} has no table {name!r} ({path}): run the recipe first, or go on with it"
             )
-        return pl.read_parquet(path)
+        return read_table(path)
 
     def manifest(self, stage: str) -> dict[str, Any]:
         """What a finished stage recorded of itself."""
@@ -223,7 +226,7 @@ class Run:
             "versions": {package: version(package) for package in _VERSIONS},
         }
         write_json(path, manifest)
-        for folder in (self.folder / "shards").glob(f"{name}-*"):
+        for folder in stage.shard_folders:
             shutil.rmtree(folder)
         self.reporter.line(f"{name}: {seconds:.0f} s")
 

@@ -13,7 +13,7 @@ from trackrec.export.fuxictr import write_fuxictr
 from trackrec.export.huggingface import write_huggingface
 from trackrec.export.parquet import write_parquet
 from trackrec.export.recbole import write_recbole
-from trackrec.ranking.vectors import Encoder
+from trackrec.features.encoder import Encoder
 from trackrec.run import file_hash, write_json, written_whole
 
 FORMATS: dict[str, Callable[[FeatureTables, Path], None]] = {

@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
-from trackrec.metrics import auc
-from trackrec.pipeline.parts import OUTSIDE, Parts
-from trackrec.reccot.validator import LMValidator, Validator
+from trackrec.judges.base import Validator
+from trackrec.judges.lm import LMValidator
+from trackrec.metrics.probability import auc
+from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.run import Stage, text_hash
 
 

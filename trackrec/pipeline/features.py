@@ -7,13 +7,14 @@ import shutil
 import polars as pl
 
 from trackrec.data.roles import Role
+from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
+from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import OUTSIDE, Parts
-from trackrec.ranking.compare import compare_arms
-from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
-from trackrec.reccot.rewards import reward_table
+from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, write_table, written_whole
+from trackrec.table_files import read_table
 
 ARMS = ("din_no_text", "din_swapped", "din_own")
 
@@ -125,7 +126,7 @@ class Features:
         """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
 
         def work(stage: Stage) -> None:
-            vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+            vectors = read_table(self.run.folder / "vectors.parquet")
             ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.lm.threads import use_threads
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.features import Features
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.results import Results
 from trackrec.pipeline.truth import Truth
-from trackrec.pipeline.world import prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
 from trackrec.run import Run, written_whole
-from trackrec.threads import use_threads
 
 
 def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -> Path:

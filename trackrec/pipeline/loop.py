@@ -1,7 +1,7 @@
 """The alternating loop: generator and validator teach each other in turns.
 
-Read :meth:`Loop.all_rounds` first: it is the algorithm. Every step is a stage of the run (see ``trackrec.run``): it
-reads tables and adapters, writes its own, and is skipped when it is already there.
+Read :meth:`Loop.all_rounds` first: it is the algorithm. Every step is a stage of the run (see
+``trackrec.run``): it reads tables and adapters, writes its own, and is skipped when it is already there.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.checks.truth import sample_counts
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
+from trackrec.judges.base import Kind, Validator
+from trackrec.judges.preferences import build_groups
+from trackrec.judges.rewards import PLACEHOLDER, grounding_penalty
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.pipeline.parts import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Parts
+from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Parts
 from trackrec.pipeline.tuning import Tuning
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.preferences import build_groups
-from trackrec.reccot.rewards import PLACEHOLDER, grounding_penalty
-from trackrec.reccot.teacher import ProfileTeacher, write_texts
-from trackrec.reccot.truth import sample_counts
-from trackrec.reccot.validator import Kind, Validator
-from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.run import Stage
+from trackrec.teachers.template import ProfileTeacher, write_texts
 
 
 class Loop:
@@ -127,7 +127,7 @@ class Loop:
             def shard(part: Sequence[Any]) -> pl.DataFrame:
                 nonlocal writer
                 writer = writer or self.parts.generator.writer(self.parts.generator_adapter(number))
-                return writer.write(part, n, decoding, seed, exact=n > 1).with_columns(adapter_hash=pl.lit(origin))
+                return writer.write(part, n, decoding, seed).with_columns(adapter_hash=pl.lit(origin))
 
             size = max(1, self.recipe.shard_users * 16 // n)
             table = stage.shards(name, users, size, shard, "users")

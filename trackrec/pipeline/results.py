@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
 from trackrec.data.roles import Role
-from trackrec.metrics import (
+from trackrec.judges.rewards import PLACEHOLDER, with_target_reward
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import (
     Interval,
     MetricRow,
     accuracy,
@@ -24,9 +25,8 @@ from trackrec.metrics import (
     wilson,
     write_metrics,
 )
+from trackrec.pipeline.components import Parts
 from trackrec.pipeline.features import ARMS
-from trackrec.pipeline.parts import Parts
-from trackrec.reccot.rewards import PLACEHOLDER, with_target_reward
 
 Statistic = Callable[..., float]
 METRICS: dict[str, Statistic] = {"auc": auc, "gauc": gauc, "log_loss": log_loss, "accuracy": accuracy}

@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.bootstrap import bootstrap_users, paired_bootstrap
-from trackrec.data.roles import Role
-from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow
-from trackrec.metrics import Interval, auc, gauc
-from trackrec.pipeline.world import World
-from trackrec.prompts.domains import find_domain
-from trackrec.reccot.grounding import History, ground
-from trackrec.reccot.reasons import reasons_for
-from trackrec.reccot.truth import (
+from trackrec.checks.grounding import History, ground
+from trackrec.checks.reasons import reasons_for
+from trackrec.checks.truth import (
     KEY,
     claims_table,
     counts_table,
@@ -28,9 +21,17 @@ from trackrec.reccot.truth import (
     truth_measures,
     word_count,
 )
-from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.data.roles import Role
+from trackrec.errors import RunError
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import Interval, auc, gauc
+from trackrec.metrics.rows import MetricRow
+from trackrec.pipeline.dataset import World
+from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
+from trackrec.table_files import read_table
 
 ARM = "grounding"
 SPECIFICITY_USERS = 200
@@ -55,7 +56,7 @@ class Truth:
         path = self.run.folder / "reccots.parquet"
         if not path.is_file():
             raise RunError(f"{self.run.folder} holds no finished run (no reccots.parquet): give the folder of one")
-        table = pl.read_parquet(path)
+        table = read_table(path)
         claims = claims_table(table, self.world.history_rows, self.vocabulary)
         write_table(self.run.table("claims"), claims)
         grounded = counts_table(claims).select(*KEY, "grounded")
@@ -98,7 +99,7 @@ class Truth:
 
     def rows(self) -> list[MetricRow]:
         """The measures of the kept RecCoTs, a row a round and measure."""
-        table = pl.read_parquet(self.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+        table = read_table(self.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
         counts = counts_table(self.run.read("claims").filter(pl.col("kind") == "kept"))
         return [
             row

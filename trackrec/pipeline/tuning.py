@@ -9,9 +9,10 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.metrics import auc
-from trackrec.pipeline.parts import FOLDS, OUTSIDE, Aside, Parts
-from trackrec.reccot.validator import Kind, LMValidator
+from trackrec.judges.base import Kind
+from trackrec.judges.lm import LMValidator
+from trackrec.metrics.probability import auc
+from trackrec.pipeline.components import FOLDS, OUTSIDE, Aside, Parts
 from trackrec.run import Stage
 
 FRESH_SEED = 1000

@@ -13,7 +13,8 @@ import polars as pl
 import yaml
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics
+from trackrec.metrics.rows import MetricRow, read_metrics
+from trackrec.table_files import read_table
 
 _CONTRAST = re.compile(r"(\w+)(?: of round (\d+))? (?:less|minus) (\w+)(?: of round (\d+))?")
 
@@ -193,4 +194,4 @@ def _whole(text: str | None) -> int | None:
 
 
 def _read(path: Path) -> pl.DataFrame | None:
-    return pl.read_parquet(path) if path.is_file() else None
+    return read_table(path) if path.is_file() else None

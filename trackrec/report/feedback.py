@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from trackrec.reccot.rewards import PLACEHOLDER, RewardKind, reward_table
+from trackrec.judges.rewards import PLACEHOLDER, RewardKind, reward_table
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, number, signed, spoken
 from trackrec.report.facts import Facts
 from trackrec.report.names import FILTERS, ROLES, kind_name

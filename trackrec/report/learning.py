@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trackrec.metric_rows import MetricRow
+from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, number, signed, with_interval
 from trackrec.report.facts import Facts
 from trackrec.report.names import kind_name
