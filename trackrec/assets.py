@@ -135,7 +135,7 @@ def embedded_encoder() -> Path:
 
 
 def movielens_100k() -> Path:
-    """The folder with ``MovieLens100k_{data,items,users}.parquet.brotli`` (``trackrec.data.movielens`` reads it)."""
+    """The folder with ``MovieLens100k_{data,items,users}.parquet.brotli`` (``trackrec.data.sources`` reads it)."""
     return fetch(MOVIELENS)
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from trackrec.data.folder import found_in
 from trackrec.data.log import Log
+from trackrec.data.scan import read_parquet
 from trackrec.errors import LogError
 
 GENRES = (
@@ -99,7 +100,7 @@ def _read_asset(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
     tables = []
     for name, columns in zip(_ASSET, (_DATA, _ITEMS, _USERS), strict=True):
         try:
-            tables.append(pl.read_parquet(folder / name).select(columns))
+            tables.append(read_parquet(folder / name).select(columns))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise LogError(f"{folder / name} cannot be read as MovieLens-100K: {error}") from error
     return tables[0], tables[1], tables[2]
