@@ -29,6 +29,7 @@ from trackrec.pipeline.parts import Parts
 from trackrec.reccot.rewards import PLACEHOLDER, with_target_reward
 
 Statistic = Callable[..., float]
+Array = np.ndarray[Any, Any]
 METRICS: dict[str, Statistic] = {"auc": auc, "gauc": gauc, "log_loss": log_loss, "accuracy": accuracy}
 CONDITIONAL = "conditional on the one G and V that were trained"
 
@@ -153,7 +154,8 @@ class Results:
         for kind in self.parts.kinds:
             for number in self.rounds[1:]:
                 scores = self.run.read(f"score-{kind}-{number}").filter(pl.col("sample") != PLACEHOLDER)
-                value = split_half_reliability(_reward_arrays(scores, self.recipe.reward.kind), seed=self.recipe.seed)
+                rewards, labels = reward_arrays(scores, self.recipe.reward.kind)
+                value = split_half_reliability(rewards, labels, seed=self.recipe.seed)
                 arm, users = f"validator_{kind}", scores["user_id"].n_unique()
                 self._add(arm, "split_half_reliability", _point(value), Role.LM, users, scores.height, number)
                 counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
@@ -242,9 +244,9 @@ class Results:
         )
 
 
-def _logits(table: pl.DataFrame) -> np.ndarray[Any, Any]:
+def _logits(table: pl.DataFrame) -> Array:
     probability = table["yes_probability"].clip(1e-6, 1 - 1e-6).to_numpy()
-    logits: np.ndarray[Any, Any] = np.log(probability / (1 - probability))
+    logits: Array = np.log(probability / (1 - probability))
     return logits
 
 
@@ -252,10 +254,11 @@ def _point(value: float) -> Interval:
     return Interval(value, math.nan, math.nan)
 
 
-def _reward_arrays(scores: pl.DataFrame, kind: Any) -> dict[Any, np.ndarray[Any, Any]]:
-    """Each user's rewards, shape (samples, targets)."""
+def reward_arrays(scores: pl.DataFrame, kind: Any) -> tuple[dict[Any, Array], dict[Any, Array]]:
+    """Each user's rewards, shape (samples, targets), and the labels of its targets, shape (targets,)."""
     rewards = with_target_reward(scores, kind).sort("user_id", "sample", "event_id")
-    arrays = {}
+    arrays, labels = {}, {}
     for (user,), part in rewards.group_by("user_id", maintain_order=True):
         arrays[user] = part["target_reward"].to_numpy().reshape(part["sample"].n_unique(), -1)
-    return arrays
+        labels[user] = part["label"].to_numpy()[: arrays[user].shape[1]]
+    return arrays, labels
