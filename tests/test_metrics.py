@@ -235,6 +235,16 @@ def test_arrays_of_other_length_are_refused() -> None:
         bootstrap_users(np.mean, ["a", "b"], [1.0, 2.0, 3.0], seed=0)
 
 
+def test_a_nan_is_refused_rather_than_left_to_take_the_interval_away() -> None:
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"array 0 has (nan|inf) at row 1 \(1 of 3\)"):
+            bootstrap_users(np.mean, ["a", "b", "c"], [1.0, bad, 2.0], seed=0)
+        with pytest.raises(ValueError, match=r"finite scores, found (nan|inf)"):
+            bootstrap_users(auc, ["a", "b", "c"], [1, 0, 1], [1.0, bad, 2.0], seed=0)
+        with pytest.raises(ValueError, match=r"probabilities in \[0, 1\], found (nan|inf)"):
+            paired_bootstrap(log_loss, ["a", "b"], [1, 0], [0.5, 0.5], [0.5, bad], seed=0)
+
+
 def reliability(rewards: dict[Any, Any], labels: Any, seed: int = 0) -> float:
     return split_half_reliability(rewards, dict.fromkeys(rewards, np.asarray(labels)), seed)
 

@@ -122,8 +122,9 @@ class Truth:
         measures["deletion_test"] = self.mean([u for u, _ in changed], [float(c) for _, c in changed])
         measures["words"] = self.mean(list(texts), [float(word_count(text)) for text in texts.values()])
         for size in (1, 2):
-            within = [distinct([text], size) for text in texts.values()]
-            measures[f"distinct_{size}"] = self.mean(list(texts), [v for v in within if not math.isnan(v)])
+            within = {user: distinct([text], size) for user, text in texts.items()}
+            long = {user: value for user, value in within.items() if not math.isnan(value)}
+            measures[f"distinct_{size}"] = self.mean(list(long), list(long.values()))
         measures["diversity"] = _point(distinct(list(texts.values()), 2))
         measures["different_texts"] = _point(len(set(texts.values())) / len(texts) if texts else math.nan)
         return [self.row(name, interval, number, len(texts)) for name, interval in measures.items()]
@@ -192,8 +193,8 @@ class Truth:
         return [self.row(name, interval, promoted, count, notes[name], "ranker") for name, interval in rows.items()]
 
     def mean(self, users: list[Any], values: list[float]) -> Interval:
-        """The mean of some values, one or more a user, with its interval over users."""
-        if len(values) != len(users) or len(set(users)) < 2:
+        """The mean of some values, one or more a user, with its interval over users; of one user there is none."""
+        if len(set(users)) < 2:
             return _point(float(np.mean(values)) if values else math.nan)
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         return bootstrap_users(lambda v: float(np.mean(v)), users, values, seed=seed, draws=draws)
