@@ -152,8 +152,8 @@ def split_half_reliability(
     stepped up to twice the size of a half by Spearman-Brown, 2r / (1 + |r|).
 
     Args:
-        scores: for each user the rewards of its RecCoTs, shape (samples, targets). Users with fewer than two samples,
-            or without two targets of one label, are left out.
+        scores: for each user the rewards of its RecCoTs, shape (samples, targets). Users of whom no half can be drawn
+            (`can_be_halved`) are left out.
         labels: of the same users, 0 or 1 for each target, shape (targets,).
         seed: of the halves, which depend on the numbers of likes and dislikes alone.
 
@@ -173,8 +173,8 @@ def split_half_reliability(
         if not np.isfinite(table).all():
             raise ValueError(f"user {user!r}: a reward is {table[~np.isfinite(table)][0]}, expected finite numbers")
         likes = int(label.sum())
-        dislikes = len(label) - likes
-        if len(table) >= 2 and max(likes, dislikes) >= 2:
+        if can_be_halved(table, label):
+            dislikes = len(label) - likes
             by_labels.setdefault((likes, dislikes), []).append(table[:, np.argsort(label != 1, kind="stable")])
     # All RecCoTs with the same numbers of likes and dislikes in one table, likes first: centring once, on the targets,
     # centres every half.
@@ -194,6 +194,17 @@ def split_half_reliability(
         return math.nan
     mean = float(np.mean(correlations))
     return 2 * mean / (1 + abs(mean))
+
+
+def can_be_halved(rewards: ArrayLike, labels: ArrayLike) -> bool:
+    """Whether a user counts in `split_half_reliability`: two samples or more, and two targets of one label or more.
+
+    Args:
+        rewards: shape (samples, targets).
+        labels: 0 or 1, shape (targets,).
+    """
+    likes = int(np.sum(np.asarray(labels)))
+    return len(np.asarray(rewards)) >= 2 and max(likes, len(np.asarray(labels)) - likes) >= 2
 
 
 def _halves(table: FloatArray, counts: tuple[int, int], rng: np.random.Generator) -> FloatArray:
