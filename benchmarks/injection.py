@@ -9,7 +9,8 @@ than in a copy of the order (``copied`` counts texts with a copy and no more); V
 same prompt without the attempt. ``harmless`` is how often V's P(Yes) rises as much with "Bring a coat." in the order's
 place: what any text there would do. Each line is one JSON object: ``job, model, rendering, place, attempts, obeyed,
 rate, low, high`` (Wilson's 95% interval) and, for V, ``mean_shift`` of P(Yes). With ``--run`` the promoted G and V of a
-run are attacked, V with all of its settings (the item prior among them); without, the embedded model untuned.
+run are attacked, V with all of its settings (the item prior among them); without, the embedded model, untuned
+and without a prior.
 """
 
 from __future__ import annotations

@@ -132,7 +132,9 @@ class LMValidator:
             without += text is None
             tree, ends = self.tree(user, text, by_user[user])
             answers = [yes if target["label"] else no for target in by_user[user]]
-            examples.append(TreeExample(tree, ends, answers, log_odds=self._log_odds(by_user[user])))
+            examples.append(
+                TreeExample(tree, ends, answers, log_odds=_log_odds(by_user[user], self.settings.item_prior))
+            )
         if self.start is None:
             self.model.add(self.adapter, seed)
         else:
@@ -158,13 +160,15 @@ class LMValidator:
 
     def score(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
         """See :class:`Validator`."""
-        return self._score(self.adapter, targets, reccots)
+        return self._score(self.adapter, targets, reccots, self.settings.item_prior)
 
     def score_zero_shot(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
-        """What the untuned base model says: as :meth:`score`, without the adapter."""
-        return self._score(None, targets, reccots)
+        """What the untuned base model says by itself: as :meth:`score`, without adapter and without the item prior."""
+        return self._score(None, targets, reccots, None)
 
-    def _score(self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+    def _score(
+        self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame, prior: float | None
+    ) -> pl.DataFrame:
         by_user, texts = rows_by_user(targets), rows_by_user(reccots)
         trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
         logits = answer_logits(self.model, adapter, trees, self.renderer.answer_ids, self.settings.token_budget)
@@ -173,7 +177,7 @@ class LMValidator:
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
         for row in rows:
             pair = pairs[row["user_id"]].pop(0)
-            known = torch.tensor(self._log_odds(by_user[row["user_id"]]) or 0.0, dtype=torch.float64)
+            known = torch.tensor(_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
             probabilities = yes_probability(pair[:, 0].double() + known, pair[:, 1].double())
             for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):
                 parts["user_id"].append(row["user_id"])
@@ -192,13 +196,13 @@ class LMValidator:
         )
         return pl.DataFrame(parts, schema=schema)
 
-    def _log_odds(self, targets: Sequence[Row]) -> list[float]:
-        """The items' counted log-odds of being liked; empty if the model is to judge alone."""
-        more = self.settings.item_prior
-        if more is None:
-            return []
-        return [log((row["likes"] + more) / (row["raters"] - row["likes"] + more)) for row in targets]
-
     def load(self, folder: Path) -> None:
         """See :class:`Validator`."""
         self.model.load(self.adapter, folder)
+
+
+def _log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
+    """The items' counted log-odds of being liked; empty if the model is to judge alone (``prior`` None)."""
+    if prior is None:
+        return []
+    return [log((row["likes"] + prior) / (row["raters"] - row["likes"] + prior)) for row in targets]

@@ -102,6 +102,8 @@ class Evaluation:
 
         inputs = [self.run.table("targets")] + ([folder] if folder is not None else [])
         settings = {"texts": text_hash(texts), "version": version} | self.parts.prompt_settings
+        if version == "zero-shot":  # scores of runs from before this was so are not taken over
+            settings["item_prior"] = None
         self.parts.do(name, work, inputs, settings)
 
     def _texts(self, number: int, users: Sequence[Any], sample: int = 0) -> pl.DataFrame:
