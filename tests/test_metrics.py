@@ -88,10 +88,6 @@ def test_log_loss_is_that_of_scikit_learn(rows: list[tuple[int, int, int]]) -> N
     assert log_loss(labels, p) == pytest.approx(sklearn_metrics.log_loss(labels, p, labels=[0, 1]))
 
 
-def test_calibration_error_by_hand() -> None:
-    # bin [.2, .3): mean .25, half liked: gap .25 over 2 of 3 examples; last bin: 1.0 against 1: no gap.
-
-
 def test_platt_finds_planted_slope_and_intercept() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(size=50_000) * 3
