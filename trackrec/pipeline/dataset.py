@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,12 +13,14 @@ import polars as pl
 from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
+from trackrec.data.log import Log
 from trackrec.data.roles import Role, assign_roles
 from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
@@ -107,11 +109,18 @@ def with_touched(items: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
     return told.with_columns(pl.col(TOUCHED).fill_null(0))
 
 
+def log_without(log: Log, forgotten: Forgotten) -> Log:
+    """The log without the people whom a run was told to forget."""
+    if not forgotten:
+        return log
+    return replace(log, interactions=forgotten.left_out(log.interactions), users=forgotten.left_out(log.users))
+
+
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
     def work(stage: Stage) -> None:
-        source, feedback = read_log(recipe.source), recipe.feedback
+        source, feedback = log_without(read_log(recipe.source), run.forgotten), recipe.feedback
         log = filter_log(source, recipe.filters)
         split = split_log(log, recipe.split, feedback)
         if feedback.kind == "implicit":
