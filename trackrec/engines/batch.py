@@ -170,7 +170,7 @@ def _take(
     if line.get("error") or status != 200 or not isinstance(body, dict):
         result.failed[classify(status or 500, body if body is not None else line.get("error"))] += 1
         return
-    if len(engine.cache.get(key, n)) != first:
+    if engine.cache.has(key, first):
         result.known += 1
         return
     count = n - first if engine.capabilities.several else 1
