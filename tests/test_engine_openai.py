@@ -345,6 +345,16 @@ def test_what_is_in_the_cache_is_not_asked_again(make: Callable[..., OpenAIEngin
         assert [body["n"] for body in server.bodies[6:]] == [3] * 6, "only the samples that are missing"
 
 
+def test_many_texts_come_in_as_few_calls_as_the_settings_allow(make: Callable[..., OpenAIEngine]) -> None:
+    with fake_endpoint() as server:
+        engine = make(server.base_url, samples_per_call=4)
+        assert engine.estimate(ONE, 10, Decoding()).calls == 3
+        answers = engine.generate(ONE, 10, Decoding())[0]
+        assert len({answer.text for answer in answers}) == 10
+        assert [body.get("n", 1) for body in server.bodies] == [4, 4, 2]
+        assert [answer.usage.prompt_tokens for answer in answers] == [100, 0, 0, 0, 100, 0, 0, 0, 100, 0]
+
+
 @pytest.mark.parametrize(
     "change",
     [{"model": "other"}, {"extra_body": {"x": 1}}, {"decoding": Decoding(temperature=0.5)}, {"seed": 9}, {"text": "?"}],
