@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -136,10 +137,10 @@ class OpenAIEngine:
             have = len(self.cache.get(key, n))
             kept += have
             if have < n:
-                times, samples = (1, n - have) if self.capabilities.several else (n - have, 1)
+                times = math.ceil((n - have) / self.settings.together)
+                once = most_tokens(request, 1, decoding.max_new_tokens)
                 calls += times
-                once = most_tokens(request, samples, decoding.max_new_tokens)
-                most += Usage(times * once.prompt_tokens, times * once.completion_tokens)
+                most += Usage(times * once.prompt_tokens, (n - have) * once.completion_tokens)
         return Estimate(calls, kept, most, self.calls.budget.cost(most), self.calls.prices)
 
     def bill(self) -> Bill:
@@ -157,8 +158,7 @@ class OpenAIEngine:
                 first = len(self.cache.get(job.key, job.n))  # another process may have answered meanwhile
                 if first >= job.n:
                     return None
-                count = job.n - first if self.capabilities.several else 1
-                kind = self._write(job, first, count, decoding)
+                kind = self._write(job, first, min(job.n - first, self.settings.together), decoding)
                 if kind is not None:
                     return kind
 
