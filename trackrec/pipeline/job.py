@@ -54,11 +54,10 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     evaluation.recommend(promoted)
     features = Features(parts, promoted)
     features.write_everybody()
-    features.collect()
-    features.compare()
     truth = Truth(recipe, run, world)
-    truth.collect()
-    Results(parts, promoted).write(truth.rows())
+    features.collect(truth)
+    features.compare()
+    Results(parts, promoted).write(truth)
     return folder
 
 
