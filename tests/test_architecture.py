@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"errors"},
     "data": BASE,
     "users": BASE | {"data"},
+    "knowledge": BASE | {"data", "users", "engines"},
     "prompts": BASE | {"data", "users"},
     "lm": BASE | {"data", "users", "prompts"},
     "teachers": BASE | {"data", "users", "prompts"},

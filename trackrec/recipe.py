@@ -22,6 +22,7 @@ from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
 from trackrec.judges.ranker import RankerValidatorSettings
 from trackrec.judges.rewards import RewardSettings
+from trackrec.knowledge.settings import KnowledgeSettings
 from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
@@ -105,6 +106,8 @@ class Recipe(Settings):
     """How many users do what."""
     statistics: StatisticsSettings = StatisticsSettings()
     """What is counted of each item, among LM users."""
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    """What is known of items beside the catalogue."""
     prompts: PromptSettings = PromptSettings()
     """What the prompts show."""
     model: LanguageModelSettings = LanguageModelSettings()
