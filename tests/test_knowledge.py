@@ -217,7 +217,7 @@ def test_a_run_reads_the_cards_and_reads_them_again_once_they_change(tmp_path: P
     recipe = tiny_recipe(Path("unused"), write_tiny_log(tmp_path / "log"))
     plain = Run(tmp_path / "plain", Reporter(), 17)
     assert "tags" not in prepare(recipe, plain).items.columns
-    assert "knowledge" not in plain.manifest("data")["settings"]
+    assert "knowledge" not in plain.manifest("data")["fingerprint"]["settings"]
     path = file_of(tmp_path, *(card(n, ("spy", f"only {n}")) for n in range(1, 40)))
     recipe = make_recipe(recipe.model_dump(mode="json") | {"knowledge": {"cards": str(path)}})
     run = Run(tmp_path / "run", Reporter(), 17)

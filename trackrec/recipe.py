@@ -31,6 +31,7 @@ from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.settings import Settings
 from trackrec.teachers.template import TeacherSettings
+from trackrec.users.counts import ProfileSettings
 
 
 class DistillationSettings(Settings):
@@ -108,6 +109,8 @@ class Recipe(Settings):
     """What is counted of each item, among LM users."""
     knowledge: KnowledgeSettings = KnowledgeSettings()
     """What is known of items beside the catalogue."""
+    profile: ProfileSettings = ProfileSettings()
+    """How a history is counted: for the digest, the teacher and the checker alike."""
     prompts: PromptSettings = PromptSettings()
     """What the prompts show."""
     model: LanguageModelSettings = LanguageModelSettings()
@@ -139,6 +142,16 @@ class Recipe(Settings):
     """RecCoT as a feature: ordinary rankers with and without."""
     shard_users: int = Field(default=8, ge=1)
     """Users in a shard, the unit of redo after a crash."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_place_of_profile(cls, tree: Any) -> Any:
+        """Recipes of earlier runs have it under ``teacher``."""
+        teacher = tree.get("teacher") if isinstance(tree, dict) else None
+        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
+            rest = {name: value for name, value in teacher.items() if name != "profile"}
+            return {**tree, "teacher": rest, "profile": teacher["profile"]}
+        return tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:

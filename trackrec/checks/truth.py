@@ -123,7 +123,7 @@ def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: V
         rows: the history that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
     for sentence in ground(text, own, vocabulary):
         for one in sentence.claims:
@@ -157,7 +157,7 @@ def deletion_changes(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> 
     changes = []
     for one in _supported(ground(text, rows, vocabulary)):
         rest = [row for place, row in enumerate(rows) if place not in set(one.evidence)]
-        after = judge(one.claim, History(rest, vocabulary.catalogue), vocabulary.catalogue)
+        after = judge(one.claim, History(rest, vocabulary.catalogue, vocabulary.profile), vocabulary.catalogue)
         changes.append(after.verdict != one.verdict)
     return changes
 

@@ -24,7 +24,7 @@ from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
-from trackrec.teachers.template import ProfileTeacher
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -32,7 +32,7 @@ OUTSIDE = 0
 """Users who are in neither half (validation and ranker users) are scored by the validator of this fold."""
 Aside = Literal["none", "fresh"]
 """Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
-READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics")
+READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 
 
@@ -60,7 +60,13 @@ class Parts:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts)
+        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts, profile=self.recipe.profile)
+
+    def teacher(self, settings: TeacherSettings | None = None) -> ProfileTeacher:
+        """The teacher; ``settings``: others than the recipe's."""
+        renderer, recipe = self.renderer, self.recipe
+        told = settings or recipe.teacher
+        return ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, told, recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
@@ -156,13 +162,12 @@ class Parts:
         """What of the recipe decides prompts and base model; a domain's own file counts by what it says."""
         domain = self.recipe.prompts.domain
         texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
-        return {"prompts": self.recipe.prompts} | texts | self.model_settings
+        return {"prompts": self.recipe.prompts, "profile": self.recipe.profile} | texts | self.model_settings
 
     def profile_text(self, user: Any) -> str:
         """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
-        renderer = self.renderer
-        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, self.recipe.teacher)
-        return teacher.write(user, self.world.history_rows[user], self.recipe.seed)
+        history = self.world.histories.filter(pl.col("user_id") == user)
+        return str(self.teacher().write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

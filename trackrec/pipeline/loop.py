@@ -23,7 +23,7 @@ from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Part
 from trackrec.pipeline.tuning import Tuning
 from trackrec.prompts.domains import find_domain
 from trackrec.run import Stage
-from trackrec.teachers.template import ProfileTeacher, write_texts
+from trackrec.teachers.base import write_texts
 
 
 class Loop:
@@ -62,10 +62,8 @@ class Loop:
         users = self.world.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
-            renderer = self.parts.renderer
-            teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, recipe.teacher)
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
-            table = write_texts(teacher, users, self.world.history_rows, renderer, seed, per_user)
+            table = write_texts(self.parts.teacher(), self.world.histories, self.parts.renderer, seed, per_user, users)
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 
@@ -218,7 +216,7 @@ class Loop:
         if not weight:
             return samples.select("user_id", "sample", penalty=pl.lit(0.0))
         prompts = self.recipe.prompts
-        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
+        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes, self.recipe.profile)
         counts = sample_counts(samples, self.world.history_rows, vocabulary)
         stage.counts |= {f"{name}_claims": int(counts[name].sum()) for name in ("checkable", "contradicted")}
         taken = grounding_penalty(counts["contradicted"], counts["checkable"], weight)

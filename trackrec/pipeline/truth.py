@@ -49,7 +49,9 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        self.vocabulary = Vocabulary(
+            world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
 
     def collect(self) -> None:
         """Write the tables ``claims`` and ``reasons`` and fill ``grounded`` in ``reccots.parquet``."""
