@@ -62,7 +62,9 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        self.vocabulary = Vocabulary(
+            world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
 
     def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
