@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackrec.data.columns import ColumnMapping
+from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.folder import found_in
 from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
