@@ -22,8 +22,9 @@ class ColumnMapping(Settings):
     rating: str = ""
     """How it was rated, a number. Without one, each interaction counts as a rating of 1."""
     timestamp: str = ""
-    """When: seconds, milliseconds or microseconds since 1970, or a date as text. "-": there are no times; the order of a
-    user's interactions is then drawn, so that a split is one at random, and nothing that depends on time means anything."""
+    """When: seconds, milliseconds or microseconds since 1970, or a date as text. "-": there are no times; the order of
+    a user's interactions is then drawn, so that a split is one at random, and nothing that depends on time means
+    anything."""
     timestamp_format: str = ""
     """How a date as text is to be read, such as "%d.%m.%Y %H:%M". Empty: found from the values."""
     zero_is_no_rating: bool = False
@@ -37,8 +38,8 @@ class ColumnMapping(Settings):
     """Several columns in place of one rating, each with its weight, such as {is_click: 1, is_like: 3, watch_share: 2}:
     the rating is the weighted sum, and each is kept as ``signal_NAME``. Truth values count as 0 and 1."""
     shown: str = ""
-    """Exposures alone: the column that lists what was shown in one row, such as ``N1-1 N2-0`` (what follows the last "-"
-    says whether it was clicked) or a list of ids; each becomes an interaction of its own."""
+    """Exposures alone: the column that lists what was shown in one row, such as ``N1-1 N2-0`` (what follows the last
+    "-" says whether it was clicked) or a list of ids; each becomes an interaction of its own."""
     shown_clicked: str = ""
     """Exposures alone: the column that lists which of ``shown`` were clicked."""
     row_order_as_time: bool = False

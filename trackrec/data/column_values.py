@@ -17,7 +17,7 @@ _YEAR = r"^(?:19[7-9]|20\d|2100)"
 
 
 def finest(columns: pl.DataFrame) -> list[str]:
-    """The columns of times that tell moments apart most finely, in their order; columns of other things are left out."""
+    """The columns of times that tell moments apart most finely, in their order; what holds no times is left out."""
     grains = {name: grain for name in columns.columns if (grain := _grain(columns[name])) is not None}
     best = min(grains.values(), default=0.0)
     return [name for name in columns.columns if grains.get(name) == best]

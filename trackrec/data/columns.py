@@ -1,4 +1,4 @@
-"""What each column of a table is taken for: as the mapping says, else by its name and, where several fit, its values."""
+"""What each column of a table is taken for: as the mapping says, else by its name and, where need be, its values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _USUAL = {
         session_id""",
     "item": """item_id item iid movie_id movie film_id film product_id product sku stock_code article_id article book_id
         book isbn isbn13 asin parent_asin track_id track song_id song artist_id video_id show_id game_id app_id
-        business_id gmap_id recipe_id place_id news_id post_id content_id anime_id beer_id hotel_id job_id video news""",
+        business_id gmap_id recipe_id place_id news_id post_id content_id anime_id beer_id hotel_id job_id video
+        news""",
     "rating": """rating ratings overall stars star_rating score book_rating user_rating review_rating rate""",
     "timestamp": """timestamp time datetime date_time date unix_time unix_timestamp unix_review_time review_time
         review_date event_time event_date created_at created_on created rated_at rating_date order_date purchase_date
@@ -129,7 +130,8 @@ def find_columns(
         interactions: user = Customer ID (guessed), item = SKU (guessed), timestamp = Date (guessed)
     """
     roles: dict[str, str] = {}
-    guessed, notes = set(), []
+    guessed: set[str] = set()
+    notes: list[str] = []
     for role in (*NEEDED[table], *OPTIONAL[table]):
         asked = _in_file(_asked(table, role, names, mapping), names)
         if catalogue and table == "interactions" and role in _DESCRIPTIVE:
@@ -166,11 +168,11 @@ def find_columns(
             f"{where} has no column {', '.join(absent)}, which columns.signals names: found {', '.join(names)}"
         )
     impressions = bool(mapping.shown) and table == "interactions"
-    if table == "interactions" and peek and not {"rating", "event", "shown"} & roles.keys() and not signals:
-        if mapping.rating != NO_COLUMN and (name := _truths(names, roles, peek, notes)):
-            roles["rating"] = name
-            guessed.add("rating")
-            impressions = plain(name) in _CLICKS
+    unrated = not {"rating", "event", "shown"} & roles.keys() and not signals and mapping.rating != NO_COLUMN
+    if table == "interactions" and peek and unrated and (name := _truths(names, roles, peek, notes)):
+        roles["rating"] = name
+        guessed.add("rating")
+        impressions = plain(name) in _CLICKS
     free = [name for name in names if name not in roles.values() and name not in signals]
     kept = {"items": mapping.attributes, "users": mapping.user_attributes}.get(table, ())
     attributes = tuple(free if kept is None else kept)

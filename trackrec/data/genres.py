@@ -154,7 +154,7 @@ def _listed(text: str) -> list[str] | None:
 
 
 def _unquoted(text: str) -> Any:
-    """A list or object without the quotation marks of JSON: ``[Drama, War]``, ``{Drama,War}``, ``{id=16, name=War}``."""
+    """A list or object without the quotation marks of JSON: ``[Drama, War]``, ``{Drama,War}``, ``{id=1, name=War}``."""
     pieces = _pieces(text[1:-1])
     pairs = [_PAIR.match(piece) for piece in pieces if piece[0] not in "\"'[{"]
     if text[0] == "{" and len(pieces) == len(pairs) and all(pairs):

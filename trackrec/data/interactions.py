@@ -1,4 +1,4 @@
-"""The interactions of a table: ids, ratings (or what stands for them) and times, each row with why it cannot be used."""
+"""The interactions of a table: ids, ratings (or what stands for them) and times, and why a row cannot be used."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
     found.counts[times.count] = part.facts["rows"]
     if times.kind == "seconds" and part.facts.get("timestamp_small", 0) * 2 > part.facts["rows"]:
         found.notes.append(
-            f"the times in {part.columns.roles['timestamp']} are small numbers, taken as seconds from a beginning of the "
-            "log's own; if they are days, or a spreadsheet's, write them as dates"
+            f"the times in {part.columns.roles['timestamp']} are small numbers, taken as seconds from a beginning of "
+            "the log's own; if they are days, or a spreadsheet's, write them as dates"
         )
     seconds = read_times("timestamp", dtype, times)
     today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)

@@ -45,8 +45,8 @@ class Log:
 
     interactions: pl.DataFrame
     """``event_id`` UInt32 (row in the source), ``user_id``, ``item_id``, ``rating`` Float64, ``timestamp`` Int64
-    (seconds since 1970), in the source's order; if it came, also ``part`` String, for a split given by that column, and ``signal_...`` Float64, of
-    which the rating was made."""
+    (seconds since 1970), in the source's order; if it came, also ``part`` String, for a split given by that
+    column, and ``signal_...`` Float64, of which the rating was made."""
     items: pl.DataFrame
     """``item_id`` (unique), ``title`` String, ``year`` Int32 or null, ``genres`` List(String), and what else came."""
     users: pl.DataFrame

@@ -115,8 +115,8 @@ def _grouped_by(mark: Literal[".", ","], seen: dict[str, int], where: str, name:
     if seen["over_ten"] and not seen["whole_from_1000"]:
         return NumberForm(other, mark)
     raise LogError(
-        f"{where}: the numbers in {name!r} may have thousands or a fraction after the {mark!r}, as in 1{mark}200: say in "
-        f"columns.decimal which mark stands before a fraction ('{other}' if 1{mark}200 is more than a thousand)"
+        f"{where}: the numbers in {name!r} may have thousands or a fraction after the {mark!r}, as in 1{mark}200: say "
+        f"in columns.decimal which mark stands before a fraction ('{other}' if 1{mark}200 is more than a thousand)"
     )
 
 

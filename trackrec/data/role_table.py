@@ -133,9 +133,9 @@ class RoleTable:
         sample = self.collect(self.frame.select("timestamp").filter(present).head(SAMPLE))["timestamp"]
         if len(sample) == 0:
             raise LogError(
-                f"{where}: the column {name!r} holds no time at all; if the log has no times, set columns.timestamp to "
-                "'-': the order of a user's interactions is then drawn, and nothing that depends on time means anything; "
-                "or set columns.row_order_as_time if the rows are in the order in which things happened"
+                f"{where}: the column {name!r} holds no time at all; if the log has no times, set columns.timestamp "
+                "to '-': the order of a user's interactions is then drawn, and nothing that depends on time means "
+                "anything; or set columns.row_order_as_time if the rows are in the order in which things happened"
             )
         return find_times("timestamp", self.facts, sample, given, where=where, name=name)
 
