@@ -186,6 +186,14 @@ def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple
         assert scores["yes_probability"].to_list() == pytest.approx(expected, abs=1e-5)
 
 
+def test_untuned_it_is_the_bare_model_whatever_the_items_counts_say(model: LanguageModel) -> None:
+    targets, texts = world(USERS[:2])
+    targets = targets.with_columns(likes=pl.Series([2, 4, 2, 4], dtype=pl.Int64))
+    texts = texts.with_columns(sample=pl.lit(0, dtype=pl.Int16))
+    bare, prior = (make(model, item_prior=prior) for prior in (None, 1.0))
+    assert prior.score_zero_shot(targets, texts).equals(bare.score_zero_shot(targets, texts))
+
+
 def test_loaded_it_scores_as_it_did(model: LanguageModel, tiny_model_folder: Path, tmp_path: Path) -> None:
     job = TrainingSettings(learning_rate=1e-2, epochs=1, trees_per_step=4, trees_per_pass=4)
     targets, reccots = world(USERS[:8])

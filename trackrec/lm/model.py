@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -175,6 +176,12 @@ class LanguageModel:
         for file in inner.iterdir():
             file.replace(folder / file.name)
         inner.rmdir()
+        # PEFT writes a set in the order of Python's hash seed: equal adapters would differ in their hash.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config.get("target_modules"), list):
+            config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[None]:

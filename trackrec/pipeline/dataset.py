@@ -14,14 +14,16 @@ from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
 from trackrec.data.roles import Role, assign_roles
-from trackrec.data.rows import rows_by_user
+from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.files.hashes import file_hash
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage
 from trackrec.users.catalogue import TOUCHED
+from trackrec.users.histories import Histories
 
 TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 
@@ -51,9 +53,9 @@ class World:
         return cls(**{name: run.read(name) for name in TABLES})
 
     @cached_property
-    def history_rows(self) -> dict[Any, list[dict[str, Any]]]:
+    def history_rows(self) -> Histories:
         """Each user's history, oldest first."""
-        return rows_by_user(self.histories)
+        return Histories(self.histories)
 
     def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
         """Users of some roles (of one fold), in the order of the roles table."""
@@ -171,5 +173,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
         name: getattr(recipe, name).model_dump(mode="json")
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
-    run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
+    log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
+    settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
+    run.do("data", work, [], settings)
     return World.of(run)

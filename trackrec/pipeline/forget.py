@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.report import write_report
 from trackrec.run import file_hash, write_json, write_table
-from trackrec.table_files import read_table
 
 _ID_LISTS = (
     ("fingerprint", "settings", "users"),  # whom a stage wrote for

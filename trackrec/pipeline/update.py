@@ -21,9 +21,9 @@ from trackrec.data.split import split_log
 from trackrec.data.tables import TableSettings
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError, RunError
+from trackrec.files.tables import read_table
 from trackrec.pipeline.own_recipe import merged
 from trackrec.recipe import Recipe, load_recipe
-from trackrec.table_files import read_table
 
 
 @dataclass(frozen=True)

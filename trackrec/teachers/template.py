@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,8 @@ from pydantic import Field
 from trackrec.data.log import stable_hash
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.renderer import Renderer
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
+from trackrec.teachers.base import TeacherContext
 from trackrec.users.catalogue import Catalogue, Row
 from trackrec.users.consumption import FAME, MOST_WATCHED, Watched
 from trackrec.users.generosity import LEVELS
@@ -30,9 +31,10 @@ MOST_LIKED = 2
 """So many genres are told of either side, liked more and liked less."""
 
 
-class TeacherSettings(Settings):
+class TeacherSettings(ComponentSettings):
     """How the profile teacher writes."""
 
+    type: str = "template"
     max_tokens: int = Field(default=60, ge=16)
     """Most tokens of a text, without the end token; clauses are left out to keep to it, never cut."""
     tells: tuple[Fact, ...] = ("generosity", "habit", "age", "genres", "counts", "titles")
@@ -134,6 +136,13 @@ class ProfileTeacher:
     Source:
         The paper starts from GPT-4o's texts; this writer needs no model, and every claim can be checked by counting.
     """
+
+    Settings = TeacherSettings
+
+    @classmethod
+    def make(cls, settings: TeacherSettings, context: TeacherContext) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(context.items, context.renderer.domain, context.renderer.count_tokens, settings)
 
     def __init__(
         self,

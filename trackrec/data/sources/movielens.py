@@ -38,6 +38,8 @@ _ITEMS = ("movie_id", "movie_title", "release_date", "video_release_date", "IMDb
 _USERS = ("user_id", "age", "gender", "occupation", "zip_code")
 _ORIGINAL = ("u.data", "u.item", "u.user")
 _ASSET = tuple(f"MovieLens100k_{part}.parquet.brotli" for part in ("data", "items", "users"))
+FILES = (*_ORIGINAL, *_ASSET)
+"""What is read of a folder: one of the two forms."""
 
 
 def read_movielens_100k(folder: Path) -> Log:

@@ -14,8 +14,8 @@ from trackrec.data.log import Log
 from trackrec.data.sources.amazon import VERSIONS, read_amazon
 from trackrec.data.sources.book_crossing import read_book_crossing
 from trackrec.data.sources.lastfm import read_lastfm_2k
-from trackrec.data.sources.movielens import read_movielens_100k
-from trackrec.data.sources.movielens_family import read_movielens_csv, read_movielens_dat
+from trackrec.data.sources.movielens import FILES, read_movielens_100k
+from trackrec.data.sources.movielens_family import CSV_FILES, DAT_FILES, read_movielens_csv, read_movielens_dat
 from trackrec.data.sources.source import Source
 from trackrec.data.tabular import read_tables
 from trackrec.errors import RecipeError
@@ -29,10 +29,10 @@ TABLES = "tables"
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
-        Source("movielens-100k", read_movielens_100k, "movies", "graded", embedded=movielens_100k),
-        *(Source(f"movielens-{size}", read_movielens_dat, "movies", "graded") for size in ("1m", "10m")),
+        Source("movielens-100k", read_movielens_100k, "movies", "graded", FILES, embedded=movielens_100k),
+        *(Source(f"movielens-{size}", read_movielens_dat, "movies", "graded", DAT_FILES) for size in ("1m", "10m")),
         *(
-            Source(f"movielens-{size}", read_movielens_csv, "movies", "graded")
+            Source(f"movielens-{size}", read_movielens_csv, "movies", "graded", CSV_FILES)
             for size in ("20m", "25m", "32m", "latest")
         ),
         *(Source(f"amazon-{year}", partial(read_amazon, year=year), "products", "graded") for year in VERSIONS),

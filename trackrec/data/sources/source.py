@@ -26,6 +26,8 @@ class Source:
     feedback: Feedback
     """graded: ratings say how an item was liked, so that some of them are dislikes. implicit: they only count how often
     it was used; every interaction is a like. unknown: graded, if there are several ratings."""
+    files: tuple[str, ...] = ()
+    """The names of its files, so that a run notices a change in them; empty: all that are in the folder."""
     embedded: Callable[[], Path] | None = None
     """Gives the folder of the files that come with the package, fetched on first use; None: they do not."""
     like_threshold: float | None = None
