@@ -22,6 +22,7 @@ from trackrec.files.names import why_not
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
 from trackrec.judges.rewards import ExtraRewardSettings, LogLikelihoodSettings
+from trackrec.knowledge.settings import KnowledgeSettings
 from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
@@ -31,6 +32,7 @@ from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
 from trackrec.settings import ComponentSettings, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
+from trackrec.users.counts import ProfileSettings
 
 
 class DistillationSettings(Settings):
@@ -102,6 +104,10 @@ class Recipe(Settings):
     """How many users do what."""
     statistics: StatisticsSettings = StatisticsSettings()
     """What is counted of each item, among LM users."""
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    """What is known of items beside the catalogue."""
+    profile: ProfileSettings = ProfileSettings()
+    """How a history is counted: for the digest, the teacher and the checker alike."""
     prompts: PromptSettings = PromptSettings()
     """What the prompts show."""
     model: LanguageModelSettings = LanguageModelSettings()
@@ -155,6 +161,16 @@ class Recipe(Settings):
         if self.observer is not None and short_name(self.observer) == short_name(self.judge):
             raise ValueError(f"judge and observer are both of type {self.judge.type!r}: the second one must be another")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_place_of_profile(cls, tree: Any) -> Any:
+        """Recipes of earlier runs have it under ``teacher``."""
+        teacher = tree.get("teacher") if isinstance(tree, dict) else None
+        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
+            rest = {name: value for name, value in teacher.items() if name != "profile"}
+            return {**tree, "teacher": rest, "profile": teacher["profile"]}
+        return tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:

@@ -25,7 +25,7 @@ Kind = Literal["backbone", "encoder", "engine", "executor", "judge", "reward", "
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {"din": "trackrec.rankers.din:DIN", "dcnv2": "trackrec.rankers.dcnv2:DCNv2"},
     "encoder": {"sentence-transformer": "trackrec.features.encoder:TextEncoder"},
-    "engine": {},
+    "engine": {"torch": "trackrec.engines.torch:TorchEngine", "openai": "trackrec.engines.openai:OpenAIEngine"},
     "executor": {},
     "judge": {"lm": "trackrec.judges.lm:LMValidator", "ranker": "trackrec.judges.ranker:RankerValidator"},
     "reward": {
@@ -34,7 +34,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "grounding": "trackrec.checks.reward:Grounding",
     },
     "source": {},
-    "teacher": {"template": "trackrec.teachers.template:ProfileTeacher"},
+    "teacher": {
+        "template": "trackrec.teachers.template:ProfileTeacher",
+        "texts": "trackrec.teachers.texts:TextsTeacher",
+        "llm": "trackrec.teachers.llm:LLMTeacher",
+    },
 }
 """Import path of each built-in component, by kind and name; nothing is imported before it is asked for."""
 

@@ -18,9 +18,10 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
-from trackrec.files.manifests import FORMAT, check_format, read_manifest, same
+from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same
 from trackrec.files.names import check_name
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
@@ -45,6 +46,12 @@ class Stage:
     def write(self, table_name: str, table: pl.DataFrame) -> None:
         """Write a table of the run."""
         path = self.run.table(table_name)
+        write_table(path, table)
+        self.outputs.append(path)
+
+    def output(self, name: str, table: pl.DataFrame) -> None:
+        """Write a table that leaves the run, at the top of its folder."""
+        path = self.run.folder / f"{name}.parquet"
         write_table(path, table)
         self.outputs.append(path)
 
@@ -113,6 +120,8 @@ class Run:
         self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
         self.reading = reading
         check_format(folder)
+        self.forgotten = Forgotten.of(folder)
+        """Whom no stage may read."""
         if reading:
             return
         with locked(folder):
@@ -194,6 +203,7 @@ class Run:
             if self._done_before(name, fingerprint, regardless_of):
                 return
             self._no_longer_done(name)
+            self._take_nothing_over()
             if self.lender is None or not self._borrow(self.lender, name, fingerprint, regardless_of):
                 self._work(name, work, fingerprint)
 
@@ -206,7 +216,8 @@ class Run:
         if manifest is None:
             self.reporter.line(f"{name}: {path} is damaged; the stage is done again")
             return False
-        if not same(manifest["fingerprint"], fingerprint, regardless_of):
+        taken_over = manifest.pop(TAKE_OVER, [])
+        if not same(manifest["fingerprint"], fingerprint, (*regardless_of, *taken_over)):
             return False
         for output, expected in manifest["outputs"].items():
             place = self.folder / output
@@ -216,6 +227,8 @@ class Run:
             if file_hash(place) != expected:
                 self.reporter.line(f"{name}: {place} is not what the stage wrote (damaged or changed); done again")
                 return False
+        if taken_over:
+            write_json(path, manifest | {"fingerprint": fingerprint})
         self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
         return True
 
@@ -234,6 +247,13 @@ class Run:
         for output in (read_manifest(path) or {}).get("outputs") or {}:
             self._hashes.pop(output, None)
         path.unlink(missing_ok=True)
+
+    def _take_nothing_over(self) -> None:
+        """Once a stage is done again, what follows from its tables is not what it was when somebody was forgotten."""
+        for path in (self.folder / "manifests").glob("*.json") if self.forgotten else ():
+            manifest = read_manifest(path) or {}
+            if manifest.pop(TAKE_OVER, None):
+                write_json(path, manifest)
 
     def _finish(self, name: str, manifest: dict[str, Any]) -> None:
         write_json(self._manifest_path(name), manifest)
@@ -263,6 +283,8 @@ class Run:
 
     def _borrow(self, lender: Path, name: str, fingerprint: dict[str, Any], regardless_of: Sequence[str]) -> bool:
         """Take over a stage of the lender, if it is the same one and its outputs are still what its manifest says."""
+        if self.forgotten != Forgotten.of(lender):
+            return False  # the lender's tables may hold somebody who is forgotten here
         manifest = read_manifest(lender / "manifests" / f"{name}.json")
         if manifest is None or not same(manifest["fingerprint"], fingerprint, regardless_of):
             return False

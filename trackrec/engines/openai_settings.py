@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from trackrec.engines.base import Capabilities
 from trackrec.engines.budget import BudgetSettings
 from trackrec.errors import RecipeError
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 
 ServerKind = Literal["openai", "vllm", "sglang", "llama.cpp", "transformers", "other"]
 
@@ -35,11 +35,10 @@ _OURS |= {"max_completion_tokens", "top_logprobs", "response_format", "echo"}
 _SECRETS = {"api_key", "apikey", "api-key", "authorization", "key", "password", "secret", "access_token"}
 
 
-class OpenAISettings(Settings):
+class OpenAISettings(ComponentSettings):
     """An endpoint that speaks the OpenAI API: a service, or a server of your own (vLLM, SGLang, llama.cpp)."""
 
-    type: Literal["openai"] = "openai"
-    """Which engine this is."""
+    type: str = "openai"
     base_url: str = Field(default="https://api.openai.com/v1", max_length=500)
     """Address up to and without `/chat/completions`."""
     model: str = Field(min_length=1, max_length=200)
@@ -59,6 +58,9 @@ class OpenAISettings(Settings):
     """What the endpoint calls the most tokens of a text; newer OpenAI models want `max_completion_tokens`."""
     top_log_probabilities: int = Field(default=20, ge=1, le=100)
     """Among how many most likely tokens an answer is looked for when it is scored; services tell 20 at most."""
+    samples_per_call: int = Field(default=4, ge=1, le=128)
+    """Most texts of a request in one call, so that its prompt is read, and paid, once for them. Llama.cpp writes no
+    more than it has slots (`--parallel`); services differ."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """Calls under way at the same time; a kill loses the answers of at most so many."""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -124,6 +126,11 @@ class OpenAISettings(Settings):
         """What the endpoint can do: what its kind of server can, less what it lacks."""
         has = SERVERS[self.server]
         return Capabilities(**{name: getattr(has, name) and name not in self.lacks for name in vars(has)})
+
+    @property
+    def together(self) -> int:
+        """Most texts of a request in one call; 1 where the endpoint takes no ``n``."""
+        return self.samples_per_call if self.capabilities.several else 1
 
     @property
     def host(self) -> str:

@@ -178,7 +178,8 @@ def _items(items: pl.DataFrame, recipe: Recipe, with_vectors: bool, encoder: Enc
     if not with_vectors:
         nothing = pl.lit(None, dtype=pl.List(pl.Float32))
         return items.with_columns(has_text=pl.lit(False), item_vector=nothing)
-    texts = item_texts(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+    prompts = recipe.prompts
+    texts = item_texts(items, find_domain(prompts.domain), prompts.attributes, prompts.item_tags)
     vectors = item_vectors(texts, encoder or shared_encoder(recipe.encoder))
     return items.join(
         vectors.rename({"vector": "item_vector"}), on="item_id", how="left", maintain_order="left"

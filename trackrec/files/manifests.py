@@ -14,6 +14,10 @@ from trackrec.errors import RunError
 FORMAT = 2
 """How a run folder is laid out. Raised where an older folder can no longer be gone on with."""
 
+TAKE_OVER = "take_over"
+"""Key of a manifest: settings that follow from tables out of which somebody was taken since. The stage stays finished;
+the next start writes down what they are now."""
+
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """A stage's manifest; None where there is none, or what is there is damaged."""

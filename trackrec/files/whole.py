@@ -58,21 +58,27 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
 
 
+def partial_of(path: Path) -> int | None:
+    """The process that gave a file its temporary name; None if it has none."""
+    match = _PARTIAL.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
 def abandoned(folder: Path) -> list[Path]:
     """What processes that are no longer alive were writing in a folder, at any depth."""
     found = []
     for place, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
-            match = _PARTIAL.fullmatch(name)
-            if match and (int(match[1]) == os.getpid() or not psutil.pid_exists(int(match[1]))):
-                found.append(Path(place) / name)
-        folders[:] = [name for name in folders if not _PARTIAL.fullmatch(name)]
+        for path in (Path(place) / name for name in (*folders, *names)):
+            process = partial_of(path)
+            if process is not None and (process == os.getpid() or not psutil.pid_exists(process)):
+                found.append(path)
+        folders[:] = [name for name in folders if partial_of(Path(name)) is None]
     return found
 
 
 def is_leftover(path: Path) -> bool:
     """Whether a file or folder is only what a process leaves that was killed before it wrote anything."""
-    return path.name in (LOCK, OWNER) or bool(_PARTIAL.fullmatch(path.name))
+    return path.name in (LOCK, OWNER) or partial_of(path) is not None
 
 
 def remove(path: Path) -> None:
