@@ -40,10 +40,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rankers": BASE | {"data", "users", "features"},
     "judges": BASE | {"data", "users", "prompts", "lm", "features", "rankers"},
     "checks": BASE | {"data", "users", "prompts", "judges"},
+    "store": BASE | {"data", "users", "features"},
+    "testing": BASE | {"data", "users", "features", "store"},
 }
 """Which parts of the package each part may import beside itself. The top, lowest first, is in `TOP`."""
 
-TOP = ("recipe", "run", "report", "pipeline", "export", "api", "cli_data", "cli", "__init__", "__main__")
+TOP = ("recipe", "run", "report", "pipeline", "export", "serving", "api", "cli_data", "cli_serve", "cli", "__init__", "__main__")
 """Each of these may import everything in `MAY_IMPORT` and the ones before it."""
 
 
