@@ -24,6 +24,10 @@ MOST_KEY_BYTES = 400
 _CITATION = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
 
 
+Encode = Callable[[str], tuple[Floats | None, Floats | None]]
+"""Text -> vector by the projection, raw vector; None where there is no encoder."""
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A sentence of a text, as it was judged when the text was written."""
@@ -90,12 +94,12 @@ class Record:
         moment = max(time.time() if now is None else now, float(self.written))
         return self.expires is not None and moment >= self.expires
 
-    def with_text(self, sentences: tuple[Sentence, ...], encode: Callable[[str], tuple[Floats, Floats]]) -> Record:
+    def with_text(self, sentences: tuple[Sentence, ...], encode: Encode) -> Record:
         """The record with other sentences, its text and vectors made anew from them.
 
         Args:
             sentences: all of them; without any there is no text and no vector.
-            encode: text -> vector by the projection, raw vector.
+            encode: see :data:`Encode`.
         """
         text = " ".join(sentence.text for sentence in sentences)
         vector, raw = encode(without_citations(text)) if text else (None, None)

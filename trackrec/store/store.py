@@ -16,6 +16,7 @@ from trackrec.store.versions import State, Version
 
 FORGOTTEN = "forgotten"
 FEEDBACK = "feedback"
+ABOUT = "about"
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,9 @@ class Store:
             records=count,
             checksum=f"{total:016x}",
             published=int(self.clock()),
-            manifest=manifest or {},
-            summary=summary,
+        )
+        self.tables.write(
+            ABOUT, [(version.encode(), json.dumps({"manifest": manifest or {}, "summary": summary}).encode())]
         )
 
         def finish(state: State) -> State:
@@ -205,6 +207,13 @@ class Store:
         table = self.state().named(version).table
         self._change(change)
         self.tables.drop(table)
+        self.tables.erase(ABOUT, [version.encode()])
+
+    def about(self, version: str) -> dict[str, Any]:
+        """``manifest``: what the publication says of a version. ``summary``: what was measured when it was loaded."""
+        value = self.tables.view(lambda _: ABOUT, [version.encode()]).values[0]
+        told: dict[str, Any] = {"manifest": {}, "summary": {}} if value is None else json.loads(value)
+        return told
 
     def replace(self, version: str, before: Stored, after: Record) -> bool:
         """Put a person's record anew into a version, unless it was changed or forgotten meanwhile; whether it was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,14 +26,10 @@ class Version(BaseModel):
     """Sum over its records of a hash of key and value, whatever their order."""
     published: int = 0
     """When it was loaded, in seconds."""
-    manifest: dict[str, Any] = {}
-    """What the publication says of it."""
-    summary: dict[str, Any] = {}
-    """What was measured of it: coverage, ages, lengths, verdicts."""
 
 
 class State(BaseModel):
-    """The document of state of a store."""
+    """The document of state of a store. Every read parses it if it changed, so it is kept short."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

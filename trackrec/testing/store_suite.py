@@ -83,7 +83,7 @@ class StoreSuite(ABC):
             assert len(back.raw_vector) == 384
             assert back.as_tree() == record.as_tree()
         assert store.read(["7"]).found[0] is not None, "an id in a path is text"
-        assert store.state().named("one").manifest == {"run": "r"}
+        assert store.about("one") == {"manifest": {"run": "r"}, "summary": {}}
 
     def test_a_missing_vector_stays_missing(self, store: Store) -> None:
         """It does not become zeros."""
