@@ -39,22 +39,27 @@ def made_row(user: Any, version: str = "one", written: int = WRITTEN, **changes:
     """A row of a shard: a user who likes a genre and dislikes another; vectors tell which."""
     number = user if isinstance(user, int) else len(str(user))
     likes, dislikes = GENRES[number % 5], GENRES[(number + 2) % 5]
+    items = [1 + (number * 7 + place) % ITEMS for place in range(1, 9)]
+    liked, disliked = (
+        [place for place, item in enumerate(items, start=1) if GENRES[item % 5] == genre] for genre in (likes, dislikes)
+    )
     sentences = [
-        {"text": f"This viewer enjoys {likes} [1, 3].", "verdict": "supported", "way": "liked", "events": [1, 3]},
-        {"text": f"They turn away from {dislikes} [2].", "verdict": "contradicted", "way": "disliked", "events": [2]},
+        {"text": f"This viewer enjoys {likes} {liked}.", "verdict": "supported", "way": "liked", "events": liked},
+        {
+            "text": f"They turn away from {dislikes} {disliked}.",
+            "verdict": "contradicted",
+            "way": "disliked",
+            "events": disliked,
+        },
         {"text": f"So recommend more {likes} to them.", "verdict": "not_checkable", "way": "", "events": []},
     ]
     chance = np.random.default_rng(number)
     raw = chance.normal(0, 0.01, DIMENSIONS)
     raw[number % 5] = 1.0
+    ratings = [5.0 if place in liked else 1.0 if place in disliked else 3.0 for place in range(1, 9)]
     history = [
-        {
-            "number": place,
-            "item_id": 1 + (number * 7 + place) % ITEMS,
-            "rating": float(1 + (place * 2) % 5),
-            "timestamp": 900 + place,
-        }
-        for place in range(1, 9)
+        {"number": place, "item_id": item, "rating": rating, "timestamp": 900 + place}
+        for place, item, rating in zip(range(1, 9), items, ratings, strict=True)
     ]
     row = {
         "user_id": user,

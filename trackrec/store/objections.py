@@ -22,6 +22,10 @@ MOST_OWN = 20
 """Sentences of one's own that a text may have."""
 
 
+class RefusedError(StoreError):
+    """What a person says cannot be taken as it is."""
+
+
 class Objection(BaseModel):
     """A sentence that a person takes out of the text, or adds to it."""
 
@@ -41,15 +45,16 @@ class Rewriter:
     Args:
         encoder: the publication's; None: such texts get no vector.
         projection: the publication's; None: the vector is the encoder's own.
+        name: of the encoder.
     """
 
-    def __init__(self, encoder: Encoder | None, projection: Projection | None) -> None:
-        self.encoder, self.projection = encoder, projection
+    def __init__(self, encoder: Encoder | None, projection: Projection | None, name: str | None = None) -> None:
+        self.encoder, self.projection, self.name = encoder, projection, name
 
     @classmethod
     def named(cls, encoder: str | None, projection: Projection | None) -> Rewriter:
-        """With the encoder that a manifest names; none of its own kind is known to be there without a name."""
-        return cls(None if encoder in (None, "", "none", "hashing") else TextEncoder(str(encoder)), projection)
+        """With the encoder that a manifest names: a sentence-transformers model, or none."""
+        return cls(None if encoder in (None, "", "none") else TextEncoder(str(encoder)), projection, encoder)
 
     def __call__(self, text: str) -> tuple[Floats | None, Floats | None]:
         """Text -> vector by the projection, raw vector."""
@@ -91,7 +96,7 @@ def object_to(store: Store, user_id: Any, objection: Objection, encode: Encode) 
         The new record; None: nobody of that id is known (any more).
 
     Raises:
-        StoreError: the sentence is not in the text, or there are too many of one's own.
+        RefusedError: the sentence is not in the text, or there are too many of one's own.
     """
     kept = False
     while True:
@@ -114,12 +119,12 @@ def object_to(store: Store, user_id: Any, objection: Objection, encode: Encode) 
 
 def _refuse(objection: Objection, record: Record) -> None:
     if objection.kind == "wrong" and all(_plain(s.text) != _plain(objection.sentence) for s in record.sentences):
-        raise StoreError("the text does not have that sentence (any more): read the text again")
+        raise RefusedError("the text does not have that sentence (any more): read the text again")
     if objection.kind == "add":
         if len(objection.sentence) > LONGEST:
-            raise StoreError(f"a sentence of one's own has at most {LONGEST} characters")
+            raise RefusedError(f"a sentence of one's own has at most {LONGEST} characters")
         if sum(sentence.verdict == OWN for sentence in record.sentences) >= MOST_OWN:
-            raise StoreError(f"a text has at most {MOST_OWN} sentences of one's own: take one out first")
+            raise RefusedError(f"a text has at most {MOST_OWN} sentences of one's own: take one out first")
 
 
 def objections_of(entries: Iterable[dict[str, Any]]) -> list[Objection]:

@@ -17,6 +17,7 @@ from trackrec.store.versions import State, Version
 FORGOTTEN = "forgotten"
 FEEDBACK = "feedback"
 ABOUT = "about"
+MONITORED = "monitored"
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,16 @@ class Store:
                 return
             if self.tables.replace(FEEDBACK, key, old, json.dumps([*json.loads(old), entry]).encode()):
                 return
+
+    def keep_monitored(self, told: dict[str, Any]) -> None:
+        """Keep what ``trackrec monitor`` found, for the overview and the metrics."""
+        self.tables.write(MONITORED, [(b"last", json.dumps(told).encode())])
+
+    def monitored(self) -> dict[str, Any] | None:
+        """What ``trackrec monitor`` found last; None: it never ran on this store."""
+        value = self.tables.view(lambda _: MONITORED, [b"last"]).values[0]
+        told: dict[str, Any] | None = None if value is None else json.loads(value)
+        return told
 
     def some_ids(self, prefix: str, most: int) -> list[str]:
         """Ids of people in the version that is served which begin so."""
