@@ -125,7 +125,7 @@ def test_an_objection_by_keyboard_alone(page: Any, service: Service) -> None:
             break
     assert page.locator("#sentences > li.active").count() == 1, "focus marks the events as pointing does"
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('news').textContent.includes('Taken out')")
+    page.get_by_role("status").filter(has_text="Taken out").wait_for()
     assert "turn away" not in page.locator("#sentences").inner_text()
     found = service.store.read(["12"]).found[0]
     assert found is not None
@@ -135,7 +135,7 @@ def test_an_objection_by_keyboard_alone(page: Any, service: Service) -> None:
     assert (entry["kind"], entry["training"]) == ("wrong", False)
     page.get_by_label("Say something yourself").fill("I like <b>musicals</b>.")
     page.get_by_role("button", name="Add the sentence").press("Enter")
-    page.wait_for_function("document.getElementById('news').textContent.includes('Added')")
+    page.get_by_role("status").filter(has_text="Added").wait_for()
     assert "I like <b>musicals</b>." in page.locator("#sentences").inner_text()
     assert "✎ own words" in page.locator("#sentences").inner_text()
     assert page.faults == []
