@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from trackrec.cli_data import data
+from trackrec.cli_serve import add_commands
 from trackrec.errors import TrackRecError
 
 app = typer.Typer(
@@ -142,6 +143,9 @@ def settings(
     from trackrec.recipe import dump_recipe, load_recipe
 
     console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
+
+
+add_commands(app)
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:

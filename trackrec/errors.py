@@ -21,3 +21,7 @@ class RecipeError(TrackRecError):
 
 class RunError(TrackRecError):
     """A run folder does not fit what is asked of it."""
+
+
+class StoreError(TrackRecError):
+    """A store is not there, is of another schema, or a version in it cannot be used as it is."""
