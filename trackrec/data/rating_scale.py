@@ -97,7 +97,8 @@ def rating_warnings(ratings: pl.Series, amount: Amount | None, column: str) -> l
         setting = "zero_is_no_rating=true" if value == 0 else f"no_rating={value:g}"
         found.append(
             f"{number:,} ratings ({number / len(ratings):.0%}) are {value:g}, which stands apart from the others: if it "
-            f"says that there is no rating, --column {setting} leaves them out; as it is, each is a dislike"
-            .replace("a dislike", "a like" if value > 0 else "a dislike")
+            f"says that there is no rating, --column {setting} leaves them out; as it is, each is a dislike".replace(
+                "a dislike", "a like" if value > 0 else "a dislike"
+            )
         )
     return found
