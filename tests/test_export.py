@@ -53,8 +53,13 @@ def run(tmp_path: Path) -> Path:
     write("test-own-2", pl.DataFrame({"user_id": [3], "event_id": [31], "yes_probability": [0.7]}))
     vectors = [VECTORS.get(user) for user in people]
     pl.DataFrame(
-        {"user_id": people, "vector": vectors, "has_reccot": [vector is not None for vector in vectors]},
-        schema_overrides={"vector": pl.List(pl.Float32)},
+        {
+            "user_id": people,
+            "vector": vectors,
+            "raw_vector": vectors,
+            "has_reccot": [vector is not None for vector in vectors],
+        },
+        schema_overrides={"vector": pl.List(pl.Float32), "raw_vector": pl.List(pl.Float32)},
     ).write_parquet(folder / "vectors.parquet")
     texts = [f"About {user}, round {number}." for number in (1, 2) for user in people]
     kept = {"user_id": people * 2, "kind": ["kept"] * 20, "round": [1] * 10 + [2] * 10, "text": texts}
