@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": set(),
     "files": {"errors", "assets"},
     "assets": {"errors", "settings", "progress"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "files"},
     "data": BASE,
     "users": BASE | {"data"},
     "prompts": BASE | {"data", "users"},
