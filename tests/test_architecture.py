@@ -21,16 +21,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
-BASE = {"errors", "settings", "assets", "progress", "metrics", "registry", "memory", "files"}
+BASE = {"errors", "settings", "assets", "progress", "metrics", "registry", "memory", "files", "terminal"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "registry": {"errors", "settings"},
     "progress": {"errors"},
     "memory": set(),
+    "terminal": set(),
     "files": {"errors", "assets"},
     "assets": {"errors", "settings", "progress"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "files"},
     "data": BASE,
     "users": BASE | {"data"},
     "prompts": BASE | {"data", "users"},

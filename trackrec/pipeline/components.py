@@ -12,8 +12,8 @@ import polars as pl
 from pydantic import BaseModel
 
 from trackrec.data.roles import Role
-from trackrec.features.encoder import TextEncoderSettings, shared_encoder
-from trackrec.files.hashes import model_content
+from trackrec.features.encoder import shared_encoder
+from trackrec.files.hashes import content_of
 from trackrec.judges.base import JudgeContext, Kind, Validator
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.rewards import Reward, RewardContext
@@ -172,25 +172,23 @@ class Parts:
         settings: dict[str, Any],
         regardless_of: Sequence[str] = (),
     ) -> None:
-        """Run a stage of this loop; its settings are written as plain values."""
+        """Run a stage of this loop; its settings are written as plain values, with what is in files that they name."""
         plain = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        self.run.do(name, work, inputs, plain, regardless_of)
+        content = content_of(plain)
+        self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
 
     @property
     def model_settings(self) -> dict[str, Any]:
-        """What decides the base model: its settings, and what is in its folder."""
-        content = model_content(self.recipe.model.name)
-        return {"model": self.recipe.model} | ({"model_content": content} if content else {})
+        """What of the recipe decides the base model."""
+        return {"model": self.recipe.model}
 
     @property
     def encoder_settings(self) -> dict[str, Any]:
-        """What decides the text encoder, likewise."""
-        settings = self.recipe.encoder
-        content = model_content(settings.name) if isinstance(settings, TextEncoderSettings) else None
-        return {"encoder": settings} | ({"encoder_content": content} if content else {})
+        """What of the recipe decides the text encoder."""
+        return {"encoder": self.recipe.encoder}
 
     @property
     def domain_settings(self) -> dict[str, Any]:
