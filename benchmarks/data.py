@@ -62,7 +62,7 @@ def whole(folder: Path, out: Path) -> dict[str, Any]:
     from data_texts import load_tokenizer
 
     from trackrec import api as tr
-    from trackrec.data.parts import read_in_parts
+    from trackrec.data.partitions import read_in_parts
     from trackrec.prompts.lengths import PromptLengths
 
     tokenizer = load_tokenizer()
@@ -147,7 +147,7 @@ def examples(folder: Path, out: Path) -> dict[str, Any]:
 
 def generate(folder: Path, out: Path) -> dict[str, Any]:
     """The made-up log itself, for the record."""
-    from trackrec.data.made_up import MadeUpSettings, write_made_up_log
+    from research.made_up import MadeUpSettings, write_made_up_log
 
     started = time.perf_counter()
     settings = MadeUpSettings(interactions=int(out.name), seed=SEED)

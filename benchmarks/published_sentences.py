@@ -24,16 +24,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from trackrec.checks.grounding import History, Verdict, ground
+from trackrec.checks.reader import split_sentences
+from trackrec.checks.truth import publishable
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
-from trackrec.metrics import wilson
-from trackrec.pipeline.parts import Parts
+from trackrec.metrics.probability import wilson
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.pipeline.truth import Truth
-from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
-from trackrec.reccot.grounding import History, Verdict, ground
-from trackrec.reccot.reader import split_sentences
-from trackrec.reccot.truth import publishable
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 

@@ -50,11 +50,11 @@ def ours(job: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
     import torch
 
-    from trackrec.metrics import auc
-    from trackrec.ranking.backbones import build_ranker
-    from trackrec.ranking.features import Examples, ItemTable
-    from trackrec.ranking.fit import FitSettings, fit_ranker, predict, seeded
-    from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+    from trackrec.metrics.probability import auc
+    from trackrec.rankers.backbones import build_ranker
+    from trackrec.rankers.base import BackboneSettings, RankerSizes
+    from trackrec.rankers.examples import Examples, ItemTable
+    from trackrec.rankers.fit import FitSettings, fit_ranker, predict, seeded
 
     torch.set_num_threads(job["threads"])
     data = np.load(job["data"])

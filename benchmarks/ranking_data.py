@@ -51,7 +51,7 @@ def synthetic(path: Path, users: int, seed: int) -> None:
 def movielens(path: Path, seed: int) -> None:
     """All users' examples of MovieLens-100K after the split's histories, with up to ten events in view."""
     from trackrec import api as tr
-    from trackrec.ranking.features import ItemTable, RatingScale, build_examples
+    from trackrec.rankers.examples import ItemTable, RatingScale, build_examples
 
     log = tr.read_log(tr.SourceSettings())
     frame = tr.split_log(log, tr.SplitSettings()).examples.sort("user_id", "event_id")

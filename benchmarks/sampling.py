@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from harness import HISTORY, RECCOT, SEED, Prepared, Texts, ask, compare, main, model, plain, weights_gflop
 
+from trackrec.lm.generator import Generator
 from trackrec.lm.sampling import Continuation, DecodingSettings, sample
-from trackrec.reccot.generator import Generator
 
 NEVER = 49_151
 """The last token of the vocabulary stands for the end of a text; it is all but never drawn: texts have full length."""
@@ -22,20 +19,9 @@ NEVER = 49_151
 
 def ours(size: dict[str, int]) -> Prepared:
     """One reading of each prompt, its rows share the cache."""
-    return _writing(size, "same")
-
-
-def ours_quantised(size: dict[str, int]) -> Prepared:
-    """The same with eight-bit weights. Beside the drawing: how long the texts' scoring with the true weights takes."""
-    return _writing(size, "int8")
-
-
-def _writing(size: dict[str, int], weights: str) -> Prepared:
     language_model = model()
     texts = Texts(language_model)
     prompts = [texts.prompt(user) for user in range(size["users"])]
-    settings = language_model.settings.model_copy(update={"writing_weights": weights})
-    language_model.settings = settings
     writer = Generator(language_model, texts.renderer, texts.histories).writer("bench")
     layer, head = weights_gflop(language_model)
     new = size["users"] * size["n"] * RECCOT
@@ -43,25 +29,12 @@ def _writing(size: dict[str, int], weights: str) -> Prepared:
     drawn: list[list[Continuation]] = []
 
     def work() -> None:
-        drawn[:] = sample(writer.quick or writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
+        drawn[:] = sample(writer.model, prompts, range(len(prompts)), size["n"], [NEVER], decoding)
 
     def figures() -> dict[str, float]:
-        tokens = {"new_tokens": sum(len(text.token_ids) for part in drawn for text in part)}
-        if writer.quick is None:
-            return tokens
-        started = time.perf_counter()
-        scored = writer.scored(prompts, drawn)
-        return tokens | {"scoring_s": round(time.perf_counter() - started, 3)} | divergence(drawn, scored)
+        return {"new_tokens": sum(len(text.token_ids) for part in drawn for text in part)}
 
     return work, layer * (size["users"] * HISTORY + new) + head * new, figures
-
-
-def divergence(drawn: Sequence[Sequence[Continuation]], scored: Sequence[Sequence[Continuation]]) -> dict[str, float]:
-    """KL of the distribution drawn from, from the true one: nats a token, and its standard error over texts."""
-    texts = zip([text for part in drawn for text in part], [text for part in scored for text in part], strict=True)
-    gaps = [sum(ours.token_logprobs) - sum(true.token_logprobs) for ours, true in texts]
-    error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
-    return {"kl_nats_a_token": round(statistics.mean(gaps) / RECCOT, 4), "kl_error": round(error / RECCOT, 4)}
 
 
 def peer(size: dict[str, int]) -> Prepared:
@@ -95,7 +68,6 @@ def jobs(quick: bool, repeats: int) -> None:
     name, size = "transformers generate(num_return_sequences=n)", {"n": 8, "users": 4}
     theirs = ask(__file__, "peer", size, repeats)
     compare(__file__, "sampling", name, ("ours", theirs), size, repeats)
-    compare(__file__, "sampling-quantised", name, ("ours-quantised", theirs), size, repeats)
 
 
 def growth(repeats: int) -> None:
@@ -105,4 +77,4 @@ def growth(repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main(__file__, {"ours": ours, "ours-quantised": ours_quantised, "peer": peer}, jobs, growth)
+    main(__file__, {"ours": ours, "peer": peer}, jobs, growth)

@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 import torch
 
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import World
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run

@@ -2,7 +2,8 @@
 
 ``python benchmarks/text_vectors.py RUN [--models din-3 prm-0] [--pairs 8]``
 
-RUN is a run folder in which ``trackrec compare`` has encoded its texts. Beside the arms "no text" and "final round" it
+RUN is a run folder in which ``python -m research compare`` has encoded its texts. Beside the arms "no text" and "final
+round" it
 trains, with one seed a fold, the arms
 
 * ``pooled``: the mean of a user's vectors over all rounds that wrote (left out if there is one round alone);
@@ -26,23 +27,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
+from research.comparison.cells import Cell, by_arm, contrasts, train_arm
+from research.comparison.extra_arms import ExtraSettings
+from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
-from trackrec.pipeline.arms import FINAL, NO_TEXT, Arms, round_name
-from trackrec.pipeline.cells import Cell, by_arm, contrasts, train_arm
-from trackrec.pipeline.extra_arms import ExtraSettings
+from trackrec.features.encoder import TextEncoder, shared_encoder, user_vectors
+from trackrec.features.item_vectors import item_vectors
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.pipeline.features import Features
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
-from trackrec.ranking.arm import Arm, Inputs
-from trackrec.ranking.item_vectors import item_vectors
-from trackrec.ranking.rerankers import RERANKERS
-from trackrec.ranking.search import SEARCH
-from trackrec.ranking.vectors import TextEncoder, shared_encoder, user_vectors
+from trackrec.rankers.arm import Arm, Inputs
+from trackrec.rankers.search import SEARCH
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -70,7 +71,7 @@ def tuned_encoder(arms: Arms, texts: dict[Any, str], pairs: int, folder: Path) -
         rng = np.random.default_rng([recipe.seed, stable_hash(user)])
         items = rng.permutation(part["item_id"].unique(maintain_order=True).to_numpy())[:pairs]
         rows += [{"anchor": anchors[user], "positive": texts[item]} for item in items.tolist() if texts[item]]
-    model = SentenceTransformer(resolve_encoder(recipe.ranking.encoder), device="cpu")
+    model = SentenceTransformer(resolve_encoder(recipe.encoder.name), device="cpu")
     settings = SentenceTransformerTrainingArguments(
         output_dir=str(folder / "trainer"),
         num_train_epochs=1,
@@ -111,7 +112,7 @@ def arms_of(parts: Parts, promoted: int, pairs: int, folder: Path) -> dict[str, 
     found["tuned"] = user_vectors(mine, tuned)
     width = ExtraSettings().item_components
     for name, encoder, users in (
-        ("items", shared_encoder(recipe.ranking.encoder), final),
+        ("items", shared_encoder(recipe.encoder), final),
         ("items, tuned", tuned, found["tuned"]),
     ):
         found[name] = Arm(users, (item_vectors(texts, encoder),), item_components=width)

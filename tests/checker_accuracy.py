@@ -18,13 +18,13 @@ import polars as pl
 from claim_maker import ClaimMaker, Made
 from sklearn.metrics import cohen_kappa_score
 
-from trackrec.bootstrap import bootstrap_users
+from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.data.rows import rows_by_user
 from trackrec.data.split import SplitSettings, split_log
-from trackrec.metrics import Interval, wilson
+from trackrec.metrics.intervals import bootstrap_users
+from trackrec.metrics.probability import Interval, wilson
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.grounding import Verdict, ground
-from trackrec.reccot.validator import rows_by_user
-from trackrec.reccot.vocabulary import Vocabulary
 
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
 SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"
@@ -63,7 +63,7 @@ def accuracy(pairs: Iterable[tuple[str, str]]) -> dict[str, Accuracy]:
 def movielens() -> tuple[pl.DataFrame, pl.DataFrame]:
     """The LM histories of MovieLens-100K under the shipped split, and its items."""
     from trackrec.assets import movielens_100k
-    from trackrec.data.movielens import read_movielens_100k
+    from trackrec.data.sources.movielens import read_movielens_100k
 
     log = read_movielens_100k(movielens_100k())
     return split_log(log, SplitSettings()).histories, log.items

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import call_research
 from rich.console import Console
-from test_cli import call
 
-from trackrec.errors import RecipeError, RunError
-from trackrec.pipeline.ablation import ablation_settings
-from trackrec.pipeline.variants import (
+from research.ablation.job import ablation_settings
+from research.ablation.variants import (
     CHECKS,
     QUICK_AT_MOST,
     VARIANTS,
@@ -21,8 +20,9 @@ from trackrec.pipeline.variants import (
     quick_recipe,
     variant_recipe,
 )
+from research.report.ablation import print_ablations, told, verdict, write_ablation_page
+from trackrec.errors import RecipeError, RunError
 from trackrec.recipe import Recipe, load_recipe, make_recipe
-from trackrec.report.ablation import print_ablations, told, verdict, write_ablation_page
 
 
 def named(name: str) -> Variant:
@@ -42,7 +42,7 @@ def test_every_variant_is_a_recipe_or_the_recipe_itself(name: str) -> None:
     assert left_out, "whatever the recipe does itself is left out"
     for other in made.values():
         if other is not None:
-            assert other.loop.observer is None
+            assert other.observer is None
             assert not other.loop.need_useful_validator
             assert other.roles == recipe.roles
             assert other.evaluation == recipe.evaluation
@@ -102,7 +102,7 @@ def test_a_misspelt_variant_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, "ablate", "quick", "--only", "dop") == 1
+    assert call_research(monkeypatch, "ablate", "quick", "--only", "dop") == 1
     error = capsys.readouterr().err
     assert "the nearest is 'dpo'" in error
     assert not (tmp_path / "runs").exists()
@@ -179,5 +179,5 @@ def test_the_page_and_the_terminal_show_every_variant_and_check(tmp_path: Path) 
     assert "+0.1000 [+0.0900, +0.1100]" in shown
     assert "code between G and V" in shown
     assert told(rows[0]) == "–"
-    with pytest.raises(RunError, match=r"holds no ablations\.json: run `trackrec ablate`"):
+    with pytest.raises(RunError, match=r"holds no ablations\.json: run `python -m research ablate`"):
         write_ablation_page(tmp_path / "nowhere")

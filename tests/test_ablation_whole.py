@@ -14,20 +14,20 @@ from rich.console import Console
 from safetensors.torch import load_file
 from tiny_run import tiny_recipe, write_tiny_log
 
+from research.ablation.job import AblationSettings, ablate_recipe
+from research.ablation.variants import CHECKS, VARIANTS, variant_recipe
+from research.report.ablation import print_ablations, write_ablation_page
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.forget import forget_user
-from trackrec.metrics import auc
-from trackrec.pipeline.ablation import AblationSettings, ablate_recipe
+from trackrec.metrics.probability import auc
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import TABLES, World, prepare
+from trackrec.pipeline.forget import forget_user
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.variants import CHECKS, VARIANTS, variant_recipe
-from trackrec.pipeline.world import TABLES, World, prepare
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
 from trackrec.report import write_report
-from trackrec.report.ablation import print_ablations, write_ablation_page
 from trackrec.run import file_hash
 
 pytestmark = pytest.mark.slow

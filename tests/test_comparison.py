@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from research.comparison.cells import Cell, contrasts
+from research.comparison.job import ComparisonSettings, comparison_settings
+from research.report.comparison import comparison_page, read_comparison, worth_in_events, write_comparison_page
+from research.report.contrasts import in_words, primary_section, relative, told, verdict, with_spread
 from trackrec.errors import RecipeError, RunError
-from trackrec.pipeline.cells import Cell, contrasts
-from trackrec.pipeline.comparison import ComparisonSettings, comparison_settings
 from trackrec.report.blocks import Table
-from trackrec.report.comparison import comparison_page, read_comparison, worth_in_events, write_comparison_page
-from trackrec.report.contrasts import in_words, primary_section, relative, told, verdict, with_spread
 
 CTR = Cell("ctr", "din", 3, 2, True)
 LISTS = Cell("rerank", "prm", 0, 1, True)
@@ -129,7 +129,7 @@ def test_the_page_shows_every_contrast_and_escapes_names(tmp_path: Path) -> None
     rows = [row(recent, 0.01, 0.005, metric=metric) for recent in (0, 10) for metric in ("auc", "gauc")]
     rows.append(row(0, 0.01, 0.005, family="other", against="<b>zero-shot</b>", p_holm=0.5))
     told_of = told_about(rows)
-    with pytest.raises(RunError, match="run `trackrec compare`"):
+    with pytest.raises(RunError, match="run `python -m research compare`"):
         read_comparison(tmp_path)
     (tmp_path / "compare.json").write_text(json.dumps(told_of))
     page = write_comparison_page(tmp_path).read_text()

@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 from tiny_run import tiny_recipe, write_tiny_log
 
+from research.comparison.arms import Arms
+from research.comparison.extra_arms import ExtraArms, ExtraSettings, score_names
+from research.comparison.job import ComparisonSettings, compare_recipe, comparison_settings
+from research.report.comparison import write_comparison_page
 from trackrec.errors import RecipeError
-from trackrec.pipeline.arms import Arms
-from trackrec.pipeline.comparison import ComparisonSettings, compare_recipe, comparison_settings
-from trackrec.pipeline.extra_arms import ExtraArms, ExtraSettings, score_names
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.pipeline.job import open_run
-from trackrec.pipeline.parts import Parts
-from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
-from trackrec.report.comparison import write_comparison_page
 
 pytestmark = pytest.mark.slow
 

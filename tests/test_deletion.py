@@ -12,12 +12,12 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.metrics import read_metrics
+from trackrec.metrics.probability import read_metrics
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World, prepare
 from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
 from trackrec.pipeline.job import open_run
-from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.truth import ARM
-from trackrec.pipeline.world import World, prepare
 from trackrec.progress import Reporter
 
 

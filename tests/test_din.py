@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
-from trackrec.ranking.adaptor import AdaptorSettings, HybridExpertAdaptor
-from trackrec.ranking.din import DIN
-from trackrec.ranking.features import Examples, ItemTable, VectorTable
-from trackrec.ranking.fit import predict_logits, seeded
-from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.rankers.adaptor import AdaptorSettings, HybridExpertAdaptor
+from trackrec.rankers.base import BackboneSettings, RankerSizes
+from trackrec.rankers.din import DIN
+from trackrec.rankers.examples import Examples, ItemTable, VectorTable
+from trackrec.rankers.fit import predict_logits, seeded
 
 LENGTH = 4
 
@@ -118,7 +118,7 @@ def test_importing_the_layers_opens_no_connection_and_starts_no_thread() -> None
         "socket.create_connection = socket.socket.connect = socket.getaddrinfo = refuse\n"
         "starts = []\n"
         "threading.Thread.start = lambda self: starts.append(self)\n"
-        "import trackrec.ranking.deepctr\n"
+        "import trackrec.rankers.deepctr\n"
         "print(len(starts))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 from trackrec.errors import RecipeError
 from trackrec.prompts import DOMAINS, Domain, PromptSettings, Renderer, find_domain
-from trackrec.prompts.catalogue import MAX_CHARACTERS, Catalogue, make_item
 from trackrec.recipe import dump_recipe, load_recipe, make_recipe
+from trackrec.users.catalogue import MAX_CHARACTERS, Catalogue, make_item
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "domains.md"
 TEXTS = {name: value for name, value in asdict(replace(DOMAINS["books"], name="mine")).items() if name != "answers"}

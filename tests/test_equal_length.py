@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from trackrec.reccot.equal_length import cut_to, givers_of_like_length, to_equal_length
+from research.equal_length import cut_to, givers_of_like_length, to_equal_length
 
 TEXT = "They like drama. They dislike Mr. Wrong (1996). Old films bore them."
 

@@ -7,14 +7,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from trackrec.prompts.catalogue import Catalogue
+from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.digest import tell_digest
-from trackrec.prompts.generosity import CUTS, LEVELS, generosity, level_of
 from trackrec.prompts.movies import MOVIES
-from trackrec.prompts.profile import ProfileSettings, profile_history
-from trackrec.reccot.grounding import Verdict, ground
-from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
-from trackrec.reccot.vocabulary import Vocabulary
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
+from trackrec.users.catalogue import Catalogue
+from trackrec.users.generosity import CUTS, LEVELS, generosity, level_of
+from trackrec.users.profile import ProfileSettings, profile_history
 
 ITEMS = pl.DataFrame(
     {"item_id": list("abcdefgh"), "title": list("ABCDEFGH"), "year": [1990] * 8, "genres": [["Drama"], ["War"]] * 4}

@@ -11,7 +11,7 @@ from injections import ATTEMPTS, Attempt
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.catalogue import clean_text
+from trackrec.users.catalogue import clean_text
 
 OTHERS = ("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "[INST]", "[/INST]", "<start_of_turn>")
 OTHERS += ("<end_of_turn>", "<|end|>", "<|system|>", "<|assistant|>", "</s>", "<s>")

@@ -10,7 +10,6 @@ from tiny_language import tiny_language_model
 from torch import Tensor, nn
 
 from trackrec.lm.linear import QuickLinear, product
-from trackrec.lm.quantised import Int8Linear, PackedInt8Linear, quantised, quick_kernel, rounded
 
 
 def off(found: Tensor, expected: Tensor) -> float:
@@ -55,34 +54,3 @@ def test_gradients_are_those_of_a_plain_layer(trained: bool) -> None:
 def test_a_model_computes_by_quick_layers(tiny_model_folder: Path) -> None:
     model = tiny_language_model(tiny_model_folder)
     assert not any(type(module) is nn.Linear for module in model.merged(None).modules())
-
-
-def test_rounding_keeps_a_value_within_half_a_step_of_its_row() -> None:
-    values = random(30, 50) * torch.logspace(-3, 3, 30)[:, None]
-    numbers, scale = rounded(values)
-    assert numbers.dtype == torch.int8
-    assert bool(((numbers * scale - values).abs() <= 0.5001 * scale).all())
-
-
-@pytest.mark.parametrize("kernel", [Int8Linear, PackedInt8Linear])
-@pytest.mark.parametrize("with_bias", [False, True])
-def test_rounded_layers_are_close_and_need_no_float_weights(kernel: type[nn.Module], with_bias: bool) -> None:
-    layer = nn.Linear(300, 70, bias=with_bias).requires_grad_(False)
-    copy = kernel(layer)
-    x = random(4, 5, 300)
-    assert off(copy(x), layer(x)) < 0.03
-    assert copy(x).shape == (4, 5, 70)
-    assert not list(copy.parameters()) or copy.bias is layer.bias
-
-
-def test_a_quantised_model_leaves_its_original_as_it_was(tiny_model_folder: Path) -> None:
-    model = tiny_language_model(tiny_model_folder).merged(None)
-    ids = torch.randint(3, 250, (2, 9), generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        before = model(ids).logits
-        copy = quantised(model)
-        # The head of a model with tied embeddings is rounded too, the embedding is not.
-        assert any(isinstance(module, quick_kernel()) for module in copy.modules())
-        assert not any(isinstance(module, nn.Linear) for module in copy.modules())
-        assert 0 < off(copy(ids).logits, before) < 0.1
-        assert torch.equal(model(ids).logits, before)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from research.reranking.lists import ListSettings, build_lists
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RunError
-from trackrec.ranking.lists import ListSettings, build_lists
 
 ITEMS = pl.DataFrame({"item_id": [f"i{n:02d}" for n in range(30)]})
 

@@ -12,11 +12,11 @@ import torch
 from tiny_language import plain_logits, tiny_language_model
 
 from trackrec.data.log import stable_hash
+from trackrec.judges import lm as module
+from trackrec.judges.lm import LMValidator, LMValidatorSettings
 from trackrec.lm.model import LanguageModel, adapter_hash
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.reccot import validator as module
-from trackrec.reccot.validator import LMValidator, LMValidatorSettings
 
 ITEMS = pl.DataFrame(
     {
@@ -184,6 +184,14 @@ def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple
                     logits = plain_logits(model.base, prompt)[-1]
                 expected.append(float(torch.sigmoid(logits[yes] - logits[no])))
         assert scores["yes_probability"].to_list() == pytest.approx(expected, abs=1e-5)
+
+
+def test_untuned_it_is_the_bare_model_whatever_the_items_counts_say(model: LanguageModel) -> None:
+    targets, texts = world(USERS[:2])
+    targets = targets.with_columns(likes=pl.Series([2, 4, 2, 4], dtype=pl.Int64))
+    texts = texts.with_columns(sample=pl.lit(0, dtype=pl.Int16))
+    bare, prior = (make(model, item_prior=prior) for prior in (None, 1.0))
+    assert prior.score_zero_shot(targets, texts).equals(bare.score_zero_shot(targets, texts))
 
 
 def test_loaded_it_scores_as_it_did(model: LanguageModel, tiny_model_folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
+from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
 
 ROW = MetricRow(
     arm="reccot – ohne", round=1, role="ranker", metric="auc", value=0.7, low=0.6, high=0.8, users=9, examples=90

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from trackrec.data.log import Log
 from trackrec.errors import TrackRecError
-from trackrec.pipeline import world
-from trackrec.pipeline.world import World, prepare
+from trackrec.pipeline import dataset as world
+from trackrec.pipeline.dataset import World, prepare
 from trackrec.progress import Reporter
-from trackrec.ranking.features import ItemTable, RatingScale, build_examples
+from trackrec.rankers.examples import ItemTable, RatingScale, build_examples
 from trackrec.recipe import make_recipe
 from trackrec.run import Run
 

@@ -79,7 +79,7 @@ def test_labels_are_counted(tmp_path: Path) -> None:
     write(verdicts)
     found = {(line["text"], line["verdict"]): line for line in figures(sentences, labels)}
     assert found["generator", "supported"]["count"] == 9
-    # Wilson, 9 of 10: see `trackrec.metrics.wilson`.
+    # Wilson, 9 of 10: see `trackrec.metrics.probability.wilson`.
     assert [found["generator", "supported"][name] for name in ("share", "low", "high")] == [0.9, 0.5958, 0.9821]
     assert found["all", "contradicted"]["count"] == 1
     assert found["profile writer", "not_checkable"]["share"] == 0.5

@@ -10,8 +10,8 @@ import pytest
 from ranking_world import HabitEncoder, World, make_world
 
 from trackrec.errors import RunError
-from trackrec.ranking.fit import FitSettings
-from trackrec.reccot.ranker_validator import RankerValidator, RankerValidatorSettings
+from trackrec.judges.ranker import RankerValidator, RankerValidatorSettings
+from trackrec.rankers.fit import FitSettings
 
 SETTINGS = RankerValidatorSettings(
     recent=2, members=2, fit=FitSettings(epochs=8, batch=64, learning_rate=0.01, vector_dropout=0.2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trackrec.errors import RunError
-from trackrec.ranking.features import ItemTable, RatingScale, build_examples, coverage, item_statistics_features
+from trackrec.rankers.examples import ItemTable, RatingScale, build_examples, coverage, item_statistics_features
 
 ITEMS = pl.DataFrame(
     {"item_id": ["b", "a", "c"], "genres": [["X", "Y"], ["Y"], None], "year": [1990, 1980, None]},

@@ -9,10 +9,10 @@ import pytest
 import torch
 from ranking_world import make_world
 
-from trackrec.ranking.din import DIN
-from trackrec.ranking.features import Examples, ItemTable, RatingScale, build_examples
-from trackrec.ranking.fit import FitSettings, fit_ranker, learning_rate_factor, one_thread, predict, run_epochs, seeded
-from trackrec.ranking.ranker import BackboneSettings, RankerSizes
+from trackrec.rankers.base import BackboneSettings, RankerSizes
+from trackrec.rankers.din import DIN
+from trackrec.rankers.examples import Examples, ItemTable, RatingScale, build_examples
+from trackrec.rankers.fit import FitSettings, fit_ranker, learning_rate_factor, one_thread, predict, run_epochs, seeded
 
 SETTINGS = FitSettings(epochs=3, batch=64)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trackrec.ranking.dcnv2 import MatrixCross
-from trackrec.ranking.deepctr import CIN, FM, AttentionSequencePoolingLayer, _layers
-from trackrec.ranking.din import attend
-from trackrec.ranking.fibinet import PairProducts
-from trackrec.ranking.fignn import FieldGraph
+from research.backbones.fibinet import PairProducts
+from research.backbones.fignn import FieldGraph
+from trackrec.rankers.dcnv2 import MatrixCross
+from trackrec.rankers.deepctr import CIN, FM, AttentionSequencePoolingLayer, _layers
+from trackrec.rankers.din import attend
 
 
 @pytest.mark.parametrize("units", [(5,), (5, 4)])

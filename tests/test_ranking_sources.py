@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trackrec.errors import RunError
-from trackrec.ranking.sources import item_rows, item_vectors, score_column
+from trackrec.rankers.side_inputs import item_rows, item_vectors, score_column
 
 TRAIN = pl.DataFrame({"item_id": [1, 2, 3]})
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from trackrec.errors import RunError
-from trackrec.ranking.projection import Projection
-from trackrec.ranking.told import history_numbers, ranker_numbers
-from trackrec.ranking.vectors import TextEncoder, present_vectors, swap_vectors, user_vectors
+from trackrec.features.encoder import TextEncoder, present_vectors, swap_vectors, user_vectors
+from trackrec.features.projection import Projection
+from trackrec.users.numbers import history_numbers, ranker_numbers
 
 
 class LengthEncoder:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from test_grounding import HISTORY, ITEMS, VOCABULARY
 
+from trackrec.checks.grounding import History, ground
+from trackrec.checks.reasons import Reason, reasons_for, tell_reason
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import LogError
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.grounding import History, ground
-from trackrec.reccot.reasons import Reason, reasons_for, tell_reason
-from trackrec.reccot.vocabulary import Vocabulary
 
 MYSTERY, ROMANCE, DRAMA_ROMANCE, UNREAD = 4, 2, 3, 7
 """Night Train (Mystery, Cy Ford, 1991), Mr. Wrong (Romance, 1972), Harbour Lights (Romance, Drama), Unread Things."""

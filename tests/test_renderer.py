@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trackrec.errors import LogError, RecipeError
 from trackrec.prompts import PromptSettings, Renderer, find_domain
-from trackrec.prompts.catalogue import clean_text, make_item
+from trackrec.users.catalogue import clean_text, make_item
 
 CHATML = (
     "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nDefault.<|im_end|>\n"

@@ -13,7 +13,7 @@ import pytest
 from made_run import write_made_run, write_manifest
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
+from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
 from trackrec.report import write_report
 from trackrec.report.blocks import caveat, difference, duration, number, signed, verdict, with_interval
 from trackrec.report.drawing import Drawing, themed

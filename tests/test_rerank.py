@@ -6,15 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trackrec.bootstrap import paired_bootstrap
+from research.reranking.compare import INITIAL, RerankingSettings, compare_rerankers, item_vectors_table
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
-from trackrec.list_metrics import mean_of_lists
-from trackrec.ranking.arm import Arm
-from trackrec.ranking.features import ItemTable
-from trackrec.ranking.fit import FitSettings
-from trackrec.ranking.rerank import INITIAL, RerankingSettings, compare_rerankers, item_vectors_table
-from trackrec.ranking.vectors import swap_vectors
+from trackrec.features.encoder import swap_vectors
+from trackrec.metrics.intervals import paired_bootstrap
+from trackrec.metrics.ranking import mean_of_lists
+from trackrec.rankers.arm import Arm
+from trackrec.rankers.examples import ItemTable
+from trackrec.rankers.fit import FitSettings
 
 USERS, FILMS = 90, 80
 

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 import torch
 
+from research.reranking.examples import ListExamples, build_list_examples
+from research.reranking.features import ListModelSettings, ListShape
+from research.reranking.fit import candidate_cross_entropy, fit_reranker, list_cross_entropy, score_lists
+from research.reranking.registry import RERANKERS, RerankerName, build_reranker, load_reranker, save_reranker
 from trackrec.errors import RunError
-from trackrec.list_metrics import ndcg_at
-from trackrec.ranking.features import ItemTable, RatingScale, VectorTable
-from trackrec.ranking.fit import FitSettings, seeded
-from trackrec.ranking.list_examples import ListExamples, build_list_examples
-from trackrec.ranking.list_features import ListModelSettings, ListShape
-from trackrec.ranking.list_fit import candidate_cross_entropy, fit_reranker, list_cross_entropy, score_lists
-from trackrec.ranking.rerankers import RERANKERS, RerankerName, build_reranker, load_reranker, save_reranker
+from trackrec.metrics.ranking import ndcg_at
+from trackrec.rankers.examples import ItemTable, RatingScale, VectorTable
+from trackrec.rankers.fit import FitSettings, seeded
 
 LENGTH, RECENT, FILMS = 10, 4, 40
 every_model = pytest.mark.parametrize("name", RERANKERS)

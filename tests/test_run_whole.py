@@ -17,18 +17,18 @@ from rich.console import Console
 from tiny_run import tiny_recipe, write_tiny_log
 from transformers import AutoModelForCausalLM
 
+from trackrec.checks.truth import sample_counts
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.explain import explain_user
-from trackrec.metrics import read_metrics
+from trackrec.judges.preferences import build_groups
+from trackrec.judges.rewards import grounding_penalty
+from trackrec.metrics.probability import read_metrics
+from trackrec.pipeline.dataset import TABLES, World
+from trackrec.pipeline.explain import explain_user
 from trackrec.pipeline.job import run_recipe
 from trackrec.pipeline.summary import print_summary
-from trackrec.pipeline.world import TABLES, World
 from trackrec.prompts.domains import find_domain
-from trackrec.reccot.preferences import build_groups
-from trackrec.reccot.rewards import grounding_penalty
-from trackrec.reccot.truth import sample_counts
-from trackrec.reccot.vocabulary import Vocabulary
 from trackrec.recipe import load_recipe
 from trackrec.report import write_report
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackrec.prompts.catalogue import Catalogue
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import DOMAINS
 from trackrec.prompts.movies import MOVIES
-from trackrec.prompts.profile import Age, ProfileSettings, Tally, profile_history
-from trackrec.reccot.teacher import ProfileTeacher, TeacherSettings
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
+from trackrec.users.catalogue import Catalogue
+from trackrec.users.profile import Age, ProfileSettings, Tally, profile_history
 
 GENRES = ["Drama", "Children's", "Film-Noir", "Sci-Fi"]
 YEARS = [1951, 1974, 1988, 1994, 1996]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from research.item_texts import ItemTeacher
+from trackrec.features.item_vectors import item_vectors, vector_coverage
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts, item_texts
-from trackrec.ranking.item_vectors import item_vectors, vector_coverage
-from trackrec.reccot.item_teacher import ItemTeacher
 
 ITEMS = pl.DataFrame(
     {

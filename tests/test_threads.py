@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from trackrec.threads import use_threads
+from trackrec.lm.threads import use_threads
 
 
 @pytest.fixture(autouse=True)

@@ -3,24 +3,27 @@
 from trackrec.data.feedback import FeedbackSettings, add_negatives
 from trackrec.data.filters import FilterSettings, filter_log
 from trackrec.data.log import Log
+from trackrec.data.rows import rows_by_user
 from trackrec.data.sources import SourceSettings, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.features.encoder import TextEncoder, swap_vectors, user_vectors
+from trackrec.judges.base import Validator
+from trackrec.judges.lm import LMValidator, LMValidatorSettings
+from trackrec.judges.preferences import PreferenceSettings, build_groups
+from trackrec.judges.ranker import RankerValidator, RankerValidatorSettings
+from trackrec.judges.rewards import LogLikelihood, Probability
+from trackrec.lm.generator import AlignmentSettings, Generator
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
 from trackrec.pipeline.job import run_recipe
 from trackrec.prompts.renderer import PromptSettings, Renderer
-from trackrec.ranking.arm import Arm
-from trackrec.ranking.compare import RankingSettings, compare_arms
-from trackrec.ranking.vectors import TextEncoder, swap_vectors, user_vectors
-from trackrec.reccot.generator import AlignmentSettings, Generator
-from trackrec.reccot.preferences import PreferenceSettings, build_groups
-from trackrec.reccot.ranker_validator import RankerValidator, RankerValidatorSettings
-from trackrec.reccot.teacher import ProfileTeacher, Teacher, TeacherSettings, write_texts
-from trackrec.reccot.validator import LMValidator, LMValidatorSettings, Validator, rows_by_user
+from trackrec.rankers.arm import Arm
+from trackrec.rankers.compare import RankingSettings, compare_arms
 from trackrec.recipe import Recipe, load_recipe
+from trackrec.teachers.template import ProfileTeacher, Teacher, TeacherSettings, write_texts
 
 __all__ = [
     "AdapterSettings",
@@ -36,7 +39,9 @@ __all__ = [
     "LanguageModel",
     "LanguageModelSettings",
     "Log",
+    "LogLikelihood",
     "PreferenceSettings",
+    "Probability",
     "ProfileTeacher",
     "PromptSettings",
     "RankerValidator",

@@ -1,4 +1,4 @@
-"""The command line: ``trackrec demo``, ``run``, ``explain``, ``report``, ``export``, ``data`` and the others."""
+"""The command line, its commands grouped by what a user wants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trackrec.errors import TrackRecError
 app = typer.Typer(
     help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
 )
-app.add_typer(data, name="data")
+app.add_typer(data, name="data", rich_help_panel="Prepare")
 console = Console()
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]
@@ -26,7 +26,7 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setti
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a run.")]
 
 
-@app.command()
+@app.command(rich_help_panel="Train")
 def demo(
     out: Out = None,
     quick: Annotated[
@@ -38,7 +38,7 @@ def demo(
     _run("quick" if quick else "demo", out, changes)
 
 
-@app.command()
+@app.command(rich_help_panel="Train")
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,
@@ -48,70 +48,7 @@ def run(
     _run(recipe, out, changes)
 
 
-@app.command()
-def compare(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
-    out: Out = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
-    changes: Changes = None,
-) -> None:
-    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run.
-
-    ``--set comparison.extra.scores=[ranker]`` and the like change what is compared.
-    """
-    from trackrec.pipeline.comparison import compare_recipe, comparison_settings
-    from trackrec.progress import Reporter
-    from trackrec.recipe import load_recipe
-    from trackrec.report.comparison import print_comparison, write_comparison_page
-
-    _quiet_libraries()
-    prefix = "comparison."
-    own = [change.removeprefix(prefix) for change in changes or () if change.startswith(prefix)]
-    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
-    folder = out or Path("runs") / loaded.name
-    settings = comparison_settings(quick, own)
-    compare_recipe(loaded, folder, settings, Reporter(console))
-    print_comparison(folder, console)
-    console.print(f"Page: {write_comparison_page(folder)}")
-
-
-@app.command()
-def ablate(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
-    out: Out = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="A variant or check by its name; all of them without it.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="The short form: few users, variants of one round; 30 minutes.")
-    ] = False,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of a variant at most, unless it varies them.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,
-    din: Annotated[bool, typer.Option("--din", help="Also try each variant's RecCoTs as a feature of DIN.")] = False,
-    changes: Changes = None,
-) -> None:
-    """Vary a recipe's loop, one thing at a time, and check the loop itself: fresh-v, length.
-
-    A finished run in --out is taken as it is. The same command goes on where it stopped.
-    """
-    from trackrec.pipeline.ablation import ablate_recipe, ablation_settings
-    from trackrec.pipeline.variants import QUICK_MINUTES, QUICK_ROUNDS, quick_recipe
-    from trackrec.progress import Reporter
-    from trackrec.recipe import load_recipe
-    from trackrec.report.ablation import print_ablations, write_ablation_page
-
-    _quiet_libraries()
-    loaded = load_recipe(recipe, changes or ())
-    folder = out or Path("runs") / (f"{loaded.name}-quick" if quick else loaded.name)
-    if quick:
-        loaded, rounds, minutes = quick_recipe(loaded), rounds or QUICK_ROUNDS, minutes or QUICK_MINUTES
-    settings = ablation_settings(only or (), rounds, minutes, din)
-    ablate_recipe(loaded, folder, settings, Reporter(console))
-    print_ablations(folder, console)
-    console.print(f"Page: {write_ablation_page(folder)}")
-
-
-@app.command()
+@app.command(rich_help_panel="Check")
 def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,
@@ -119,13 +56,13 @@ def explain(
     item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
 ) -> None:
     """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
-    from trackrec.explain import explain_user
+    from trackrec.pipeline.explain import explain_user
 
-    _quiet_libraries()
+    quiet_libraries()
     explain_user(user, folder, items, console, item)
 
 
-@app.command()
+@app.command(rich_help_panel="Check")
 def grounding(
     folder: RunFolder,
     deletion: Annotated[
@@ -138,7 +75,7 @@ def grounding(
 
     from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
 
-    _quiet_libraries()
+    quiet_libraries()
     rows = ground_run(folder, deletion)
     if as_json:
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
@@ -146,7 +83,7 @@ def grounding(
         print_grounding(rows, console)
 
 
-@app.command()
+@app.command(rich_help_panel="Check")
 def ledger(
     folder: RunFolder,
     users: Annotated[int | None, typer.Option("--users", help="How many users; all on whom nothing was tuned.")] = None,
@@ -157,7 +94,7 @@ def ledger(
 
     from trackrec.pipeline.ledger import make_ledger, print_ledger
 
-    _quiet_libraries()
+    quiet_libraries()
     made = make_ledger(folder, users)
     if as_json:
         console.print(json.dumps(made.as_tree(), indent=1), highlight=False, markup=False, soft_wrap=True)
@@ -165,15 +102,15 @@ def ledger(
         print_ledger(made, console)
 
 
-@app.command()
+@app.command(rich_help_panel="Write and keep")
 def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
     """Remove a user from every table, shard, manifest and report of a run."""
-    from trackrec.forget import forget_user
+    from trackrec.pipeline.forget import forget_user
 
     console.print(forget_user(user, folder))
 
 
-@app.command()
+@app.command(rich_help_panel="Check")
 def report(folder: RunFolder) -> None:
     """Write the HTML report of a run anew."""
     from trackrec.report import write_report
@@ -181,7 +118,7 @@ def report(folder: RunFolder) -> None:
     console.print(f"Report: {write_report(folder)}")
 
 
-@app.command()
+@app.command(rich_help_panel="Export")
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
@@ -192,12 +129,12 @@ def export(
     """Write the ranker users' examples with the RecCoT vectors for another library."""
     from trackrec.export import export_run
 
-    _quiet_libraries()
+    quiet_libraries()
     written = export_run(folder, form, out, fold, item_vectors)
     console.print(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
 
 
-@app.command()
+@app.command(rich_help_panel="Prepare")
 def settings(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")], changes: Changes = None
 ) -> None:
@@ -214,7 +151,7 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     from trackrec.recipe import load_recipe
     from trackrec.report import write_report
 
-    _quiet_libraries()
+    quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
     console.print(
@@ -225,7 +162,7 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     console.print(f"Report: {write_report(folder)}")
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Keep the libraries' own bars and advice out of ours; their errors still come through."""
     from transformers.utils import logging as transformers_logging
 
@@ -234,13 +171,18 @@ def _quiet_libraries() -> None:
 
 
 def main() -> None:
-    """Entry point: errors made for users are one line, without a traceback."""
+    """Entry point of ``trackrec``."""
+    run_app(app)
+
+
+def run_app(application: typer.Typer) -> None:
+    """Run a command line: errors made for users are one line, without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("trackrec").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module=r"(transformers|peft|torch)\b.*")
     try:
-        app()
+        application()
     except TrackRecError as error:
         Console(stderr=True).print(f"[bold red]Error:[/bold red] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The command line's part for logs: ``trackrec data check``, ``update`` and ``generate``."""
+"""The command line's part for logs: ``trackrec data check`` and ``update``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from trackrec.errors import LogError, RecipeError
 
-data = typer.Typer(help="Logs of your own: check one, find what an update changes, make one up.", no_args_is_help=True)
+data = typer.Typer(help="Logs of your own: check one, find what an update changes.", no_args_is_help=True)
 console = Console()
 
 Columns = Annotated[
@@ -37,13 +37,6 @@ class Form(StrEnum):
     long = "long"
 
 
-class FileFormat(StrEnum):
-    """How a made-up log is written."""
-
-    parquet = "parquet"
-    csv = "csv"
-
-
 @data.command()
 def check(
     interactions: Annotated[str, typer.Argument(help="Who did what when: CSV, JSON lines or Parquet; a path or URL.")],
@@ -60,7 +53,7 @@ def check(
     out: Annotated[Path, typer.Option("--out", help="Folder for card and recipe.")] = Path(),
 ) -> None:
     """Say what a log holds, what becomes of it, and whether a run on it can mean anything; write a recipe for it."""
-    from trackrec.pipeline.check import check_log, recipe_path
+    from trackrec.pipeline.log_check import check_log, recipe_path
     from trackrec.pipeline.own_recipe import write_recipe
     from trackrec.report.data_card import card_page
     from trackrec.run import write_json, written_whole
@@ -123,35 +116,13 @@ def update(
     console.print(f"To refresh: {found.refresh.height} users, listed in {path}", highlight=False, soft_wrap=True)
 
 
-@data.command()
-def generate(
-    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
-    interactions: Annotated[int, typer.Option(help="How many.")] = 1_000_000,
-    items: Annotated[int, typer.Option(help="Items of the catalogue; 0: as many as fit.")] = 0,
-    seed: Annotated[int, typer.Option(help="All of it follows from this.")] = 17,
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of both files.")] = FileFormat.parquet,
-) -> None:
-    """Make up a log with the shape of MovieLens, of any size."""
-    from pydantic import ValidationError
-
-    from trackrec.data.made_up import MadeUpSettings, write_made_up_log
-
-    try:
-        settings = MadeUpSettings(interactions=interactions, items=items, seed=seed)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise RecipeError(f"--{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}") from error
-    counts = write_made_up_log(folder, settings, file_format.value)
-    console.print(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()), highlight=False)
-
-
 def _show(card: dict[str, Any]) -> None:
-    from trackrec.report.data_card import column_rows, fate_rows, size_rows
+    from trackrec.report.data_card import column_rows, finding_rows, size_rows
 
     for title, head, rows in (
         ("Columns", ("table", "role", "column", "how"), column_rows(card)),
         ("The log", ("what", "how much"), size_rows(card)),
-        ("What was found, and what becomes of it", ("what", "number", "becomes"), fate_rows(card)),
+        ("What was found, and what becomes of it", ("what", "number", "becomes"), finding_rows(card)),
     ):
         if rows:
             table = Table(*head, title=title, title_justify="left")

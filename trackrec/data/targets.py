@@ -6,18 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 
 from trackrec.data.log import stable_hash
 from trackrec.errors import LogError
-from trackrec.settings import Settings
-
-
-class TargetSettings(Settings):
-    """How many targets judge a RecCoT."""
-
-    per_user: int = Field(default=8, ge=1)
-    """Targets a user (the paper: 1). All RecCoTs of a user are judged on the same ones; more make less noise."""
 
 
 def like_quota(likes: int, dislikes: int, per_user: int) -> int:

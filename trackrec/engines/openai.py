@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from trackrec.assets import asset_folder
 from trackrec.engines.base import (
@@ -59,6 +59,13 @@ class OpenAIEngine:
         ConsentError: the settings do not consent; nothing is sent.
         EngineError: no key, no client, no such price; nothing is sent.
     """
+
+    Settings = OpenAISettings
+
+    @classmethod
+    def make(cls, settings: OpenAISettings, context: None = None) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings)
 
     def __init__(
         self,

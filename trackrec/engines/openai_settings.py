@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from trackrec.engines.base import Capabilities
 from trackrec.engines.budget import BudgetSettings
 from trackrec.errors import RecipeError
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 
 ServerKind = Literal["openai", "vllm", "sglang", "llama.cpp", "transformers", "other"]
 
@@ -35,11 +35,10 @@ _OURS |= {"max_completion_tokens", "top_logprobs", "response_format", "echo"}
 _SECRETS = {"api_key", "apikey", "api-key", "authorization", "key", "password", "secret", "access_token"}
 
 
-class OpenAISettings(Settings):
+class OpenAISettings(ComponentSettings):
     """An endpoint that speaks the OpenAI API: a service, or a server of your own (vLLM, SGLang, llama.cpp)."""
 
-    type: Literal["openai"] = "openai"
-    """Which engine this is."""
+    type: str = "openai"
     base_url: str = Field(default="https://api.openai.com/v1", max_length=500)
     """Address up to and without `/chat/completions`."""
     model: str = Field(min_length=1, max_length=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Self
 
 from pydantic import Field
 from transformers import PreTrainedModel
@@ -29,14 +29,13 @@ from trackrec.prompts.chat import PlainText, find_end
 from trackrec.prompts.template import TemplateSettings
 from trackrec.prompts.thinking import cut_thinking
 from trackrec.prompts.turns import answer_frame, encode_turns
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 
 
-class TorchSettings(Settings):
+class TorchSettings(ComponentSettings):
     """A model on this machine; nothing leaves it."""
 
-    type: Literal["torch"] = "torch"
-    """Which engine this is."""
+    type: str = "torch"
     model: LanguageModelSettings = LanguageModelSettings()
     """The language model."""
     template: TemplateSettings = TemplateSettings()
@@ -58,6 +57,13 @@ class TorchEngine:
     Raises:
         AssetError: the model cannot be loaded.
     """
+
+    Settings = TorchSettings
+
+    @classmethod
+    def make(cls, settings: TorchSettings, context: None = None) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings)
 
     def __init__(
         self, settings: TorchSettings | None = None, model: LanguageModel | None = None, adapter: str | None = None

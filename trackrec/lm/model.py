@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ from trackrec.errors import AssetError, RunError
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
 from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
+from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
-from trackrec.threads import use_threads
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,6 @@ class LanguageModelSettings(Settings):
     """The embedded model's name, a Hugging Face id, or a local folder."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
-    writing_weights: Literal["same", "int8"] = "same"
-    """Weights while texts are drawn; `int8` rounds a copy of them to eight bits: quicker on CPUs, and texts come from a
-    slightly different distribution. Samples for preferences are scored once more with the weights as they are."""
     device: str = "auto"
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
     threads: int = 2
@@ -180,6 +178,12 @@ class LanguageModel:
         for file in inner.iterdir():
             file.replace(folder / file.name)
         inner.rmdir()
+        # PEFT writes a set in the order of Python's hash seed: equal adapters would differ in their hash.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config.get("target_modules"), list):
+            config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[None]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.metric_rows import MetricRow
-from trackrec.pipeline.parts import Parts
+from trackrec.checks.truth import deletions, is_gone
+from trackrec.files.tables import read_table
+from trackrec.lm.generator import Generator
+from trackrec.metrics.rows import MetricRow
+from trackrec.pipeline.components import Parts
 from trackrec.pipeline.truth import Truth
-from trackrec.prompts.catalogue import Row
-from trackrec.reccot.generator import Generator
-from trackrec.reccot.truth import deletions, is_gone
 from trackrec.run import write_table
+from trackrec.users.catalogue import Row
 
 REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")
 """The measures; they stay in ``metrics.json`` until they are made anew."""
@@ -37,7 +38,7 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         ``deletion`` has each claim with both texts.
     """
     world, recipe = parts.world, parts.recipe
-    kept = pl.read_parquet(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    kept = read_table(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
     chosen = [user for user in parts.everybody_tested if texts.get(user)][:users]
@@ -69,9 +70,9 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
     write_table(parts.run.table("deletion"), table)
     gone, control = table["gone"].cast(pl.Float64), table["control_gone"].cast(pl.Float64)
     measured = zip(REWRITTEN, (gone, control, gone - control), strict=True)
-    count, asked = table["user_id"].n_unique(), table["user_id"].to_list()
+    asked = table["user_id"].to_list()
     note = f"{table.height} supported claims, each written about again"
-    return [truth.row(name, truth.mean(asked, values.to_list()), number, count, note) for name, values in measured]
+    return [truth.row(name, truth.measure(asked, values.to_list()), number, note) for name, values in measured]
 
 
 def _write(parts: Parts, number: int, histories: Sequence[Sequence[Row]]) -> list[str]:
@@ -79,5 +80,5 @@ def _write(parts: Parts, number: int, histories: Sequence[Sequence[Row]]) -> lis
     made: dict[Any, Sequence[Row]] = dict(enumerate(histories))
     generator = Generator(parts.model, parts.renderer, made)
     adapter = parts.generator_adapter(number)
-    texts = generator.writer(adapter).write(list(made), 1, parts.recipe.loop.writing, parts.recipe.seed, exact=False)
+    texts = generator.writer(adapter).write(list(made), 1, parts.recipe.loop.writing, parts.recipe.seed)
     return [text or "" for text in texts["text"].to_list()]

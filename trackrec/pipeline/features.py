@@ -7,12 +7,13 @@ import shutil
 import polars as pl
 
 from trackrec.data.roles import Role
+from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.files.tables import read_table
+from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
+from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
-from trackrec.pipeline.parts import OUTSIDE, Parts
-from trackrec.ranking.compare import compare_arms
-from trackrec.ranking.vectors import shared_encoder, swap_vectors, user_vectors
-from trackrec.reccot.rewards import reward_table
+from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, write_table, written_whole
 
 ARMS = ("din_no_text", "din_swapped", "din_own")
@@ -49,7 +50,7 @@ class Features:
     def collect(self) -> None:
         """``reccots.parquet``, ``vectors.parquet``, ``generator/`` and ``validator/`` at the top of the run folder."""
         self._collect_reccots()
-        encoder = shared_encoder(self.recipe.ranking.encoder)
+        encoder = shared_encoder(self.recipe.encoder)
         order = self.world.roles.select("user_id")
         texts = order.join(self.written().select("user_id", "text"), on="user_id", how="left", maintain_order="left")
         write_table(self.run.folder / "vectors.parquet", user_vectors(texts, encoder))
@@ -67,7 +68,7 @@ class Features:
 
     def _validator_note(self) -> str:
         """What must be added to the validator's logits, for those who load it without TrackRec."""
-        more = self.recipe.lm_validator.item_prior
+        more = self.parts.lm_judge.item_prior
         if more is None:
             return ""
         return (
@@ -89,14 +90,14 @@ class Features:
         for number in range(self.recipe.loop.rounds + 1):
             last = self.written() if number == self.promoted else self.parts.kept(number)
             scores = self.run.read(f"matrix-{kind}-{self.recipe.loop.rounds}").filter(pl.col("sample") == number)
-            likelihood = reward_table(scores.drop("validator"), self.recipe.reward.kind).select("user_id", "reward")
+            likelihood = reward_table(scores.drop("validator"), self.parts.reward).select("user_id", "reward")
             parts.append(
                 last.join(likelihood, on="user_id", how="left", maintain_order="left").with_columns(
                     round=pl.lit(number, dtype=pl.Int16), kind=pl.lit("kept"), gain=pl.lit(None, dtype=pl.Float64)
                 )
             )
         for number in range(1, self.recipe.loop.rounds + 1):
-            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.recipe.reward.kind)
+            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.parts.reward)
             samples = self.run.read(f"sample-{number}").join(
                 rewards.select("user_id", "sample", "reward", "gain"),
                 on=["user_id", "sample"],
@@ -125,7 +126,7 @@ class Features:
         """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
 
         def work(stage: Stage) -> None:
-            vectors = pl.read_parquet(self.run.folder / "vectors.parquet")
+            vectors = read_table(self.run.folder / "vectors.parquet")
             ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {

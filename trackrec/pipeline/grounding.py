@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from trackrec.errors import RunError
-from trackrec.metric_rows import MetricRow, read_metrics, write_metrics
+from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
+from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import World
 from trackrec.pipeline.deletion import REWRITTEN, deletion_rows
-from trackrec.pipeline.parts import Parts
 from trackrec.pipeline.truth import ARM, Truth
-from trackrec.pipeline.world import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run

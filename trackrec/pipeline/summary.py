@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trackrec.metrics import MetricRow, read_metrics
+from trackrec.metrics.probability import MetricRow, read_metrics
 
 ARMS = {
     "user_share": "the user's own share of likes",

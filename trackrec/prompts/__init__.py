@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trackrec.prompts.catalogue import Catalogue, Item, Row
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import PromptSettings, Renderer
+from trackrec.users.catalogue import Catalogue, Item, Row
 
 __all__ = ["DOMAINS", "Catalogue", "Domain", "Item", "PromptSettings", "Renderer", "Row", "find_domain"]

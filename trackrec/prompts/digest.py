@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from trackrec.prompts.generosity import LEVELS
-from trackrec.prompts.profile import Profile, Tally
-from trackrec.prompts.watched import FAME, MOST_WATCHED
+from trackrec.users.consumption import FAME, MOST_WATCHED
+from trackrec.users.generosity import LEVELS
+from trackrec.users.profile import Profile, Tally
 
 DigestFact = Literal["generosity", "habit", "age", "watched", "genres"]
 """What a line of counts can tell; the same words as of ``teacher.tells``."""
@@ -27,7 +27,7 @@ def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) 
         profile: what was counted.
         facts: those that are told, as far as the history bears them out; always in the same order.
 
-    >>> from trackrec.prompts.profile import Age
+    >>> from trackrec.users.profile import Age
     >>> tell_digest(Profile(8, 10, 5, (Tally("Drama", 3, 3),), (), 2, Age(1990, 3, 10), (), ()))
     'Kind: generous. Of 10 liked: about 8 in 10. From before 1990: about 3 in 10. More: Drama (3 of 3). Less: none.\\n'
     """

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import Field
 
-from trackrec.prompts.catalogue import Catalogue, Row, clean_text
 from trackrec.prompts.chat import PlainText, find_answer, find_end, render_frame
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
-from trackrec.prompts.profile import ProfileSettings, profile_history
 from trackrec.settings import Settings
+from trackrec.users.catalogue import Catalogue, Row, clean_text
+from trackrec.users.profile import ProfileSettings, profile_history
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from trackrec.prompts.catalogue import Catalogue
 from trackrec.prompts.domain import Domain
+from trackrec.users.catalogue import Catalogue
 
 
 def item_texts(items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def history_texts(
     """Each user's history as it stands, a line an event, oldest first: ``user_id, text``.
 
     The lines are those of the generator's prompt, with no limit of tokens: the arm "raw-history text" knows all that
-    the RecCoT was written from. :class:`trackrec.ranking.vectors.TextEncoder` reads a long text in windows and takes
+    the RecCoT was written from. :class:`trackrec.features.encoder.TextEncoder` reads a long text in windows and takes
     the mean of their vectors.
 
     Args:

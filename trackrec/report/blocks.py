@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trackrec.metric_rows import MetricRow
+from trackrec.metrics.rows import MetricRow
 
 NO_BREAK = "\u00a0"
 """A space at which no line ends: an interval stays in one piece."""

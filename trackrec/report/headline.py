@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trackrec.metric_rows import MetricRow
+from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Section, Tile, Tiles, Tone, caveat, difference, number, signed, verdict
 from trackrec.report.facts import Contrast, Facts
 from trackrec.report.names import arm_name

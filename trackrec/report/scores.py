@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from trackrec.metric_rows import MetricRow
+from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, caveat, difference, number, with_interval
 from trackrec.report.facts import Contrast, Facts
 from trackrec.report.names import METRICS, SHORT, arm_name, kind_name

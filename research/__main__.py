@@ -1,0 +1,116 @@
+"""The command line of the studies: ``python -m research compare | ablate | make-log``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trackrec.cli import Changes, Out, console, quiet_libraries, run_app
+from trackrec.errors import RecipeError
+
+
+class FileFormat(StrEnum):
+    """How a made-up log is written."""
+
+    parquet = "parquet"
+    csv = "csv"
+
+
+app = typer.Typer(help="Studies of the method, on runs of trackrec.", no_args_is_help=True, add_completion=False)
+
+
+@app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run.
+
+    ``--set comparison.extra.scores=[ranker]`` and the like change what is compared.
+    """
+    from research.comparison.job import compare_recipe, comparison_settings
+    from research.report.comparison import print_comparison, write_comparison_page
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+
+    quiet_libraries()
+    prefix = "comparison."
+    own = [change.removeprefix(prefix) for change in changes or () if change.startswith(prefix)]
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
+    folder = out or Path("runs") / loaded.name
+    settings = comparison_settings(quick, own)
+    compare_recipe(loaded, folder, settings, Reporter(console))
+    print_comparison(folder, console)
+    console.print(f"Page: {write_comparison_page(folder)}")
+
+
+@app.command()
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A variant or check by its name; all of them without it.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The short form: few users, variants of one round; 30 minutes.")
+    ] = False,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of a variant at most, unless it varies them.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,
+    din: Annotated[bool, typer.Option("--din", help="Also try each variant's RecCoTs as a feature of DIN.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Vary a recipe's loop, one thing at a time, and check the loop itself: fresh-v, length.
+
+    A finished run in --out is taken as it is. The same command goes on where it stopped.
+    """
+    from research.ablation.job import ablate_recipe, ablation_settings
+    from research.ablation.variants import QUICK_MINUTES, QUICK_ROUNDS, quick_recipe
+    from research.report.ablation import print_ablations, write_ablation_page
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+
+    quiet_libraries()
+    loaded = load_recipe(recipe, changes or ())
+    folder = out or Path("runs") / (f"{loaded.name}-quick" if quick else loaded.name)
+    if quick:
+        loaded, rounds, minutes = quick_recipe(loaded), rounds or QUICK_ROUNDS, minutes or QUICK_MINUTES
+    settings = ablation_settings(only or (), rounds, minutes, din)
+    ablate_recipe(loaded, folder, settings, Reporter(console))
+    print_ablations(folder, console)
+    console.print(f"Page: {write_ablation_page(folder)}")
+
+
+@app.command("make-log")
+def make_log(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
+    interactions: Annotated[int, typer.Option(help="How many.")] = 1_000_000,
+    items: Annotated[int, typer.Option(help="Items of the catalogue; 0: as many as fit.")] = 0,
+    seed: Annotated[int, typer.Option(help="All of it follows from this.")] = 17,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of both files.")] = FileFormat.parquet,
+) -> None:
+    """Make up a log with the shape of MovieLens, of any size."""
+    from pydantic import ValidationError
+
+    from research.made_up import MadeUpSettings, write_made_up_log
+
+    try:
+        settings = MadeUpSettings(interactions=interactions, items=items, seed=seed)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise RecipeError(f"--{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}") from error
+    counts = write_made_up_log(folder, settings, file_format.value)
+    console.print(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()), highlight=False)
+
+
+def main() -> None:
+    """Entry point of ``python -m research``."""
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ablations of the loop, and checks on it."""

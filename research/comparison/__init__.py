@@ -1,0 +1,1 @@
+"""The comparison of every arm in several rankers."""

@@ -1,0 +1,1 @@
+"""Re-rankers and their comparison."""

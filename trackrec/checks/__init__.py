@@ -1,0 +1,1 @@
+"""Is it true? Claims of a text against the history behind it."""

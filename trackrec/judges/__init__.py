@@ -1,0 +1,1 @@
+"""Judges (validators): who reads a RecCoT and predicts; the rewards and preferences that follow."""

@@ -1,0 +1,1 @@
+"""Metrics of probabilities and of lists, with intervals over users."""

@@ -1,0 +1,122 @@
+"""An arm of a comparison: what its rankers are given beside the examples, and that as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from trackrec.errors import RunError
+from trackrec.features.encoder import Floats, present_vectors
+from trackrec.features.projection import Projection
+from trackrec.rankers.examples import Examples, VectorTable
+from trackrec.rankers.side_inputs import item_rows, item_vectors, score_column
+from trackrec.users.numbers import HistoryNumbers, Purpose
+
+
+@dataclass(frozen=True)
+class Arm:
+    """All that one arm differs from another by; an empty one is a model that takes no text and no score."""
+
+    users: pl.DataFrame | None = None
+    """``user_id, vector`` (see :func:`trackrec.features.encoder.user_vectors`); None: no user text."""
+    items: tuple[pl.DataFrame, ...] = ()
+    """Of each source that speaks of items (item text, item knowledge) ``item_id, vector``, see
+    :func:`trackrec.features.item_vectors.item_vectors`."""
+    scores: tuple[pl.DataFrame, ...] = ()
+    """Of each validator ``user_id, event_id, yes_probability``, see
+    :func:`trackrec.rankers.side_inputs.score_column`."""
+    item_components: int | None = None
+    """Directions of the items' vectors that the model reads; None: as many as of the users'."""
+
+
+Inputs = Arm | pl.DataFrame | None
+"""An arm, or only its users' vectors, or nothing."""
+
+
+def as_arm(inputs: Inputs) -> Arm:
+    """The arm that is meant."""
+    return inputs if isinstance(inputs, Arm) else Arm(inputs)
+
+
+def give(
+    inputs: Inputs,
+    plain: Sequence[Examples],
+    frames: Sequence[pl.DataFrame],
+    held_out: list[object],
+    numbers: HistoryNumbers,
+    components: int,
+    name: str,
+) -> tuple[VectorTable | None, list[Examples]]:
+    """An arm's tables of vectors, and the examples that point into them and carry its scores.
+
+    Args:
+        inputs: see :class:`Arm`.
+        plain: training, validation and test examples.
+        frames: their rows, ``user_id, event_id, item_id``; the directions of items' vectors come from the first.
+        held_out: users whose vectors the directions may not be learned from.
+        numbers: see :func:`trackrec.users.numbers.history_numbers`.
+        components: length of the vectors that the model reads.
+        name: of the arm, for errors.
+    """
+    arm = as_arm(inputs)
+    table, rows = arm_vectors(arm.users, frames[0], held_out, numbers, components, name)
+    width = components if arm.item_components is None else arm.item_components
+    sources = [item_vectors(vectors, frames[0], width, name) for vectors in arm.items]
+    if sources:
+        users = torch.zeros(1, 0) if table is None else table.values
+        table = VectorTable(users, tuple(values for values, _ in sources))
+    parts = []
+    for examples, frame in zip(plain, frames, strict=True):
+        part = examples.with_vectors(example_rows(rows, frame))
+        if sources:
+            part = part.with_item_vectors(item_rows([found for _, found in sources], frame))
+        if arm.scores:
+            part = part.with_scores(torch.cat([score_column(scores, frame) for scores in arm.scores], dim=1))
+        parts.append(part)
+    return table, parts
+
+
+def arm_vectors(
+    vectors: pl.DataFrame | None,
+    train: pl.DataFrame,
+    held_out: list[object],
+    numbers: HistoryNumbers,
+    components: int,
+    name: str,
+    purpose: Purpose = "ctr",
+) -> tuple[VectorTable | None, pl.DataFrame]:
+    """The projected vectors of an arm and ``user_id, row`` into them.
+
+    The directions are learned from the vectors of all users but those held out (the arm's LM users count too: no
+    label of a target is used) and the histories behind them. For swapped vectors
+    that is the history of the user they were written for, so that a placebo's coordinates are those of the real
+    arm and only sit with the wrong users.
+    """
+    if vectors is None:
+        return None, train.select("user_id").head(0).with_columns(row=pl.lit(0, dtype=pl.Int64))
+    present = present_vectors(vectors)
+    training = present["user_id"].is_in(train["user_id"].unique().to_list()).sum()
+    if training < 2:
+        raise RunError(
+            f"Arm {name!r} has vectors for {training} training users: nothing can be learned from them. "
+            "Write RecCoTs for the ranker users, or leave the arm out."
+        )
+    raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
+    source = "source_user_id" if "source_user_id" in present.columns else "user_id"
+    behind = present.select(user_id=source).join(numbers.table, on="user_id", how="left", maintain_order="left")
+    known = (~present["user_id"].is_in(held_out) & behind["numbers"].is_not_null()).to_numpy()
+    told = np.asarray(behind.filter(pl.Series(known))["numbers"].to_list(), dtype=np.float64) if known.any() else None
+    fitted = (~present["user_id"].is_in(held_out)).to_numpy() if told is None else known
+    table = VectorTable.from_vectors(raw, Projection.fit(raw[fitted], components, told, numbers.weights(purpose)))
+    rows = present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
+    return table, rows
+
+
+def example_rows(rows: pl.DataFrame, frame: pl.DataFrame) -> torch.Tensor:
+    """Each example's row in the vector table, 0 for users without a vector; int64, shape (examples,)."""
+    joined = frame.select("user_id").join(rows, on="user_id", how="left", maintain_order="left")
+    return torch.from_numpy(joined["row"].fill_null(0).to_numpy().copy())

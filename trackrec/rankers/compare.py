@@ -1,0 +1,214 @@
+"""The comparison of arms: the same folds, seeds and examples for each, and only what each is given differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trackrec.data.log import stable_hash
+from trackrec.data.statistics import ItemStatistics
+from trackrec.errors import RecipeError, RunError
+from trackrec.metrics.cold_start import count_seen
+from trackrec.rankers.arm import Inputs, give
+from trackrec.rankers.backbones import build_ranker
+from trackrec.rankers.base import BackboneSettings, RankerSizes
+from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
+from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict, seeded
+from trackrec.rankers.search import Trial, search
+from trackrec.registry import named
+from trackrec.settings import Settings
+from trackrec.users.numbers import ranker_numbers
+
+
+class RankingSettings(Settings):
+    """Ordinary recommenders with and without RecCoTs, on the ranker users."""
+
+    components: int = 6
+    """Directions of the text vectors that the model reads: those that tell most of the history behind."""
+    recent: int = 10
+    """Recent events in view of the ranker; 0: no sequence. It cannot exceed what the split keeps."""
+    folds: int | None = None
+    """How many of the folds are tested in turn; null: all."""
+    seeds: int = 3
+    """Trainings per fold and arm."""
+    examples_per_user: int | None = None
+    """Most training and validation examples of a user, drawn by a seed; null: all. Test examples are always all."""
+    backbone: Annotated[str, named("backbone")] = "din"
+    """The CTR model."""
+    model: BackboneSettings = BackboneSettings()
+    fit: FitSettings = FitSettings()
+    search: tuple[Trial, ...] = ()
+    """Settings that are tried in each fold with the first seed; the best by LogLoss on the fold's validation users is
+    tested. Empty: those above."""
+
+
+class SplitTables(Protocol):
+    """What is read of a split."""
+
+    @property
+    def histories(self) -> pl.DataFrame: ...
+
+    @property
+    def examples(self) -> pl.DataFrame: ...
+
+
+def compare_arms(
+    split: SplitTables,
+    roles: pl.DataFrame,
+    items: pl.DataFrame,
+    arms: Mapping[str, Inputs],
+    settings: RankingSettings,
+    seed: int,
+    statistics: ItemStatistics | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pl.DataFrame:
+    """Train and test a ranker per arm, fold and seed.
+
+    Fold f is tested, fold f + 1 stops the training early, the others train. Rating scale and projection of the
+    vectors come from training users alone; what the model knows of other users' tastes are its item embeddings, so
+    that comes from training users too. With the same seed all arms start from the same draws and see the same
+    batches.
+
+    Args:
+        split: histories and examples of :class:`trackrec.data.split.Split`.
+        roles: ``user_id, role, fold``; rows with another role than "ranker" are left out.
+        items: the catalogue.
+        arms: name -> :class:`trackrec.rankers.arm.Arm`, or only ``user_id, vector`` (see
+            :func:`trackrec.features.encoder.user_vectors`), or None for a model that takes no text.
+        settings: see :class:`RankingSettings`.
+        statistics: counts of raters and likes of an item as two dense features. They must come from users without the
+            role "ranker" (the LM users): a ranker user's own label in the counts, or left out of them, would show.
+        seed: the trainings of seed number s use ``seed + s``.
+        progress: called with (trainings done, trainings in all).
+
+    Returns:
+        ``arm, seed, trial, fold, user_id, event_id, label, probability``, one row per arm, seed and test example;
+        ``trial`` is the place of the chosen settings in ``settings.search``.
+
+    Raises:
+        RunError: fewer than three folds of ranker users have examples, or an arm has no vector for training users.
+    """
+    frame, folds = ranker_examples(split, roles)
+    tested = tested_folds(folds, settings)
+    like_share = None
+    if statistics is not None:
+        frame, like_share = statistics.lookup(frame), statistics.global_share
+    catalogue = ItemTable.from_catalogue(items)
+    numbers = ranker_numbers(split.histories, items, roles)
+    total = len(arms) * len(tested) * settings.seeds
+    tables: list[pl.DataFrame] = []
+    for fold in tested:
+        frames = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
+        train, validation, test = frames
+        held_out = pl.concat([validation, test])["user_id"].unique().to_list()
+        scale = RatingScale.fit(train["recent_ratings"].explode())
+        plain = [build_examples(part, catalogue, scale, settings.recent, like_share) for part in frames]
+        for name, arm in arms.items():
+            table, parts = give(arm, plain, frames, held_out, numbers, settings.components, name)
+            train_one = partial(_train_and_predict, parts, table, catalogue, scale, settings)
+            seeds = [seed + number for number in range(settings.seeds)]
+            for used, (trial, probability) in zip(seeds, search(settings.search, train_one, seeds), strict=True):
+                tables.append(
+                    test.select(
+                        pl.lit(name).alias("arm"),
+                        pl.lit(used, dtype=pl.Int64).alias("seed"),
+                        pl.lit(trial, dtype=pl.Int8).alias("trial"),
+                        "fold",
+                        "user_id",
+                        "event_id",
+                        "label",
+                        pl.Series("probability", probability),
+                    )
+                )
+                if progress is not None:
+                    progress(len(tables), total)
+    return pl.concat(tables)
+
+
+def ranker_examples(split: SplitTables, roles: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+    """The ranker users' examples with their ``fold``, and the folds, ascending.
+
+    Raises:
+        RunError: fewer than three folds have examples.
+    """
+    users = roles.filter(pl.col("role") == "ranker").select("user_id", pl.col("fold").cast(pl.Int64))
+    frame = split.examples.join(users, on="user_id", how="inner", maintain_order="left")
+    folds = sorted(frame["fold"].unique().to_list())
+    if len(folds) < 3:
+        raise RunError(
+            f"Ranker users with examples are in {len(folds)} folds, but training, validation and test need 3 at least: "
+            "give the split more ranker users or folds (roles.ranker_folds)."
+        )
+    return frame, folds
+
+
+def tested_folds(folds: list[int], settings: RankingSettings) -> list[int]:
+    """The folds that are tested in turn.
+
+    Raises:
+        RecipeError: there are not so many.
+    """
+    if settings.folds is not None and not 1 <= settings.folds <= len(folds):
+        raise RecipeError(f"ranking.folds is {settings.folds}, but the split has {len(folds)} folds: choose 1 to that.")
+    return folds[: settings.folds]
+
+
+def fold_parts(
+    frame: pl.DataFrame, folds: list[int], fold: int, per_user: int | None, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Training, validation and test examples when a fold is tested: the next fold stops the training early."""
+    stop = folds[(folds.index(fold) + 1) % len(folds)]
+    train = thin(frame.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
+    return train, thin(frame.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
+
+
+def seen_counts(split: SplitTables, roles: pl.DataFrame, settings: RankingSettings, seed: int) -> pl.DataFrame:
+    """How often each test example's item and user were met, for :func:`trackrec.metrics.cold_start.break_down`.
+
+    Returns:
+        ``user_id, event_id, item_seen, user_seen``, one row a test example of :func:`compare_arms`.
+    """
+    frame, folds = ranker_examples(split, roles)
+    counts = []
+    for fold in tested_folds(folds, settings):
+        train, _, test = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
+        counts.append(count_seen(test, train, split.histories))
+    return pl.concat(counts)
+
+
+def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
+    """At most ``per_user`` rows of each user, drawn by a seed of the user's own; the order of rows stays."""
+    if per_user is None:
+        return frame
+    kept: list[int] = []
+    numbered = frame.with_row_index("_row")
+    for (user,), part in numbered.group_by("user_id", maintain_order=True):
+        rows = part["_row"].to_numpy()
+        if len(rows) > per_user:
+            rows = np.random.default_rng([seed, stable_hash(user)]).choice(rows, per_user, replace=False)
+        kept.extend(int(row) for row in rows)
+    return frame[sorted(kept)]
+
+
+def _train_and_predict(
+    parts: list[Examples],
+    table: VectorTable | None,
+    items: ItemTable,
+    scale: RatingScale,
+    settings: RankingSettings,
+    trial: Trial,
+    seed: int,
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """LogLoss on the validation users, and the probabilities of the test examples."""
+    train, validation, test = parts
+    sizes = settings.model.model_copy(update={"adaptor": trial.adapt(settings.model.adaptor)})
+    with one_thread():
+        with seeded(seed):
+            model = build_ranker(settings.backbone, RankerSizes.of(items, scale, train, table), sizes)
+        result = fit_ranker(model, train, validation, trial.fit(settings.fit), seed, table)
+        return min(result.validation_loss), predict(model, test, table)

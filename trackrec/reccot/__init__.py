@@ -1,1 +1,0 @@
-"""RecCoTs: who writes them, who judges them, and how both learn from each other."""

@@ -1,0 +1,1 @@
+"""Writers of the RecCoTs that the generator is distilled from."""
