@@ -70,12 +70,14 @@ def test_what_is_learnt_hangs_under_each_end() -> None:
 def test_a_validator_learns_a_planted_rule_in_them(model: LanguageModel, tmp_path: Path, prior: float | None) -> None:
     from dataclasses import replace
 
-    domain = replace(MOVIES, answers=("Surely they will", "Surely not"))
+    domain = replace(MOVIES, answers=("So they do", "So not"))
     renderer = Renderer(model.tokenizer, ITEMS, PromptSettings(validator_recent=1), domain)
     assert min(map(len, renderer.answers)) > 1
     assert renderer.answers[0][0] == renderer.answers[1][0], "the first token tells nothing"
     histories: dict[Any, Any] = {user: [{"item_id": 1 + user % 4, "rating": 4.0}] for user in USERS}
-    settings = LMValidatorSettings(training=JOB, placeholder_share=0, item_prior=prior)
+    # Over the whole vocabulary it must learn every token of the answers, not only which of the two it is.
+    job = JOB if prior else JOB.model_copy(update={"epochs": 14.0})
+    settings = LMValidatorSettings(training=job, placeholder_share=0, item_prior=prior)
     validator = LMValidator(model, "long", renderer, histories, settings)
     figures = validator.fit(*world(USERS[:36]), tmp_path, seed=0)
     assert figures["examples"] == 72
