@@ -202,7 +202,13 @@ class Catalogue:
             for i, one in self._items.items()
         ]
         names = pl.List(pl.String)
-        schema = {"item_id": self._id_type, "title": pl.String, "year": pl.Int64, "genres": names, "tags": names}
+        schema: dict[str, Any] = {
+            "item_id": self._id_type,
+            "title": pl.String,
+            "year": pl.Int64,
+            "genres": names,
+            "tags": names,
+        }
         fame = pl.Series("fame", [self.fame.get(item) for item in self._items], dtype=pl.Float64)
         return pl.DataFrame(rows, schema=schema, orient="row").with_columns(fame)
 
