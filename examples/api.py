@@ -22,7 +22,7 @@ validator = tr.LMValidator(model, "V", renderer, histories, tr.LMValidatorSettin
 validator.fit(targets, reccots.filter(sample=0), Path("runs/api/V"), seed=1)
 scores = validator.score(targets, reccots)
 settings = tr.PreferenceSettings(k=0, require_gain=False, drop_all_wrong=False, unfinished_may_win=True)
-groups, counts = tr.build_groups(scores, reccots, settings, kind="log_likelihood")
+groups, counts = tr.build_groups(scores, reccots, settings, tr.LogLikelihood())
 generator.align("G", groups, reccots, tr.AlignmentSettings(), seed=1)
 
 better = generator.writer("G").write(users, n=1, decoding=tr.DecodingSettings(temperature=0), seed=1)

@@ -9,6 +9,7 @@ import pytest
 from histories import history_frame, written
 
 from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.truth import found_among
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.pipeline.dataset import with_touched
 from trackrec.prompts.digest import tell_digest
@@ -126,6 +127,22 @@ def test_a_name_alone_comes_before_names_that_have_it_as_a_part() -> None:
 def test_touched_counts_histories_not_events() -> None:
     rows = pl.DataFrame({"user_id": [1, 1, 2, 3], "item_id": ["a", "a", "a", "b"]})
     assert with_touched(UNTOLD, rows)["touched"].to_list() == [2, 1, 0, 0, 0, 0]
+
+
+def test_a_text_of_an_implicit_log_leads_to_its_own_history() -> None:
+    """Every event is a like: what is gone for is all that tells histories apart. Of another user, it leads astray."""
+    histories = {"metal": history("cdcd"), "pop": history("aaab"), "rock": history("ffbf"), "other": history("eeae")}
+    texts = {
+        "metal": "Listens to a lot of metal music.",
+        "pop": "Listens to a lot of pop music, mostly famous artists.",
+        "rock": "Listens to a lot of rock music.",
+        "other": "Listens to a lot of alternative music.",
+    }
+    assert found_among(texts, histories, music(), seed=1) == dict.fromkeys(texts, 1.0)
+    swapped = dict(zip(texts, [*list(texts.values())[1:], texts["metal"]], strict=True))
+    assert found_among(swapped, histories, music(), seed=1) == dict.fromkeys(texts, 0.0)
+    nothing = dict.fromkeys(texts, "Listens to music.")
+    assert found_among(nothing, histories, music(), seed=1) == dict.fromkeys(texts, 1 / 4)
 
 
 def test_genres_are_left_out_by_chance_but_one_always_stays() -> None:

@@ -13,6 +13,7 @@ from trackrec.judges.base import Validator
 from trackrec.judges.lm import LMValidator, LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings, build_groups
 from trackrec.judges.ranker import RankerValidator, RankerValidatorSettings
+from trackrec.judges.rewards import LogLikelihood, Probability
 from trackrec.lm.generator import AlignmentSettings, Generator
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
@@ -39,7 +40,9 @@ __all__ = [
     "LanguageModel",
     "LanguageModelSettings",
     "Log",
+    "LogLikelihood",
     "PreferenceSettings",
+    "Probability",
     "ProfileTeacher",
     "PromptSettings",
     "RankerValidator",

@@ -9,13 +9,14 @@ from typing import Any
 import polars as pl
 
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.files.tables import read_table
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
 from trackrec.run import Stage
-from trackrec.table_files import read_table
 from trackrec.teachers.base import write_texts
+from trackrec.teachers.template import TeacherSettings
 from trackrec.users.numbers import HistoryNumbers, ranker_numbers
 
 NO_TEXT, FINAL, SWAPPED = "no text", "final round", "another user's"
@@ -101,7 +102,7 @@ class Arms:
             }
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
-        settings = {"encoder": self.parts.recipe.ranking.encoder, "numbers": self.numbers.digest}
+        settings = self.parts.encoder_settings | {"numbers": self.numbers.digest}
         self.parts.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:
@@ -120,7 +121,7 @@ class Arms:
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
         recipe = self.parts.recipe
-        encoder = shared_encoder(recipe.ranking.encoder)
+        encoder = shared_encoder(recipe.encoder)
         ids = self.users.select("user_id")
         vectors = read_table(self.run.folder / "vectors.parquet")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
@@ -150,6 +151,6 @@ class Arms:
     def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
         """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""
         recipe = self.parts.recipe
-        settings = recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0})  # all that it knows
-        teacher = self.parts.teacher(settings)
+        all_told = {"omit": 0.0, "omit_genres": 0.0} if isinstance(recipe.teacher, TeacherSettings) else {}
+        teacher = self.parts.teacher(recipe.teacher.model_copy(update=all_told))
         return write_texts(teacher, self.world.histories, self.parts.renderer, recipe.seed, users=users)

@@ -20,6 +20,7 @@ from research.comparison.extra_arms import ExtraArms, ExtraSettings
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
 from trackrec.errors import RecipeError
+from trackrec.files.tables import read_table
 from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import World
@@ -31,7 +32,6 @@ from trackrec.recipe import Recipe, apply_change
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
 from trackrec.settings import Settings
-from trackrec.table_files import read_table
 
 
 class ComparisonSettings(Settings):

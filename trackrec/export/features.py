@@ -12,12 +12,12 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.features.encoder import Encoder, shared_encoder
 from trackrec.features.item_vectors import item_vectors
+from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
 
 Table = Literal["examples", "users", "items"]
 
@@ -132,7 +132,7 @@ def read_features(
         items=items.select(*COLUMNS["items"]),
         name=recipe.name,
         recent=recipe.split.recent,
-        encoder=recipe.ranking.encoder,
+        encoder=recipe.encoder.type if not hasattr(recipe.encoder, "name") else recipe.encoder.name,
     )
 
 
@@ -180,7 +180,7 @@ def _items(items: pl.DataFrame, recipe: Recipe, with_vectors: bool, encoder: Enc
         return items.with_columns(has_text=pl.lit(False), item_vector=nothing)
     prompts = recipe.prompts
     texts = item_texts(items, find_domain(prompts.domain), prompts.attributes, prompts.item_tags)
-    vectors = item_vectors(texts, encoder or shared_encoder(recipe.ranking.encoder))
+    vectors = item_vectors(texts, encoder or shared_encoder(recipe.encoder))
     return items.join(
         vectors.rename({"vector": "item_vector"}), on="item_id", how="left", maintain_order="left"
     ).with_columns(pl.col("has_text").fill_null(False))

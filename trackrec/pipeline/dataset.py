@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,16 +13,20 @@ import polars as pl
 from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
+from trackrec.data.log import Log
 from trackrec.data.roles import Role, assign_roles
-from trackrec.data.rows import rows_by_user
+from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.files.forgotten import Forgotten
+from trackrec.files.hashes import file_hash
 from trackrec.knowledge.catalogue import add_knowledge, load_cards
 from trackrec.recipe import Recipe
 from trackrec.run import Run, Stage, text_hash
 from trackrec.users.catalogue import TOUCHED
+from trackrec.users.histories import Histories
 
 TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 
@@ -53,9 +57,9 @@ class World:
         return cls(**{name: run.read(name) for name in TABLES})
 
     @cached_property
-    def history_rows(self) -> dict[Any, list[dict[str, Any]]]:
+    def history_rows(self) -> Histories:
         """Each user's history, oldest first."""
-        return rows_by_user(self.histories)
+        return Histories(self.histories)
 
     def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
         """Users of some roles (of one fold), in the order of the roles table."""
@@ -107,13 +111,20 @@ def with_touched(items: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
     return told.with_columns(pl.col(TOUCHED).fill_null(0))
 
 
+def log_without(log: Log, forgotten: Forgotten) -> Log:
+    """The log without the people whom a run was told to forget."""
+    if not forgotten:
+        return log
+    return replace(log, interactions=forgotten.left_out(log.interactions), users=forgotten.left_out(log.users))
+
+
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
     cards = load_cards(recipe.knowledge, recipe.source.source)
 
     def work(stage: Stage) -> None:
-        source, feedback = read_log(recipe.source), recipe.feedback
+        source, feedback = log_without(read_log(recipe.source), run.forgotten), recipe.feedback
         log = filter_log(source, recipe.filters)
         split = split_log(log, recipe.split, feedback)
         if feedback.kind == "implicit":
@@ -181,5 +192,7 @@ def prepare(recipe: Recipe, run: Run) -> World:
     }
     if cards is not None:  # the cards themselves, so that a corrected file is read anew
         settings |= {"knowledge": recipe.knowledge.model_dump(mode="json"), "cards": text_hash(cards.table)}
-    run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
+    log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
+    settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
+    run.do("data", work, [], settings)
     return World.of(run)

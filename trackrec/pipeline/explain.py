@@ -18,13 +18,14 @@ from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
+from trackrec.users.catalogue import Row
 
 
 def explain_user(user: str, folder: Path, items: int, console: Console, item: str | None = None) -> None:
@@ -102,7 +103,7 @@ def _find_item(item: str, world: World) -> Any:
 class _Why:
     """Gives reasons from the published text alone."""
 
-    def __init__(self, published: str, rows: list[dict[str, Any]], vocabulary: Vocabulary) -> None:
+    def __init__(self, published: str, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
         self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
         self.sentences = ground(published, rows, vocabulary)
 
@@ -125,7 +126,7 @@ def _print_verdicts(sentences: list[GroundedSentence], parts: Parts, name: Any, 
     console.print(table)
 
 
-def _events(evidence: Sequence[int], rows: list[dict[str, Any]], titles: dict[Any, str], most: int = 3) -> str:
+def _events(evidence: Sequence[int], rows: Sequence[Row], titles: dict[Any, str], most: int = 3) -> str:
     named = [f"{titles[rows[place]['item_id']]} ({rows[place]['rating']:g})" for place in evidence[:most]]
     return ", ".join(named) + (f" and {len(evidence) - most} more" if len(evidence) > most else "")
 

@@ -230,9 +230,10 @@ class Renderer:
 
     def line_parts(self, item_id: object, rating: float, number: int = 0) -> tuple[str, str]:
         """The line's two parts: what is said of the event (its number, 1 for the oldest, if lines are numbered, and its
-        rating), and what of the item."""
+        rating), and what of the item. ``number`` 0: it is not told."""
         told = self._catalogue[item_id].describe(self.domain.genre_separator, self.settings.show_tags)
-        return f"[{number}] {rating:g}:" if self.settings.numbered else f"{rating:g}:", f" {told}\n"
+        label = f"[{number}] " if self.settings.numbered and number else ""
+        return f"{label}{rating:g}:", f" {told}\n"
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text takes where it is a segment of its own."""

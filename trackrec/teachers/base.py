@@ -1,14 +1,23 @@
-"""The teacher: a writer of the RecCoTs that the generator is distilled from."""
+"""The teacher: a writer of the RecCoTs that the generator is distilled from, and what it may ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.renderer import Renderer
+
+
+class TeacherContext(NamedTuple):
+    """What a teacher may ask for."""
+
+    items: pl.DataFrame
+    """The catalogue."""
+    renderer: Renderer
+    """Its domain, how it counts tokens, and what of a history the generator sees."""
 
 
 class Teacher(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field
 from trackrec.data.log import stable_hash
 from trackrec.prompts.digest import present_name
 from trackrec.prompts.domain import Domain
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
+from trackrec.teachers.base import TeacherContext
 from trackrec.teachers.wording import ABOVE, BELOW, EVIDENCE, SUBJECTS, TITLES, UNSEEN, Plan, Style, compose
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.consumption import MOST_CONSUMED
@@ -34,9 +35,10 @@ MOST_LIKED = 2
 """So many genres are told of either side, liked more and liked less."""
 
 
-class TeacherSettings(Settings):
+class TeacherSettings(ComponentSettings):
     """How the template teacher writes."""
 
+    type: str = "template"
     max_tokens: int = Field(default=60, ge=16)
     """Most tokens of a text, without the end token; clauses are left out to keep to it, never cut."""
     tells: tuple[Fact, ...] = ("generosity", "habit", "age", "genres", "counts", "titles")
@@ -73,6 +75,14 @@ class ProfileTeacher:
     Source:
         The paper starts from GPT-4o's texts; this writer needs no model, and every claim can be checked by counting.
     """
+
+    Settings = TeacherSettings
+
+    @classmethod
+    def make(cls, settings: TeacherSettings, context: TeacherContext) -> Self:
+        """See :mod:`trackrec.registry`."""
+        renderer = context.renderer
+        return cls(context.items, renderer.domain, renderer.count_tokens, settings, renderer.profile)
 
     def __init__(
         self,
