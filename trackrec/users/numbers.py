@@ -80,8 +80,9 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     :func:`trackrec.users.generosity.generosity`. popularity: mean log(1 + counted histories of others with the item).
     year: mean year. popular taste, year taste: slope of what generosity leaves over on popularity and on year, drawn
     to 0. shift: of a genre, mean of what generosity leaves over, drawn to 0 by three imagined items. part: share of the
-    history that has the genre. tag shift: as shift, of the ``MOST_TAGS`` most frequent tags. Without genres or years these are left out; so is generosity where histories do not say
-    what is expected of an item, which then is the same of all items.
+    history that has the genre. tag shift: as shift, of the ``MOST_TAGS`` most frequent tags. Without genres, years or
+    tags these are left out; so is generosity where histories do not say what is expected of an item, which then is the
+    same of all items.
 
     Args:
         histories: ``user_id, item_id, label`` and, to know generosity, ``expected``: the share of likes that others,
