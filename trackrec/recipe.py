@@ -149,16 +149,6 @@ class Recipe(Settings):
     shard_users: int = Field(default=8, ge=1)
     """Users in a shard, the unit of redo after a crash."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _earlier_place_of_profile(cls, tree: Any) -> Any:
-        """Recipes of earlier runs have it under ``teacher``."""
-        teacher = tree.get("teacher") if isinstance(tree, dict) else None
-        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
-            rest = {name: value for name, value in teacher.items() if name != "profile"}
-            return {**tree, "teacher": rest, "profile": teacher["profile"]}
-        return tree
-
     @field_validator("name")
     @classmethod
     def _is_no_path(cls, name: str) -> str:
@@ -171,6 +161,16 @@ class Recipe(Settings):
         if self.observer is not None and short_name(self.observer) == short_name(self.judge):
             raise ValueError(f"judge and observer are both of type {self.judge.type!r}: the second one must be another")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_place_of_profile(cls, tree: Any) -> Any:
+        """Recipes of earlier runs have it under ``teacher``."""
+        teacher = tree.get("teacher") if isinstance(tree, dict) else None
+        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
+            rest = {name: value for name, value in teacher.items() if name != "profile"}
+            return {**tree, "teacher": rest, "profile": teacher["profile"]}
+        return tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:

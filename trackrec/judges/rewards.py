@@ -48,8 +48,8 @@ class RewardContext(NamedTuple):
     """The prompts' domain, by name or file."""
     attributes: tuple[str, ...]
     """Further columns of the items that prompts tell."""
-    profile: ProfileSettings = ProfileSettings()
-    """How much evidence a claim needs."""
+    profile: ProfileSettings
+    """How much evidence a claim about a user needs."""
 
 
 class LogLikelihoodSettings(ComponentSettings):

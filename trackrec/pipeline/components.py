@@ -78,7 +78,7 @@ class Parts:
 
     def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
         """The recipe's teacher, or one of other settings."""
-        context = TeacherContext(self.world.items, self.renderer)
+        context = TeacherContext(self.world.items, self.renderer, self.recipe.profile)
         teacher: Teacher = make("teacher", settings or self.recipe.teacher, context)
         return teacher
 

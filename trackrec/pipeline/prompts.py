@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from transformers import AutoTokenizer
 
@@ -15,10 +15,8 @@ from trackrec.pipeline.dataset import prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
-from trackrec.registry import make
 from trackrec.run import Run, written_whole
-from trackrec.teachers.base import TeacherContext
-from trackrec.teachers.llm import LLMTeacher, LLMTeacherSettings
+from trackrec.teachers.llm import LLMTeacherSettings, ask
 
 Whom = Literal["taught", "all"]
 """Users whose prompts are written: those whom the teacher writes for, or all with a role."""
@@ -40,13 +38,20 @@ def write_prompts(recipe: Recipe, path: Path, whom: Whom = "taught") -> int:
     """
     with tempfile.TemporaryDirectory() as scratch:
         world = prepare(recipe, Run(Path(scratch) / "run", Reporter(), recipe.seed))
-    tokenizer = AutoTokenizer.from_pretrained(resolve_language_model(recipe.model.name))
+    tokenizer = AutoTokenizer.from_pretrained(
+        resolve_language_model(recipe.model.name), trust_remote_code=recipe.model.trust_remote_code
+    )
     renderer = Renderer(tokenizer, world.items, recipe.prompts, profile=recipe.profile)
     roles = (Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
     users = world.users(*roles) if whom == "taught" else world.roles["user_id"].to_list()
-    wanted = make_requests(recipe, renderer, world.items)
+    teacher = recipe.teacher
     with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         for user in users:
-            messages = [{"role": role, "content": text} for role, text in wanted(user, world.history_rows[user])]
+            if isinstance(teacher, LLMTeacherSettings):
+                turns = [(turn.role, turn.content) for turn in ask(world.history_rows.frame([user]), teacher, renderer)]
+            else:
+                system, told = renderer.generator_turns(world.history_rows[user])
+                turns = [("system", system), ("user", told)]
+            messages = [{"role": role, "content": content} for role, content in turns]
             file.write(json.dumps({"user_id": user, "messages": messages}, ensure_ascii=False) + "\n")
     return len(users)

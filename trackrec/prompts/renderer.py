@@ -143,6 +143,15 @@ class Renderer:
             lines += self._plain.encode(self.digest(history))
         return self._generator.head + lines + self._generator.tail
 
+    def generator_turns(self, history: Sequence[Row]) -> tuple[str, str]:
+        """The system turn and the user's turn of ``generator_prompt``, as texts."""
+        shown = self.shown_events(history)
+        first = len(history) - shown
+        rows = enumerate(history[first:], start=first + 1)
+        lines = "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
+        digest = self.digest(history) if self.settings.digest else ""
+        return self.domain.generator_instruction, lines + digest
+
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
         return tell_digest(profile_history(history, self._catalogue, self.profile), self._digest_facts)

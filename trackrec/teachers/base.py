@@ -1,4 +1,4 @@
-"""The teacher: a writer of the RecCoTs that the generator is distilled from, and what it may ask for."""
+"""The teacher: a writer of the RecCoTs that the generator is distilled from."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import polars as pl
 
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.renderer import Renderer
+from trackrec.users.counts import ProfileSettings
 
 
 class TeacherContext(NamedTuple):
-    """What a teacher may ask for."""
+    """What a teacher may ask for when it is made."""
 
     items: pl.DataFrame
-    """The catalogue."""
+    """The catalogue, with ``tags`` where there are knowledge cards."""
     renderer: Renderer
     """Its domain, how it counts tokens, and what of a history the generator sees."""
+    profile: ProfileSettings
+    """How much evidence a claim about a user needs."""
 
 
 class Teacher(Protocol):

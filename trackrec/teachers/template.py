@@ -81,8 +81,7 @@ class ProfileTeacher:
     @classmethod
     def make(cls, settings: TeacherSettings, context: TeacherContext) -> Self:
         """See :mod:`trackrec.registry`."""
-        renderer = context.renderer
-        return cls(context.items, renderer.domain, renderer.count_tokens, settings, renderer.profile)
+        return cls(context.items, context.renderer.domain, context.renderer.count_tokens, settings, context.profile)
 
     def __init__(
         self,

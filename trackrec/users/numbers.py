@@ -121,14 +121,14 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
         levels = rows.group_by("user_id").agg(generosity=generosity(pl.col("beyond").cum_sum().last(), pl.len()))
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
     if "genres" in columns:
-        counted = _name_numbers(rows, "genres")
-        names = sorted(counted["name"].unique().to_list())
-        found = _as_columns(counted, names, {"shift": "shift", "part": "part"})
+        of_genres = _name_numbers(rows, "genres")
+        told = {"shift": "shift", "part": "part"}
+        found = _as_columns(of_genres, sorted(of_genres["name"].unique().to_list()), told)
         table = table.join(found, on="user_id", how="left", maintain_order="left")
     if "tags" in columns:
-        counted = _name_numbers(rows, "tags")
-        often = counted.group_by("name").agg(pl.col("events").sum()).sort("events", "name", descending=[True, False])
-        found = _as_columns(counted, often["name"].head(MOST_TAGS).sort().to_list(), {"shift": "tag shift"})
+        of_tags = _name_numbers(rows, "tags")
+        often = of_tags.group_by("name").agg(pl.col("events").sum()).sort("events", "name", descending=[True, False])
+        found = _as_columns(of_tags, often["name"].head(MOST_TAGS).sort().to_list(), {"shift": "tag shift"})
         table = table.join(found, on="user_id", how="left", maintain_order="left")
     values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
     names = tuple(name for name in table.columns if name != "user_id")
