@@ -1,4 +1,4 @@
-"""The writer of knowledge cards: strict answers, orders in titles, resumption, prices; on a fake endpoint and by hand."""
+"""The writer of cards: strict answers, orders in titles, resumption, payment once; by hand and on an endpoint."""
 
 from __future__ import annotations
 

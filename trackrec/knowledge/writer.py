@@ -168,8 +168,8 @@ class CardWriter:
             said = ", ".join(f"{number} {reason}" for reason, number in wrong.most_common())
             raise RunError(
                 f"{self.engine.name} gave no usable card for {len(todo) - made} of {len(todo)} items ({said}). "
-                f"The others are in {path}, and the same command goes on. Mend the instructions or the engine, or allow more by "
-                "knowledge.writer.failed_share"
+                f"The others are in {path}, and the same command goes on. Mend the instructions or the engine, or "
+                "allow more by knowledge.writer.failed_share"
             )
         not_known = 0 if not kept and not made else int((read_cards(path).table["known"] == 0).sum())
         return Written(len(kept) + made, len(todo), len(kept), not_known, dict(wrong))

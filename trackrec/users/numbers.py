@@ -90,7 +90,7 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
         items: the catalogue: ``item_id, genres, tags`` (lists, optional) ``, year`` (optional).
         counted: users whose histories say how popular an item is; None: all.
     """
-    columns = [name for name in ("genres", "year") if name in items.columns]
+    columns: list[str] = [name for name in ("genres", "year") if name in items.columns]
     columns += ["tags"] if items.schema.get("tags") == pl.List(pl.String) else []
     known = "expected" in histories.columns
     expected = pl.col("expected") if known else pl.lit(float(histories["label"].mean() or 0.0))  # type: ignore[arg-type]
