@@ -88,7 +88,7 @@ class Written:
     asked: int
     """Items that the engine was asked about."""
     kept: int
-    """Cards that were there already, written from the same content by the same prompt and model."""
+    """Cards that were there already, written from the same content and instructions."""
     not_known: int
     """Items that the model does not know."""
     wrong: Mapping[str, int]
@@ -98,7 +98,8 @@ class Written:
 class CardWriter:
     """Writes a card for each item of a catalogue into a file of JSON lines, and goes on where it stopped.
 
-    A card stays as long as the item's content, the prompt and the model are the same (``prompt_hash``, ``model``).
+    A card stays as long as the item's content and the instructions are the same (``prompt_hash``), whoever wrote it:
+    cards of another model belong into another file.
 
     Args:
         engine: writes.
