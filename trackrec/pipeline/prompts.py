@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from trackrec.assets import resolve_language_model
 from trackrec.data.roles import Role
+from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.pipeline.dataset import prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.renderer import Renderer
@@ -39,7 +40,7 @@ def write_prompts(recipe: Recipe, path: Path, whom: Whom = "taught") -> int:
     with tempfile.TemporaryDirectory() as scratch:
         world = prepare(recipe, Run(Path(scratch) / "run", Reporter(), recipe.seed))
     tokenizer = AutoTokenizer.from_pretrained(
-        resolve_language_model(recipe.model.name), trust_remote_code=recipe.model.trust_remote_code
+        resolve_language_model(recipe.model.name), trust_remote_code=remote_code_is_trusted()
     )
     renderer = Renderer(tokenizer, world.items, recipe.prompts, profile=recipe.profile)
     roles = (Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
