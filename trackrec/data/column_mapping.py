@@ -37,6 +37,9 @@ class ColumnMapping(Settings):
     signals: dict[str, float] = Field(default_factory=dict)
     """Several columns in place of one rating, each with its weight, such as {is_click: 1, is_like: 3, watch_share: 2}:
     the rating is the weighted sum, and each is kept as ``signal_NAME``. Truth values count as 0 and 1."""
+    nested: str = ""
+    """A column of the interactions that holds a list of objects in each row: each object becomes an interaction of its
+    own, with its keys as columns beside those of the row."""
     shown: str = ""
     """Exposures alone: the column that lists what was shown in one row, such as ``N1-1 N2-0`` (what follows the last
     "-" says whether it was clicked) or a list of ids; each becomes an interaction of its own."""

@@ -138,8 +138,10 @@ def find_columns(
             continue
         if asked == NO_COLUMN or (role == "timestamp" and mapping.row_order_as_time):
             continue
-        if (role == "rating" and mapping.signals) or (role == "item" and mapping.shown and not asked):
+        if role == "rating" and (mapping.signals or mapping.shown):
             continue
+        if role == "item" and table == "interactions" and mapping.shown:
+            asked = _in_file(mapping.shown, names)
         if asked and asked in names:
             roles[role] = asked
         elif asked:

@@ -86,6 +86,18 @@ def read_genres(values: pl.Series, separator: str | None) -> Genres:
     return Genres(_series([found[text] if text is not None else [] for text in values]), note)
 
 
+def read_names(column: str, dtype: pl.DataType) -> pl.Expr:
+    """One text, such as "Ann, Bob", out of a list of names or objects, as such or as text; other text as it is."""
+    if dtype == pl.String:
+        text = pl.col(column)
+        listed = text.str.contains(r"^\s*[\[{].*[\]}]\s*$")
+        names = text.map_elements(lambda each: ", ".join(_listed(each) or [each]), return_dtype=pl.String)
+        return pl.when(listed).then(names).otherwise(text).alias(column)
+    if isinstance(dtype, (pl.List, pl.Array, pl.Struct)):
+        return pl.col(column).map_elements(lambda each: ", ".join(_names(each)) or None, return_dtype=pl.String)
+    return pl.col(column)
+
+
 def find_separator(texts: Sequence[str]) -> tuple[str, str]:
     """What stands between two names in distinct texts, and how sure that is, in words.
 
