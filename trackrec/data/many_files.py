@@ -60,8 +60,19 @@ def open_many(settings: TableSettings, open_one: Callable[[TableSettings], Table
     if not files:
         raise LogError(f"{settings.path} holds no file: expected a file, a folder with some, or a pattern that fits")
     tables = [_with_keys(open_one(settings.model_copy(update={"path": str(file)})), file) for file in files]
-    if len(tables) == 1:
-        return tables[0]
+    return tables[0] if len(tables) == 1 else join_files(tables, settings.path)
+
+
+def join_files(tables: Sequence[Table], path: str) -> Table:
+    """The rows of open tables, one after the other.
+
+    Args:
+        tables: two at least.
+        path: what the files are together, for messages.
+
+    Raises:
+        LogError: one has other columns than the first.
+    """
     first = tables[0]
     names = tuple(dict.fromkeys(name for table in tables for name in table.names))
     for table in tables[1:]:
@@ -69,13 +80,13 @@ def open_many(settings: TableSettings, open_one: Callable[[TableSettings], Table
         if not (table.lines and first.lines) and set(table.names) != set(first.names):
             raise LogError(
                 f"{table.where} does not fit the files beside it: {first.where} has the columns "
-                f"{', '.join(first.names)}, it has {', '.join(table.names)}; take it away, or name a pattern that leaves "
-                "it out"
+                f"{', '.join(first.names)}, it has {', '.join(table.names)}; take it away, or name a pattern that "
+                "leaves it out"
             )
     frames = [_alike(table, names, tables) for table in tables]
     notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
     texts = frozenset().union(*(table.texts for table in tables))
-    where = f"{settings.path} ({len(files)} files)"
+    where = f"{path} ({len(tables)} files)"
 
     def locate() -> str:
         return next((f"{table.where}: {found}" for table in tables if (found := table.locate())), "")
