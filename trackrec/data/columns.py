@@ -43,7 +43,10 @@ _NEVER = ("part", "event", "shown", "shown_clicked")
 USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {r: [] for r in _NEVER}
 """Per role the names that are understood, usual ones first. Those of ``_NEVER`` are never guessed.
 Case and punctuation do not count."""
-_LAST_RESORT = {"item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"]}
+_LAST_RESORT = {
+    "item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"],
+    "title": ["description"],
+}
 """Names that are taken where no other fits."""
 _CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
 """Truth values of what became of something that was shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +22,17 @@ def files_of(path: str) -> list[Path]:
     """The local files that a path names; none for what is remote, or not there.
 
     A file of that very name is that file, whatever marks the name holds. A folder is all files in and below it, but for
-    hidden ones and what `trackrec data check` wrote. Anything else with ``*``, ``?`` or ``[`` is a pattern; ``**``
-    stands for folders of any depth.
+    hidden ones, what `trackrec data check` wrote, and the folders of runs. Anything else with ``*``, ``?`` or ``[`` is
+    a pattern; ``**`` stands for folders of any depth.
     """
     place = local_path(path)
     if place is None or place.is_file():
         return [place] if place else []
     if place.is_dir():
         found = sorted(file for file in place.rglob("*") if file.is_file())
-        return [file for file in found if not any(is_hidden(part) for part in file.relative_to(place).parts)]
+        runs = {file.parent for file in found if file.name == "recipe.yaml" and (file.parent / "manifests").is_dir()}
+        seen = [file for file in found if not any(is_hidden(part) for part in file.relative_to(place).parts)]
+        return [file for file in seen if not runs & set(file.parents)]
     if not any(mark in str(place) for mark in _MARKS):
         return []
     return [file for name in sorted(glob.glob(str(place), recursive=True)) if (file := Path(name)).is_file()
@@ -59,7 +62,8 @@ def open_many(settings: TableSettings, open_one: Callable[[TableSettings], Table
     files = files_of(settings.path)
     if not files:
         raise LogError(f"{settings.path} holds no file: expected a file, a folder with some, or a pattern that fits")
-    tables = [_with_keys(open_one(settings.model_copy(update={"path": str(file)})), file) for file in files]
+    root = _root(settings.path)
+    tables = [_with_keys(open_one(settings.model_copy(update={"path": str(file)})), file, root) for file in files]
     return tables[0] if len(tables) == 1 else join_files(tables, settings.path)
 
 
@@ -94,8 +98,18 @@ def join_files(tables: Sequence[Table], path: str) -> Table:
     return Table(pl.concat(frames, how="vertical_relaxed"), names, where, texts, locate, notes, first.lines)
 
 
-def _with_keys(table: Table, file: Path) -> Table:
-    keys = dict(part.split("=", 1) for part in file.parent.parts if part.count("=") == 1 and not part.startswith("="))
+def _root(path: str) -> Path:
+    """The folder, or what stands before the first mark of a pattern."""
+    place = local_path(path) or Path()
+    if place.is_dir():
+        return place
+    parts = itertools.takewhile(lambda part: not any(mark in part for mark in _MARKS), place.parts)
+    return Path(*parts)
+
+
+def _with_keys(table: Table, file: Path, root: Path) -> Table:
+    below = file.parent.relative_to(root).parts
+    keys = dict(part.split("=", 1) for part in below if part.count("=") == 1 and not part.startswith("="))
     new = {key: value for key, value in keys.items() if key not in table.names}
     if not new:
         return table

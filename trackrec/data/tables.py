@@ -74,6 +74,10 @@ def _ask(query: str) -> Table:
 
 def _typed(frame: pl.LazyFrame, where: str) -> Table:
     schema = frame.collect_schema()
+    exact = {name: dtype for name, dtype in schema.items() if isinstance(dtype, pl.Decimal)}
+    if exact:  # as data bases export their keys: DECIMAL(38, 0)
+        kinds = {name: pl.Int64 if dtype.scale == 0 else pl.Float64 for name, dtype in exact.items()}
+        frame = frame.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
     texts = frozenset(name for name, dtype in schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum))
     return Table(frame, tuple(schema), where, texts)
 
