@@ -134,7 +134,8 @@ def yelp(folder: Path) -> None:
     places = [
         {"business_id": "Pns2l4eNsfO8kk83dixA6A", "name": "Abby Rappoport, LAC", "city": "Santa Barbara", "state": "CA",
          "stars": 5.0, "is_open": 0, "attributes": {"ByAppointmentOnly": "True"}, "categories": None, "hours": None},
-        {"business_id": "__pzCk", "name": "St. Honore \"Pastries\"", "city": "Philadelphia", "state": "PA", "stars": 4.0,
+        {"business_id": "__pzCk", "name": 'St. Honore "Pastries"', "city": "Philadelphia", "state": "PA",
+         "stars": 4.0,
          "is_open": 1, "attributes": None, "categories": "Restaurants, Food, Bubble Tea", "hours": None},
     ]  # fmt: skip
     (folder / "yelp_academic_dataset_business.json").write_text(lines(places))

@@ -25,6 +25,8 @@ class ColumnMapping(Settings):
     """When: seconds, milliseconds or microseconds since 1970, or a date as text. "-": there are no times; the order of
     a user's interactions is then drawn, so that a split is one at random, and nothing that depends on time means
     anything."""
+    clock: str = ""
+    """The time of day, such as 18:30, 18:30:05 or 1830, where it has a column of its own beside a date."""
     timestamp_format: str = ""
     """How a date as text is to be read, such as "%d.%m.%Y %H:%M". Empty: found from the values."""
     zero_is_no_rating: bool = False

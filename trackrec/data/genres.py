@@ -227,7 +227,7 @@ def _names(value: Any, in_list: bool = False) -> Iterator[str]:
 def _names_of_object(value: dict[Any, Any], in_list: bool) -> Iterator[str]:
     by_key = {str(key).strip().casefold().replace("_", ""): part for key, part in value.items()}
     for key in (*_NAMES, *(f"{kind}{key}" for kind in ("genre", "category", "tag") for key in ("name", "title"))):
-        if by_key.get(key) is not None:
+        if key in by_key:
             yield from _names(by_key[key])
             return
     parts = {key: part for key, part in value.items() if part is not None}

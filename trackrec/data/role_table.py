@@ -40,6 +40,7 @@ _OWN_NAMES = {
     "creator",
     "shown",
     "shown_clicked",
+    "clock",
 }
 _PEEKED = 10_000
 
