@@ -152,6 +152,50 @@ def test_the_finer_time_is_taken(columns: dict[str, list[str]], taken: str, tmp_
     assert "timestamp" in found.guessed
 
 
+@pytest.mark.parametrize(
+    ("day", "clock", "name"),
+    [
+        ("20220421", "1105", "hourmin"),
+        ("2022-04-21", "11:05", "time"),
+        ("2022-04-21", "11:05:00", "Time"),
+        ("4/21/2022", "11:05", "time_of_day"),
+    ],
+)
+def test_a_day_and_a_time_of_day_are_a_moment(day: str, clock: str, name: str, tmp_path: Path) -> None:
+    log = read(tmp_path, f"user,item,date,{name}\n1,2,{day},{clock}\n1,3,{day},\n")
+    assert log.interactions["timestamp"].to_list() == [NOON, NOON - 39_900]
+    assert read(tmp_path, f"user,item,day_,x\n1,2,{day},{clock}\n", timestamp="day_", clock="x").interactions[
+        "timestamp"
+    ].to_list() == [NOON]
+
+
+def test_days_of_a_spreadsheet(tmp_path: Path) -> None:
+    log = read(tmp_path, "user,item,time\n1,2,44672.4618055556\n1,3,44673.25\n")
+    assert log.interactions["timestamp"].to_list() == [NOON, 1_650_607_200]
+    assert log.counts["times_as_days_of_a_spreadsheet"] == 2
+    whole = read(tmp_path, "user,item,time\n1,2,44672\n1,3,44673\n")  # or seconds from the log's own beginning
+    assert any("small numbers, taken as seconds from a beginning" in note for note in whole.notes)
+
+
+def test_ids_that_a_spreadsheet_has_shortened(tmp_path: Path) -> None:
+    with pytest.raises(
+        LogError, match=r"holds 1 of its user_id as 1\.23457E\+11 or so: a spreadsheet has shortened them"
+    ):
+        read(tmp_path, "user,item,time\n1.23457E+11,2,1600000000\n7,3,1600000000\n")
+
+
+def test_ids_as_exact_numbers_of_a_data_base(tmp_path: Path) -> None:
+    table = pl.DataFrame({"user": ["1", "2"], "item": ["10", "11"], "rating": ["4.5", "3"], "time": ["1600000000"] * 2})
+    exact = {
+        "user": pl.Decimal(38, 0),
+        "item": pl.Decimal(38, 0),
+        "rating": pl.Decimal(3, 1),
+        "time": pl.Decimal(20, 0),
+    }
+    log = read(tmp_path, table.cast(exact))
+    assert log.interactions.rows() == [(0, 1, 10, 4.5, 1_600_000_000), (1, 2, 11, 3.0, 1_600_000_000)]
+
+
 def test_two_times_that_are_alike_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("user,item,created_at,event_time\n1,2,2022-04-21 11:05:00,2022-04-22 11:05:00\n")
     with pytest.raises(LogError, match="event_time, created_at all look like the timestamp"):
@@ -202,6 +246,7 @@ GENRES: list[tuple[list[Any], list[list[str]]]] = [
     ([[{"id": 1, "name": "A"}, {"id": 2, "name": "B"}], []], [["A", "B"], []]),
     ([[{"genre_id": 1, "genre_name": "A"}], []], [["A"], []]),
     ([{"id": 1, "name": "A"}, None], [["A"], []]),
+    (["[{'id': 3, 'name': None}, {'id': 1, 'name': 'A'}]", "{'id': 2, 'name': 'B'}"], [["A"], ["B"]]),
     ([[1, 2], [2]], [["1", "2"], ["2"]]),
     (["Health &amp; Beauty", "Toys;Health &amp; Beauty"], [["Health & Beauty"], ["Toys", "Health & Beauty"]]),
     (["Home > Kitchen > Pans", "Home > Bath"], [["Home", "Kitchen", "Pans"], ["Home", "Bath"]]),

@@ -31,6 +31,21 @@ def clicked(values: pl.Series) -> bool:
     return bool(words.is_in(list(TRUE)).any() and words.is_in(list(FALSE)).any())
 
 
+def is_day(values: pl.Series) -> bool:
+    """Whether a column of times tells days apart, and no hours."""
+    return _grain(values) == _DAY
+
+
+def is_clock(values: pl.Series) -> bool:
+    """Whether a column holds times of day alone: 18:30, 18:30:05, or 1830 with nothing that is none."""
+    if values.dtype == pl.Time:
+        return True
+    texts = values.cast(pl.String).str.strip_chars().drop_nulls()
+    hours = texts.str.extract(r"^(\d{1,2}?):?[0-5]\d(?::?[0-5]\d(?:\.\d+)?)?$").cast(pl.Int64)
+    four = texts.str.len_chars().max() or 0
+    return bool(len(texts)) and hours.null_count() == 0 and bool((hours < 24).all()) and int(four) >= 4  # type: ignore[arg-type]
+
+
 def truth_values(column: str) -> pl.Expr:
     """1.0 and 0.0 for the words of truth values; null for anything else."""
     word = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
-from trackrec.data.column_values import clicked, finest, first_clicked
+from trackrec.data.column_values import clicked, finest, first_clicked, is_clock, is_day
 from trackrec.errors import LogError
 
 __all__ = ["NEEDED", "NO_COLUMN", "OPTIONAL", "USUAL_NAMES", "ColumnMapping", "Columns", "find_columns", "plain"]
@@ -39,12 +39,17 @@ _USUAL = {
         category_names feat product_group_name class""",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
-_NEVER = ("part", "event", "shown", "shown_clicked")
+_NEVER = ("clock", "part", "event", "shown", "shown_clicked")
 USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {r: [] for r in _NEVER}
 """Per role the names that are understood, usual ones first. Those of ``_NEVER`` are never guessed.
 Case and punctuation do not count."""
-_LAST_RESORT = {"item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"]}
+_LAST_RESORT = {
+    "item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"],
+    "title": ["description"],
+}
 """Names that are taken where no other fits."""
+_CLOCKS = ("hourmin", "time", "timeofday", "clock", "hhmm", "hourminute", "eventtime", "ordertime", "starttime")
+"""Names of a time of day beside a date."""
 _CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
 """Truth values of what became of something that was shown."""
 _OPINIONS = ("liked", "like", "isliked", "recommended", "isrecommended", "recommend", "thumbsup", "voteup", "favorite")
@@ -59,7 +64,7 @@ NEEDED = {"interactions": ("user", "item", "timestamp"), "items": ("item",), "us
 # fmt: off
 OPTIONAL = {
     "interactions": (
-        "rating", "quantity", "event", "part", "shown", "shown_clicked", "title", "year", "genres", "creator",
+        "clock", "rating", "quantity", "event", "part", "shown", "shown_clicked", "title", "year", "genres", "creator",
     ),
     "items": ("title", "year", "genres", "creator"),
     "users": (),
@@ -138,8 +143,10 @@ def find_columns(
             continue
         if asked == NO_COLUMN or (role == "timestamp" and mapping.row_order_as_time):
             continue
-        if (role == "rating" and mapping.signals) or (role == "item" and mapping.shown and not asked):
+        if role == "rating" and (mapping.signals or mapping.shown):
             continue
+        if role == "item" and table == "interactions" and mapping.shown:
+            asked = _in_file(mapping.shown, names)
         if asked and asked in names:
             roles[role] = asked
         elif asked:
@@ -162,6 +169,14 @@ def find_columns(
                 f"{where} has no column that looks like the {role}: found {', '.join(names) or 'none'}; "
                 f"name it in {_setting(table, role)}{_WITHOUT_TIMES if role == 'timestamp' else ''}"
             )
+    if "timestamp" in guessed and "clock" not in roles and peek and mapping.clock != NO_COLUMN:
+        day, free = (
+            roles["timestamp"],
+            [name for name in names if plain(name) in _CLOCKS and name not in roles.values()],
+        )
+        if free and is_day(peek([day])[day]) and (name := next((n for n in free if is_clock(peek([n])[n])), "")):
+            roles["clock"] = name
+            guessed.add("clock")
     signals = [_in_file(name, names) for name in mapping.signals] if table == "interactions" else []
     if absent := [name for name in signals if name not in names]:
         raise LogError(

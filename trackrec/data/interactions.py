@@ -15,7 +15,7 @@ from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
 from trackrec.data.ids import read_ids
 from trackrec.data.role_table import ID_COLUMNS, RoleTable
 from trackrec.data.table import SHORT_ROW
-from trackrec.data.times import in_another_unit, read_times
+from trackrec.data.times import clock_seconds, in_another_unit, read_times
 from trackrec.errors import LogError
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
             "the log's own; if they are days, or a spreadsheet's, write them as dates"
         )
     seconds = read_times("timestamp", dtype, times)
+    if "clock" in part.schema:
+        seconds = seconds + clock_seconds("clock", part.schema["clock"])
     today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)
     reason = (
         pl.when(seconds == 0)

@@ -11,6 +11,7 @@ import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns, bare, find_columns
+from trackrec.data.exposures import explode_shown
 from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
 from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
@@ -39,6 +40,7 @@ _OWN_NAMES = {
     "creator",
     "shown",
     "shown_clicked",
+    "clock",
 }
 _PEEKED = 10_000
 
@@ -83,6 +85,9 @@ class RoleTable:
         with table.reading():
             short = [SHORT_ROW] if SHORT_ROW in table.frame.collect_schema() else []
             frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()), *short)
+            if "shown" in columns.roles:
+                frame = explode_shown(frame, frame.collect_schema(), where=table.where)
+                texts.discard("item_id")
             frame, schema, facts = _counted(frame, name, keep=texts)
         return cls(table, columns, frame, schema, tuple(renamed.values()), facts, mapping.decimal)
 

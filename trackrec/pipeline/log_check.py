@@ -103,7 +103,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     ratings = log.interactions["rating"]
     impressions = known.impressions if known else columns[0].impressions
     guessed = guess_liking(ratings, rated, impressions)
-    if known and known.like_threshold is not None and guessed.kind == "threshold":
+    if known and known.like_threshold is not None:
         guessed = Liking("threshold", known.like_threshold, f"{known.name}: {known.like_threshold:g} or more is a like")
     liking = _asked_liking(guessed, changes)
     weight = {} if liking.like_weight is None else {"like_weight": liking.like_weight}
