@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from trackrec.cli_data import data
+from trackrec.cli_serve import add_commands
 from trackrec.errors import TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
 
@@ -155,6 +156,43 @@ def export(
 
 
 @app.command(rich_help_panel="Prepare")
+def knowledge(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option("--out", help="File of cards (JSON lines); an earlier one is gone on with.")],
+    changes: Changes = None,
+) -> None:
+    """Have an engine write a knowledge card for each item (knowledge.writer); the same command goes on."""
+    from trackrec.pipeline.knowledge import write_knowledge
+    from trackrec.recipe import load_recipe
+
+    done = write_knowledge(load_recipe(recipe, changes or ()), out)
+    console.print(
+        f"{out}: {done.cards:,} cards, {done.kept:,} of them from before; {done.not_known:,} items are not known. "
+        f"A recipe reads them by knowledge.cards={out}"
+    )
+    if done.wrong:
+        console.print("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
+
+
+@app.command(rich_help_panel="Prepare")
+def prompts(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option("--out", help="File of prompts (JSON lines: user_id, messages).")],
+    everybody: Annotated[
+        bool, typer.Option("--all", help="For all users, not only those whom a teacher writes for.")
+    ] = (False),
+    changes: Changes = None,
+) -> None:
+    """Write the exact prompts as messages, to have them answered elsewhere (teacher.type=texts reads the answers)."""
+    from trackrec.pipeline.prompts import write_prompts
+    from trackrec.recipe import load_recipe
+
+    quiet_libraries()
+    number = write_prompts(load_recipe(recipe, changes or ()), out, "all" if everybody else "taught")
+    console.print(f"{out}: {number:,} prompts")
+
+
+@app.command(rich_help_panel="Prepare")
 def settings(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")], changes: Changes = None
 ) -> None:
@@ -162,6 +200,9 @@ def settings(
     from trackrec.recipe import dump_recipe, load_recipe
 
     console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
+
+
+add_commands(app)
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:

@@ -26,6 +26,10 @@ class RunError(TrackRecError):
     """A run folder does not fit what is asked of it."""
 
 
+class StoreError(TrackRecError):
+    """A store is not there, is of another schema, or a version in it cannot be used as it is."""
+
+
 _SAID = {
     errno.ENOSPC: "there is no space left on the disk: free some, then give the same command again, which goes on with "
     "what is finished; or choose a folder on another disk with --out",

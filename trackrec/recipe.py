@@ -30,7 +30,7 @@ from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
-from trackrec.settings import ComponentSettings, Settings
+from trackrec.settings import ComponentSettings, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.counts import ProfileSettings
 
@@ -228,27 +228,6 @@ def shipped() -> Path:
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe with every setting written out, as YAML that ``load_recipe`` reads."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def apply_change(tree: dict[str, Any], change: str) -> None:
-    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
-
-    A component's new ``type`` begins with that type's own settings.
-    """
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    if last == "type" and value != tree.get("type", _default_type(parents)):
-        tree.clear()  # settings of another type mean nothing to the new one
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
 
 
 def _explain(problem: Any, tree: Any) -> str:

@@ -30,12 +30,12 @@ class FeedbackSettings(Settings):
     kind: Literal["threshold", "user_mean", "implicit", "impressions"] = "threshold"
     """threshold: a rating of at least ``split.like_threshold`` is a like. user_mean: one of at least the mean of the
     user's history. implicit: interactions are likes (but see ``like_weight``), and items that the user never touches
-    stand for dislikes. impressions: the log says what was shown, with a rating above 0 where it was clicked (or bought):
-    that is a like, the rest are dislikes, and nothing is drawn (but see ``like_weight``)."""
+    stand for dislikes. impressions: the log says what was shown, with a rating above 0 where it was clicked (or
+    bought): that is a like, the rest are dislikes, and nothing is drawn (but see ``like_weight``)."""
     like_weight: float | None = None
-    """implicit and impressions alone: interactions that weigh less (``columns.event_weights``) are no likes: they were seen and taken
-    no further. They keep their place in histories and examples, with label 0, and no negatives are drawn for them.
-    Null: every interaction is a like; of impressions, each above 0."""
+    """implicit and impressions alone: interactions that weigh less (``columns.event_weights``) are no likes: they were
+    seen and taken no further. They keep their place in histories and examples, with label 0, and no negatives are
+    drawn for them. Null: every interaction is a like; of impressions, each above 0."""
     negatives: int = Field(default=1, ge=1)
     """implicit alone: how many such items each example that is a like gets."""
     negative_sampling: Literal["uniform", "popularity"] = "uniform"

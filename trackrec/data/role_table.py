@@ -12,7 +12,7 @@ import polars as pl
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns, bare, find_columns
 from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
-from trackrec.data.numbers import find_number_form, number_facts, read_number
+from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
 from trackrec.errors import LogError
@@ -182,6 +182,8 @@ def _counted(frame: pl.LazyFrame, name: str, keep: set[str]) -> tuple[pl.LazyFra
         if schema.get(column) == pl.String and column not in keep:
             number = pl.col(column).cast(pl.Float64 if column in amounts else pl.Int64, strict=False)
             is_plain = plain_id(column) if column in ID_COLUMNS[name] else number.is_not_null()
+            if column in amounts:  # 1.200 is a number, but perhaps another one
+                is_plain &= ~pl.col(column).str.contains(THOUSANDS)
             plain[column] = number, (pl.col(column).is_not_null() & ~is_plain).sum().alias(f"{column}_odd")
     tried = frame.with_columns(number for number, _ in plain.values())
     typed = tried.collect_schema()

@@ -15,6 +15,7 @@ import polars as pl
 from trackrec.data.catalogues import items_of
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns
+from trackrec.data.id_mismatch import explain_missing_ids
 from trackrec.data.interactions import Found, read_interactions, row_hash
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, columns_of, whole_in_all
@@ -93,6 +94,10 @@ def _log_and_columns(tables: Mapping[str, Table], settings: TablesSettings, *, w
     if "users" in parts:
         kept = ["user_id", *parts["users"].attributes]
         users = parts["users"].collect(parts["users"].ids(whole)).select(kept)
+    for column, table, known in (("item_id", "items", items), ("user_id", "users", users)):
+        if table in parts and known is not None:
+            words = explain_missing_ids(column, rows, known, where=parts[table].table.where)
+            found.notes += [words] if words else []
     checked = Log.checked(rows, items, users, where=where)
     counts = checked.counts | found.counts | odd_counts(checked, where)
     return dataclasses.replace(checked, counts=counts, notes=tuple(found.notes)), [p.columns for p in parts.values()]

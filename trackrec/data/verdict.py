@@ -80,24 +80,25 @@ def find_warnings(log: Figures, split: Figures | None, counts: Mapping[str, int]
     elif log["titles"]["with_genres"] < _HALF:
         there = "items_with_nothing_in_their_genres" in counts
         found.append(
-            "most items have nothing in the column that is taken for genres or categories, or nothing that could be read "
-            "as such, and that is what RecCoTs mostly speak of: name another column if there is one (--column genres=NAME)"
+            "most items have nothing in the column that is taken for genres or categories, or nothing that could be "
+            "read as such, and that is what RecCoTs mostly speak of: name another column if there is one (--column "
+            "genres=NAME)"
             if there
-            else "most items have no genres or categories, which is what RecCoTs mostly speak of: name the column if there "
-            "is one (--column genres=NAME)"
+            else "most items have no genres or categories, which is what RecCoTs mostly speak of: name the column if "
+            "there is one (--column genres=NAME)"
         )
     if counts.get("kept_titles_of_several_items", 0) > _HALF * log["size"]["items_in_catalogue"]:
         found.append("most titles belong to several items: is the right column taken for the title?")
     dates = log["dates"]
     if not dates["places"] and dates["last"] < _LONG_AGO:
         found.append(
-            f"all times lie before {_LONG_AGO[:4]} (the last is of {dates['last']}): that is right for times that count "
-            "from a beginning of the log's own; else their unit is another one (--column timestamp_format=FORMAT)"
+            f"all times lie before {_LONG_AGO[:4]} (the last is of {dates['last']}): that is right for times that "
+            "count from a beginning of the log's own; else their unit is another one (--column timestamp_format=FORMAT)"
         )
-    if dates["places"]:
+    if "times_drawn_since_the_log_has_none" in counts:
         found.append(
-            "the log has no times, so histories and examples are parted at random: what depends on time (recency, drift, "
-            "a temporal split, new items) means nothing here"
+            "the log has no times, so histories and examples are parted at random (split.kind: random or "
+            "leave_k_out): what depends on time (recency, drift, a temporal split, new items) means nothing here"
         )
     top, events = log["activity"]["most_active"][0]
     if top.casefold() in _NOBODY and events > _MANY_EVENTS * log["activity"]["median"]:

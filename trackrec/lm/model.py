@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from trackrec.assets import resolve_language_model
 from trackrec.errors import AssetError, RunError
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
+from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
@@ -97,6 +98,7 @@ class LanguageModel:
             ) from error
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
+        logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
@@ -242,8 +244,7 @@ class LanguageModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
-        head = self.base.get_output_embeddings()
-        return head(hidden).float()  # type: ignore[no-any-return]
+        return logits_of(self.base, hidden)
 
 
 def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:

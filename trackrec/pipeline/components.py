@@ -21,6 +21,7 @@ from trackrec.lm.generator import Generator
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
 from trackrec.pipeline.dataset import World
+from trackrec.prompts.citations import without_citations
 from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
@@ -28,6 +29,7 @@ from trackrec.registry import find, make, short_name
 from trackrec.run import Run, Stage
 from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import Teacher, TeacherContext
+from trackrec.teachers.template import TeacherSettings
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -203,9 +205,10 @@ class Parts:
         return told | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
-        """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
+        """The template teacher's text on a user, which is shown where nothing of the RecCoT may be published."""
+        settings = self.recipe.teacher if isinstance(self.recipe.teacher, TeacherSettings) else TeacherSettings()
         history = self.world.histories.filter(pl.col("user_id") == user)
-        return str(self.teacher().write(history, self.recipe.seed)["text"][0])
+        return without_citations(self.teacher(settings).write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""
