@@ -90,9 +90,13 @@ def test_a_second_process_is_told_who_is_at_work(tmp_path: Path, other_process: 
 
 
 def test_the_same_process_may_take_the_lock_again(tmp_path: Path) -> None:
-    with locked(tmp_path), locked(tmp_path):
-        Run(tmp_path, Reporter(), 1).do("make", Work(), [], {})
-    assert not (tmp_path / ".lock-owner.json").exists()
+    folder, other_name = tmp_path / "run", tmp_path / "same"
+    folder.mkdir()
+    other_name.symlink_to(folder, target_is_directory=True)
+    with locked(folder), locked(other_name):
+        Run(folder, Reporter(), 1).do("make", Work(), [], {})
+        assert (folder / ".lock-owner.json").exists()
+    assert not (folder / ".lock-owner.json").exists()
 
 
 def test_what_a_living_process_is_writing_stays(tmp_path: Path, other_process: subprocess.Popen[str]) -> None:
