@@ -242,7 +242,7 @@ def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: i
 def main(folder: Path, draws: int) -> None:
     """Print the lines of every score table of a run."""
     world, recipe = read_world(folder), read_recipe(folder)
-    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
     texts = pl.read_parquet(folder / "reccots.parquet").filter(pl.col("kind") == "sample")
     tables = folder / "tables" if (folder / "tables").is_dir() else folder
     for path in sorted(tables.glob("score-*.parquet")):

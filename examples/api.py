@@ -13,8 +13,9 @@ model = tr.LanguageModel(tr.LanguageModelSettings())
 renderer = tr.Renderer(model.tokenizer, log.items, tr.PromptSettings(history_tokens=96, reccot_tokens=40))
 
 teacher = tr.ProfileTeacher(log.items, renderer.domain, renderer.count_tokens)
+texts = tr.write_texts(teacher, split.histories, renderer, seed=1, users=users)
 generator = tr.Generator(model, renderer, histories)
-generator.distil("G", tr.write_texts(teacher, users, histories, renderer, seed=1), tr.TrainingSettings(), seed=1)
+generator.distil("G", texts, tr.TrainingSettings(), seed=1)
 reccots = generator.writer("G").write(users, n=3, decoding=tr.DecodingSettings(max_new_tokens=40), seed=1)
 
 validator = tr.LMValidator(model, "V", renderer, histories, tr.LMValidatorSettings())

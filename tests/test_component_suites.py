@@ -19,6 +19,7 @@ from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.registry import find, make
 from trackrec.testing.component_suites import check_encoder, check_judge, check_reward
 from trackrec.testing.made_up import MadeUp, make_up
+from trackrec.users.counts import ProfileSettings
 
 LETTERS = "abcdefghiklmnorsty ö喜CH"
 
@@ -57,7 +58,10 @@ def test_rewards_by_target(name: str) -> None:
 
 def test_rewards_of_texts() -> None:
     items = make_up(users=6).items
-    check_reward(make("reward", find("reward", "grounding").Settings(), RewardContext(items, "movies", ())), False)
+    check_reward(
+        make("reward", find("reward", "grounding").Settings(), RewardContext(items, "movies", (), ProfileSettings())),
+        False,
+    )
 
 
 def test_the_ranker_as_judge(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import RankingSettings, compare_arms
 from trackrec.recipe import Recipe, load_recipe
-from trackrec.teachers.template import ProfileTeacher, Teacher, TeacherSettings, write_texts
+from trackrec.teachers.base import Teacher, write_texts
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 
 __all__ = [
     "AdapterSettings",

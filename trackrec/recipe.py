@@ -22,6 +22,7 @@ from trackrec.files.names import why_not
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
 from trackrec.judges.rewards import ExtraRewardSettings, LogLikelihoodSettings
+from trackrec.knowledge.settings import KnowledgeSettings
 from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
@@ -29,8 +30,9 @@ from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
-from trackrec.settings import ComponentSettings, Settings
+from trackrec.settings import ComponentSettings, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
+from trackrec.users.counts import ProfileSettings
 
 
 class DistillationSettings(Settings):
@@ -102,6 +104,10 @@ class Recipe(Settings):
     """How many users do what."""
     statistics: StatisticsSettings = StatisticsSettings()
     """What is counted of each item, among LM users."""
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    """What is known of items beside the catalogue."""
+    profile: ProfileSettings = ProfileSettings()
+    """How a history is counted: for the digest, the teacher and the checker alike."""
     prompts: PromptSettings = PromptSettings()
     """What the prompts show."""
     model: LanguageModelSettings = LanguageModelSettings()
@@ -155,6 +161,16 @@ class Recipe(Settings):
         if self.observer is not None and short_name(self.observer) == short_name(self.judge):
             raise ValueError(f"judge and observer are both of type {self.judge.type!r}: the second one must be another")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_place_of_profile(cls, tree: Any) -> Any:
+        """Recipes of earlier runs have it under ``teacher``."""
+        teacher = tree.get("teacher") if isinstance(tree, dict) else None
+        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
+            rest = {name: value for name, value in teacher.items() if name != "profile"}
+            return {**tree, "teacher": rest, "profile": teacher["profile"]}
+        return tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:
@@ -212,27 +228,6 @@ def shipped() -> Path:
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe with every setting written out, as YAML that ``load_recipe`` reads."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def apply_change(tree: dict[str, Any], change: str) -> None:
-    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
-
-    A component's new ``type`` begins with that type's own settings.
-    """
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    if last == "type" and value != tree.get("type", _default_type(parents)):
-        tree.clear()  # settings of another type mean nothing to the new one
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
 
 
 def _explain(problem: Any, tree: Any) -> str:

@@ -49,6 +49,12 @@ class Stage:
         write_table(path, table)
         self.outputs.append(path)
 
+    def output(self, name: str, table: pl.DataFrame) -> None:
+        """Write a table that leaves the run, at the top of its folder."""
+        path = self.run.folder / f"{name}.parquet"
+        write_table(path, table)
+        self.outputs.append(path)
+
     @contextmanager
     def folder(self, path: Path) -> Iterator[Path]:
         """Write a folder whole or not at all (an adapter, say)."""

@@ -210,7 +210,7 @@ class ExtraArms:
 
         def work(stage: Stage) -> None:
             if source == "text":
-                texts = item_texts(self.world.items, domain, recipe.prompts.attributes)
+                texts = item_texts(self.world.items, domain, recipe.prompts.attributes, recipe.prompts.item_tags)
             else:
                 texts = ItemTeacher(self.world.items, domain).write_all(recipe.seed)
             table = item_vectors(texts, shared_encoder(recipe.encoder))

@@ -28,10 +28,10 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.search import SEARCH, Trial
-from trackrec.recipe import Recipe, apply_change
+from trackrec.recipe import Recipe
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
-from trackrec.settings import Settings
+from trackrec.settings import Settings, apply_change
 
 
 class ComparisonSettings(Settings):

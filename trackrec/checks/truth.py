@@ -126,7 +126,7 @@ def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: V
         rows: the history that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
     for sentence in ground(text, own, vocabulary):
         for one in sentence.claims:

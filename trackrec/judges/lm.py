@@ -18,6 +18,7 @@ from trackrec.judges.base import JudgeContext
 from trackrec.lm.answers import answers_example, answers_loss, score_answers, single
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
+from trackrec.lm.scoring import MergedCopy
 from trackrec.lm.training import (
     Loss,
     Progress,
@@ -100,6 +101,7 @@ class LMValidator:
         self.model, self.adapter, self.renderer = model, adapter, renderer
         self.histories, self.settings, self.progress = histories, settings, progress
         self.start, self.training = start, training or settings.training
+        self._copies = {name: MergedCopy(model, name) for name in (adapter, None)}
 
     def tree(self, user: Any, text: str | None, targets: Sequence[Row]) -> tuple[Tree, list[int]]:
         """The prompt tree of one RecCoT: last events and RecCoT once, a branch for each target.
@@ -177,7 +179,8 @@ class LMValidator:
     ) -> pl.DataFrame:
         by_user, texts = rows_by_user(targets), rows_by_user(reccots)
         trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
-        logits = score_answers(self.model, adapter, trees, self.renderer.answers, self.settings.token_budget)
+        answers, copy = self.renderer.answers, self._copies[adapter].get()
+        logits = score_answers(self.model, adapter, trees, answers, self.settings.token_budget, copy)
         pairs = {user: list(both.view(len(texts[user]), -1, 2)) for user, both in zip(texts, logits, strict=True)}
         rows = list(reccots.iter_rows(named=True))
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}

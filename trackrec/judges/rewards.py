@@ -11,6 +11,7 @@ from pydantic import Field
 
 from trackrec.errors import RunError
 from trackrec.settings import ComponentSettings
+from trackrec.users.counts import ProfileSettings
 
 RewardKind = Literal["log_likelihood", "probability"]
 PLACEHOLDER = -1
@@ -47,6 +48,8 @@ class RewardContext(NamedTuple):
     """The prompts' domain, by name or file."""
     attributes: tuple[str, ...]
     """Further columns of the items that prompts tell."""
+    profile: ProfileSettings
+    """How much evidence a claim about a user needs."""
 
 
 class LogLikelihoodSettings(ComponentSettings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,7 @@ class LanguageModel:
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
+        self._changes: Counter[str] = Counter()
 
     def _base(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
@@ -148,6 +150,7 @@ class LanguageModel:
     def add(self, name: str, seed: int) -> None:
         """Add a fresh adapter, which changes nothing until it is trained. It replaces one of the same name."""
         self.drop(name)
+        self.changed(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.peft.add_adapter(name, self._lora())
@@ -162,6 +165,7 @@ class LanguageModel:
         if not (folder / "adapter_model.safetensors").is_file():
             raise RunError(f"no adapter in {folder}: expected adapter_config.json and adapter_model.safetensors there")
         self.drop(name)
+        self.changed(name)
         self.peft.load_adapter(str(folder), adapter_name=name, is_trainable=True)
         self.adapters.add(name)
 
@@ -170,6 +174,14 @@ class LanguageModel:
         if name in self.adapters:
             self.peft.delete_adapter(name)
             self.adapters.discard(name)
+
+    def changed(self, name: str) -> None:
+        """Note that an adapter has other weights now (added, loaded, trained), so that copies of it are out of date."""
+        self._changes[name] += 1
+
+    def version(self, name: str | None) -> int:
+        """How often an adapter's weights have changed; 0 for the base model alone."""
+        return 0 if name is None else self._changes[name]
 
     def save(self, name: str, folder: Path) -> None:
         """Write an adapter as an ordinary PEFT folder (safetensors)."""

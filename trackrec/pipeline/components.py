@@ -27,8 +27,7 @@ from trackrec.recipe import Recipe
 from trackrec.registry import find, make, short_name
 from trackrec.run import Run, Stage
 from trackrec.settings import ComponentSettings
-from trackrec.teachers.base import TeacherContext
-from trackrec.teachers.template import Teacher
+from trackrec.teachers.base import Teacher, TeacherContext
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -36,7 +35,7 @@ OUTSIDE = 0
 """Users who are in neither half (validation and ranker users) are scored by the validator of this fold."""
 Aside = Literal["none", "fresh"]
 """Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
-READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics")
+READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 
 
@@ -72,11 +71,12 @@ class Parts:
     @property
     def reward_context(self) -> RewardContext:
         """What rewards may ask for."""
-        return RewardContext(self.world.items, self.recipe.prompts.domain, self.recipe.prompts.attributes)
+        prompts = self.recipe.prompts
+        return RewardContext(self.world.items, prompts.domain, prompts.attributes, self.recipe.profile)
 
     def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
         """The recipe's teacher, or one of other settings."""
-        context = TeacherContext(self.world.items, self.renderer)
+        context = TeacherContext(self.world.items, self.renderer, self.recipe.profile)
         teacher: Teacher = make("teacher", settings or self.recipe.teacher, context)
         return teacher
 
@@ -88,7 +88,7 @@ class Parts:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts)
+        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts, profile=self.recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
@@ -201,12 +201,13 @@ class Parts:
     @property
     def prompt_settings(self) -> dict[str, Any]:
         """What decides prompts and base model."""
-        return {"prompts": self.recipe.prompts} | self.domain_settings | self.model_settings
+        told = {"prompts": self.recipe.prompts, "profile": self.recipe.profile}
+        return told | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
         """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
-        teacher = self.teacher()
-        return teacher.write(user, self.world.history_rows[user], self.recipe.seed)
+        history = self.world.histories.filter(pl.col("user_id") == user)
+        return str(self.teacher().write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

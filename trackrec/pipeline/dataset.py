@@ -22,8 +22,9 @@ from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
 from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash
+from trackrec.knowledge.catalogue import add_knowledge, load_cards
 from trackrec.recipe import Recipe
-from trackrec.run import Run, Stage
+from trackrec.run import Run, Stage, text_hash
 from trackrec.users.catalogue import TOUCHED
 from trackrec.users.histories import Histories
 
@@ -34,7 +35,8 @@ TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 class World:
     """The tables of the data stage.
 
-    ``items`` also has ``touched``: how many LM users' histories hold each.
+    ``items`` also has ``touched``: how many LM users' histories hold each; with cards also ``tags, gist, known``
+    (see :mod:`trackrec.knowledge.catalogue`).
     ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
     needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
     event_id, item_id, label, raters, likes``. ``histories`` also has ``expected``: the smoothed share of other LM
@@ -119,6 +121,8 @@ def log_without(log: Log, forgotten: Forgotten) -> Log:
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
+    cards = load_cards(recipe.knowledge, recipe.source.source)
+
     def work(stage: Stage) -> None:
         source, feedback = log_without(read_log(recipe.source), run.forgotten), recipe.feedback
         log = filter_log(source, recipe.filters)
@@ -161,7 +165,10 @@ def prepare(recipe: Recipe, run: Run) -> World:
         baselines = baselines.rename({"like_share_smoothed": "item_mean"}).join(
             shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
         )
-        stage.write("items", with_touched(log.items, split.histories.filter(of_lm_users)))
+        items = with_touched(log.items, split.histories.filter(of_lm_users))
+        if cards is not None:
+            items, knowledge = add_knowledge(items, cards, recipe.knowledge)
+        stage.write("items", items)
         expected = statistics.lookup(split.histories)["like_share_smoothed"].alias("expected")
         stage.write("histories", split.histories.with_columns(expected))
         stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))
@@ -177,11 +184,14 @@ def prepare(recipe: Recipe, run: Run) -> World:
             "evaluated": count,
             "statistics_from_users": len(lm_users),
         }
+        stage.counts |= {} if cards is None else {"knowledge": knowledge}
 
     settings = {
         name: getattr(recipe, name).model_dump(mode="json")
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
+    if cards is not None:  # the cards themselves, so that a corrected file is read anew
+        settings |= {"knowledge": recipe.knowledge.model_dump(mode="json"), "cards": text_hash(cards.table)}
     log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
     settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
     run.do("data", work, [], settings)

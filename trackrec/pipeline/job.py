@@ -64,11 +64,10 @@ def _all_stages(recipe: Recipe, run: Run) -> None:
     evaluation.recommend(promoted)
     features = Features(parts, promoted)
     features.write_everybody()
-    features.collect()
-    features.compare()
     truth = Truth(recipe, run, world)
-    truth.collect()
-    Results(parts, promoted).write(truth.rows())
+    features.collect(truth)
+    features.compare()
+    Results(parts, promoted).write(truth)
 
 
 def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | None = None) -> Run:

@@ -21,7 +21,7 @@ from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Part
 from trackrec.pipeline.tuning import Tuning
 from trackrec.registry import make
 from trackrec.run import Stage
-from trackrec.teachers.template import write_texts
+from trackrec.teachers.base import write_texts
 
 
 class Loop:
@@ -60,10 +60,8 @@ class Loop:
         users = self.world.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
-            renderer = self.parts.renderer
-            teacher = self.parts.teacher()
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
-            table = write_texts(teacher, users, self.world.history_rows, renderer, seed, per_user)
+            table = write_texts(self.parts.teacher(), self.world.histories, self.parts.renderer, seed, per_user, users)
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 

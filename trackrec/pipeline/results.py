@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER, with_target_reward
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import (
@@ -29,7 +30,10 @@ from trackrec.metrics.probability import (
 )
 from trackrec.metrics.rows import roles_of
 from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import TABLES
 from trackrec.pipeline.features import ARMS
+from trackrec.pipeline.truth import Truth
+from trackrec.run import Stage
 
 Statistic = Callable[..., float]
 Array = np.ndarray[Any, Any]
@@ -51,8 +55,48 @@ class Results:
         self.rounds = parts.rounds
         self.rows: list[MetricRow] = []
 
-    def write(self, more: Sequence[MetricRow] = ()) -> list[MetricRow]:
-        """Compute all rows and write ``metrics.json``, with ``more`` behind them."""
+    def write(self, truth: Truth) -> None:
+        """The stages ``reasons`` and ``metrics``: what RecCoTs say of targets, then all rows in ``metrics.json``.
+
+        Args:
+            truth: of the same run, whose measures stand last.
+        """
+        reccots = self.run.folder / "reccots.parquet"
+
+        def reason(stage: Stage) -> None:
+            stage.write("reasons", truth.reasons(read_table(reccots)))
+
+        world = [self.run.table(name) for name in TABLES]
+        self.parts.do("reasons", reason, [reccots, *world], {"round": self.promoted} | self.parts.prompt_settings)
+
+        def work(stage: Stage) -> None:
+            path = self.run.folder / "metrics.json"
+            write_metrics(path, [*self.all_rows(), *truth.rows()])
+            stage.outputs.append(path)
+
+        tables = [*self._test_tables, "din", "claims", "reasons"]
+        for kind in self.parts.kinds:
+            tables += [f"matrix-{kind}-{number}" for number in self.rounds]
+            for number in self.rounds[1:]:
+                tables += [f"score-{kind}-{number}", f"groups-{kind}-{number}-held-out"]
+        settings = {
+            "round": self.promoted,
+            "kinds": list(self.parts.kinds),
+            "reward": self.recipe.reward,
+            "bootstrap": self._draws,
+            "recent": self.recipe.ranking.recent,
+            "aligned": {
+                f"{kind}-{number}": self._aligned(kind, number)
+                for kind in self.parts.kinds
+                for number in self.rounds[1:]
+            },
+        }
+        inputs = [reccots, *world, *(self.run.table(name) for name in tables)]
+        self.parts.do("metrics", work, inputs, settings | self.parts.prompt_settings)
+
+    def all_rows(self) -> list[MetricRow]:
+        """Every figure but those of the texts' truth."""
+        self.rows = []
         self.recommender()
         self.matrix()
         self.feedback()
@@ -60,17 +104,25 @@ class Results:
         judged = pl.concat([self.run.read(f"matrix-{self.kind}-{number}") for number in self.rounds])
         asked = judged["user_id"].to_list()
         self._add("promotion", "round", _point(self.promoted), asked, judged.height)
-        self.rows += more
-        write_metrics(self.run.folder / "metrics.json", self.rows)
         return self.rows
 
-    def recommender(self) -> None:
-        """G then V on ranker users, against V without RecCoT, another user's, zero-shot, and counting."""
+    @property
+    def _test_tables(self) -> dict[str, tuple[str, int | None]]:
+        """Arm and round of each table of scores on ranker users."""
         arms: dict[str, tuple[str, int | None]] = {f"test-own-{r}": ("v_own", r) for r in self.rounds}
         arms |= {"test-swapped": ("v_swapped", self.promoted), "test-placeholder": ("v_placeholder", self.promoted)}
         if self.kind == "lm":
             arms |= {"test-without-reccot": ("v_without_reccot", None), "test-zero-shot": ("v_zero_shot", None)}
-        scores = {arm: self.run.read(table) for table, arm in arms.items()}
+        return arms
+
+    def _aligned(self, kind: str, number: int) -> dict[str, Any]:
+        """What a preference step recorded of itself that is told here."""
+        counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
+        return {name: counts[name] for name in ("held_out", "kl") if name in counts}
+
+    def recommender(self) -> None:
+        """G then V on ranker users, against V without RecCoT, another user's, zero-shot, and counting."""
+        scores = {arm: self.run.read(table) for table, arm in self._test_tables.items()}
         first = next(iter(scores.values()))
         base = first.select("user_id", "event_id", "label").join(
             self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
@@ -161,7 +213,7 @@ class Results:
                 halved = [user for user, table in rewards.items() if can_be_halved(table, labels[user])]
                 arm, size = f"validator_{kind}", sum(rewards[user].size for user in halved)
                 self._add(arm, "split_half_reliability", _point(value), halved, size, number)
-                counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
+                counts = self._aligned(kind, number)
                 held = counts["held_out"]
                 value = held["accuracy"] if held["pairs"] else math.nan
                 _, low, high = wilson(round(value * held["pairs"]) if held["pairs"] else 0, held["pairs"])

@@ -62,20 +62,26 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        self.vocabulary = Vocabulary(
+            world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
+
+    def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
+        claims = claims_table(reccots, self.world.history_rows, self.vocabulary)
+        grounded = counts_table(claims).select(*KEY, "grounded")
+        filled = reccots.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
+        return claims, filled.select(reccots.columns)
 
     def collect(self) -> None:
-        """Write the tables ``claims`` and ``reasons`` and fill ``grounded`` in ``reccots.parquet``."""
+        """Judge a finished run anew: tables ``claims`` and ``reasons``, and ``grounded`` in ``reccots.parquet``."""
         path = self.run.folder / "reccots.parquet"
         if not path.is_file():
             raise RunError(f"{self.run.folder} holds no finished run (no reccots.parquet): give the folder of one")
-        table = read_table(path)
-        claims = claims_table(table, self.world.history_rows, self.vocabulary)
+        claims, table = self.judge(read_table(path))
         write_table(self.run.table("claims"), claims)
-        grounded = counts_table(claims).select(*KEY, "grounded")
-        filled = table.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
-        write_table(path, filled.select(table.columns))
-        write_table(self.run.table("reasons"), self._reasons(table.filter(pl.col("kind") == "kept")))
+        write_table(path, table)
+        write_table(self.run.table("reasons"), self.reasons(table))
 
     def promoted(self, kept: pl.DataFrame) -> int:
         """The round whose generator is used; of a run that has not decided, the last."""
@@ -84,12 +90,13 @@ class Truth:
         last = kept["round"].max()
         return last if isinstance(last, int) else 0
 
-    def _reasons(self, kept: pl.DataFrame) -> pl.DataFrame:
+    def reasons(self, reccots: pl.DataFrame) -> pl.DataFrame:
         """What the promoted round's supported sentences say for and against each target of the users that are tested.
 
         ``user_id, round, event_id, item_id, label, speaks_for, link, sentence, reason, evidence`` (places in the
         history); a target on which no claim bears has one row, with nulls in the last five.
         """
+        kept = reccots.filter(pl.col("kind") == "kept")
         number, targets = self.promoted(kept), self.world.targets
         texts = kept.filter(pl.col("round") == number).select("user_id", "text")
         tested = targets.filter(pl.col("role").is_in([Role.LM_VALIDATION, Role.RANKER]))

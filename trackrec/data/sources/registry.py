@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trackrec import registry
 from trackrec.assets import movielens_100k
 from trackrec.data.log import Log
 from trackrec.data.sources.amazon import VERSIONS, read_amazon
@@ -44,7 +44,7 @@ SOURCES: dict[str, Source] = {
 
 
 def find_source(name: str) -> Source:
-    """The source of a name, or at an import path such as ``my_shop.sources:read``.
+    """The source of a name, of a package's entry point, or at an import path such as ``my_shop.sources:read``.
 
     What the path names is a ``Source``, or a function that takes the folder (or nothing) and gives a ``Log``.
 
@@ -53,9 +53,9 @@ def find_source(name: str) -> Source:
     """
     if name in SOURCES:
         return SOURCES[name]
-    if ":" in name:
-        return _imported(name)
-    known = [*SOURCES, TABLES]
+    if ":" in name or name in registry.known("source"):
+        return _own(name)
+    known = [*SOURCES, TABLES, *registry.known("source")]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise RecipeError(
@@ -76,15 +76,8 @@ def read_log(settings: SourceSettings) -> Log:
     return find_source(settings.source).log(settings.folder)
 
 
-def _imported(path: str) -> Source:
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecipeError(
-            f"the source {path!r} cannot be imported: {error}; expected MODULE:NAME of a module that Python finds "
-            "(install it, or put its folder on PYTHONPATH)"
-        ) from error
+def _own(path: str) -> Source:
+    found = registry.find("source", path)
     if isinstance(found, Source):
         return found
     if not callable(found):
