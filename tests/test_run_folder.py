@@ -17,7 +17,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 from trackrec.data.source_files import source_files
 from trackrec.data.sources import SourceSettings
 from trackrec.errors import LogError, RunError
-from trackrec.files.hashes import file_hash, model_content
+from trackrec.files.hashes import content_of, file_hash
 from trackrec.files.lock import locked
 from trackrec.files.whole import written_whole
 from trackrec.pipeline.dataset import prepare
@@ -258,15 +258,27 @@ def test_a_large_file_is_remembered_on_the_disk(tmp_path: Path, monkeypatch: pyt
     assert file_hash(path) == found
 
 
-def test_what_is_in_a_model_s_folder_counts(tmp_path: Path) -> None:
-    (tmp_path / "weights").write_bytes(b"1")
-    before = model_content(str(tmp_path))
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "index").write_bytes(b"x")
-    assert model_content(str(tmp_path)) == before
-    (tmp_path / "weights").write_bytes(b"2")
-    assert model_content(str(tmp_path)) != before
-    assert model_content("smollm2-135m-instruct") == model_content("org/model-on-a-hub") == {}
+def test_what_is_in_the_files_that_settings_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "weights").write_bytes(b"1")
+    (tmp_path / "texts.jsonl").write_text("one")
+    settings = {"model": {"name": str(model)}, "teacher": [{"type": "texts", "path": str(tmp_path / "texts.jsonl")}]}
+    before = content_of(settings)
+    assert list(before) == ["model.name", "teacher.0.path"]
+    (model / ".git").mkdir()
+    (model / ".git" / "index").write_bytes(b"x")
+    assert content_of(settings) == before
+    (model / "weights").write_bytes(b"2")
+    (tmp_path / "texts.jsonl").write_text("two")
+    after = content_of(settings)
+    assert after["model.name"] != before["model.name"]
+    assert after["teacher.0.path"] != before["teacher.0.path"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "template").mkdir()  # a folder that happens to be called as a setting is
+    assert content_of({"type": "template", "name": "template", "path": "", "file": "not-there"}) == {}
+    assert content_of({"name": "smollm2-135m-instruct"}) == content_of({"name": "org/model-on-a-hub"}) == {}
 
 
 def test_an_edited_log_is_read_again_and_a_missing_one_is_an_error(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from trackrec.errors import LogError, RecipeError
+from trackrec.terminal import Terminal
 
 data = typer.Typer(help="Logs of your own: check one, find what an update changes.", no_args_is_help=True)
-console = Console()
+console = Terminal()
 
 Columns = Annotated[
     list[str] | None,
@@ -83,12 +83,11 @@ def check(
         with written_whole(recipe) as partial:
             partial.write_text(text, encoding="utf-8")
     _show(card.as_json())
-    console.print(f"Card: {page} (with plots), {out / f'{name}.card.json'}", highlight=False, soft_wrap=True)
+    console.say(f"Card: {page} (with plots), {out / f'{name}.card.json'}")
     if card.problems:
         raise LogError("a run on this log would be meaningless: " + "; ".join(card.problems))
-    console.print(f"Recipe: {recipe} ({'the short form: minutes' if form is Form.short else 'the long form: hours'})",
-                  highlight=False, soft_wrap=True)  # fmt: skip
-    console.print(f"Next:\n  {command}", highlight=False, soft_wrap=True)
+    console.say(f"Recipe: {recipe} ({'the short form: minutes' if form is Form.short else 'the long form: hours'})")
+    console.say(f"Next:\n  {command}")
 
 
 @data.command()
@@ -114,7 +113,7 @@ def update(
     for what, number in found.counts.items():
         table.add_row(what.replace("_", " "), f"{number:,}")
     console.print(table)
-    console.print(f"To refresh: {found.refresh.height} users, listed in {path}", highlight=False, soft_wrap=True)
+    console.say(f"To refresh: {found.refresh.height} users, listed in {path}")
 
 
 def _show(card: dict[str, Any]) -> None:

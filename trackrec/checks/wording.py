@@ -280,7 +280,7 @@ FAME = re.compile(
     r"popular|well-known|mainstream|little-known|obscure|unknown)(?: \w+)?(?=[.,;!?]|$)",
     re.IGNORECASE,
 )
-"""How well known the user's items are, in the words of ``prompts.watched``, and a few others for them."""
+"""How well known the user's items are, in the words of ``users.consumption``, and a few others for them."""
 MIXED = re.compile(
     r"\b(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? lot of|lots of|many) different (?:\w+)",
     re.IGNORECASE,

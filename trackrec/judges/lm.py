@@ -179,8 +179,8 @@ class LMValidator:
     ) -> pl.DataFrame:
         by_user, texts = rows_by_user(targets), rows_by_user(reccots)
         trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
-        answers, copy = self.renderer.answers, self._copies[adapter].get()
-        logits = score_answers(self.model, adapter, trees, answers, self.settings.token_budget, copy)
+        budget, copy = self.settings.token_budget, self._copies[adapter].get()
+        logits = score_answers(self.model, adapter, trees, self.renderer.answers, budget, copy)
         pairs = {user: list(both.view(len(texts[user]), -1, 2)) for user, both in zip(texts, logits, strict=True)}
         rows = list(reccots.iter_rows(named=True))
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}

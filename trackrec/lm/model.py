@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from pydantic import model_validator
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -25,6 +26,7 @@ from trackrec.lm.linear import quicken
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
+from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
 
@@ -44,8 +46,19 @@ class LanguageModelSettings(Settings):
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
     threads: int = 2
     """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
-    trust_remote_code: bool = False
-    """Whether code that comes with a model from a hub may run. Leave it off unless you have read that code."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_file_gives_trust(cls, given: Any) -> Any:
+        """A run folder from elsewhere must not decide that code in it runs here."""
+        if not isinstance(given, dict) or "trust_remote_code" not in given:
+            return given
+        if given["trust_remote_code"]:
+            raise ValueError(
+                "trust_remote_code cannot be set in a recipe: if you have read the code that comes with the model and "
+                "trust it, say --trust-remote-code on the command line"
+            )
+        return {key: value for key, value in given.items() if key != "trust_remote_code"}
 
 
 class AdapterSettings(Settings):
@@ -74,13 +87,14 @@ class LanguageModel:
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, trust_remote_code=settings.trust_remote_code
+                self.path, trust_remote_code=remote_code_is_trusted()
             )
             base = self._base()
         except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
             raise AssetError(
                 f"the language model {settings.name!r} could not be loaded: {error}. Expected the name of the embedded "
-                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors"
+                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors. "
+                "Code that comes with a model runs only with --trust-remote-code"
             ) from error
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
@@ -95,7 +109,7 @@ class LanguageModel:
             self.path,
             dtype=getattr(torch, self.settings.dtype),
             use_safetensors=True,
-            trust_remote_code=self.settings.trust_remote_code,
+            trust_remote_code=remote_code_is_trusted(),
         )
         model.to(self.device)  # type: ignore[arg-type]
         return quicken(model.eval())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.whole import written_whole
 
 
 class MetricRow(BaseModel):
@@ -62,9 +62,8 @@ def roles_of(users: Iterable[Any], roles: Mapping[Any, str]) -> str:
 def write_metrics(path: Path, rows: Iterable[MetricRow]) -> None:
     """Write the rows as a JSON list, by atomic rename."""
     text = json.dumps([row.model_dump() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[MetricRow]:

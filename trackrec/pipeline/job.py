@@ -76,6 +76,8 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
     Raises:
         RunError: it holds another recipe; the first settings that differ are named.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file: a run needs a folder, choose another one with --out")
     path = folder / "recipe.yaml"
     check_format(folder)
     if path.is_file():

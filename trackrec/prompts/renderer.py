@@ -159,6 +159,15 @@ class Renderer:
             lines += self._plain.encode(self.digest(history))
         return self._generator.head + lines + self._generator.tail
 
+    def generator_turns(self, history: Sequence[Row]) -> tuple[str, str]:
+        """The system turn and the user's turn of ``generator_prompt``, as texts."""
+        shown = self.shown_events(history)
+        first = len(history) - shown
+        rows = enumerate(history[first:], start=first + 1)
+        lines = "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
+        digest = self.digest(history) if self.settings.digest else ""
+        return self.domain.generator_instruction, lines + digest
+
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
         return tell_digest(profile_history(history, self._catalogue, self.profile), self._digest_facts)
@@ -250,9 +259,10 @@ class Renderer:
 
     def line_parts(self, item_id: object, rating: float, number: int = 0) -> tuple[str, str]:
         """The line's two parts: what is said of the event (its number, 1 for the oldest, if lines are numbered, and its
-        rating), and what of the item."""
+        rating), and what of the item. ``number`` 0: it is not told."""
         told = self._catalogue[item_id].describe(self.domain.genre_separator, self.settings.show_tags)
-        return f"[{number}] {rating:g}:" if self.settings.numbered else f"{rating:g}:", f" {told}\n"
+        label = f"[{number}] " if self.settings.numbered and number else ""
+        return f"{label}{rating:g}:", f" {told}\n"
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text takes where it is a segment of its own."""
