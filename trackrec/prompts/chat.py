@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trackrec.errors import RecipeError
 from trackrec.prompts.template import DEFAULT, TemplateSettings, render
+from trackrec.prompts.thinking import cut_thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,14 +66,18 @@ class PlainText:
         """A space inside the name of each control token leaves it readable, and joins nothing new."""
         return self._control.sub(lambda found: f"{found.group()[:1]} {found.group()[1:]}", text)
 
-    def strip_controls(self, text: str) -> str:
-        """The text without the names of control tokens."""
-        return self._control.sub("", text)
-
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, without control tokens and outer white space."""
         plain = [i for i in ids if i not in self.control_ids]
         return str(self._tokenizer.decode(plain, clean_up_tokenization_spaces=False)).strip()
+
+    def read(self, ids: list[int]) -> tuple[str, int]:
+        """What a model wrote, as ``decode`` gives it, without what it thought; and how many characters that were.
+
+        The tags in which models think are control tokens of some tokenizers and plain text of others.
+        """
+        kept, thought = cut_thinking(str(self._tokenizer.decode(ids, clean_up_tokenization_spaces=False)))
+        return (self._control.sub("", kept).strip(), thought) if thought else (self.decode(ids), 0)
 
 
 def adds_space(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -203,8 +203,12 @@ class Renderer:
         return ids[: budget + 1]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of sampled token ids, without control tokens."""
-        return self._plain.decode(list(ids))
+        """The text of sampled token ids, without control tokens and without what the model thought in tags."""
+        return self.read(ids)[0]
+
+    def read(self, ids: Sequence[int]) -> tuple[str, int]:
+        """As ``decode``, with the number of characters of thinking that were cut off."""
+        return self._plain.read(list(ids))
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes."""
