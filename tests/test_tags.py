@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from histories import history_frame, written
@@ -13,8 +14,8 @@ from transformers import AutoTokenizer
 
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
+from trackrec.features.encoder import TextEncoder
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.citations import cite, without_citations
 from trackrec.prompts.digest import tell_digest
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.movies import MOVIES
@@ -24,6 +25,7 @@ from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.testing.component_suites import check_teacher
 from trackrec.testing.made_up import make_up
 from trackrec.users.catalogue import Catalogue
+from trackrec.users.citations import cite, without_citations
 from trackrec.users.counts import ProfileSettings, event_table, name_counts
 from trackrec.users.numbers import history_numbers
 from trackrec.users.profile import Tally, profile_history, profiles
@@ -134,6 +136,19 @@ def test_citations() -> None:
     assert cite("They like it.", [3, 1, 3]) == "They like it [1, 3]."
     assert cite("Hal!", [2]) == "Hal [2]!"
     assert without_citations("One [1, 3]. [Rec] is two [2]! Three [x].") == "One. [Rec] is two! Three [x]."
+
+
+def test_the_encoder_reads_no_citations(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = TextEncoder()
+    read: list[str] = []
+
+    def encode(texts: list[str]) -> Any:
+        read.extend(texts)
+        return np.ones((len(texts), 3), dtype=np.float32)
+
+    monkeypatch.setattr(encoder, "_encode_new", encode)
+    assert encoder.encode(["They like it [1, 3].", "They like it.", "Other."]).shape == (3, 3)
+    assert read == ["They like it.", "Other."]
 
 
 def test_the_judge_reads_no_citations(tokenizer: Any) -> None:

@@ -21,7 +21,6 @@ from trackrec.lm.generator import Generator
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
 from trackrec.pipeline.dataset import World
-from trackrec.prompts.citations import without_citations
 from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
@@ -30,6 +29,7 @@ from trackrec.run import Run, Stage
 from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import Teacher, TeacherContext
 from trackrec.teachers.template import TeacherSettings
+from trackrec.users.citations import without_citations
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""

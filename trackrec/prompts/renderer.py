@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.prompts.chat import ChatFrame, PlainText, find_end, render_frame
-from trackrec.prompts.citations import without_citations
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
@@ -19,6 +18,7 @@ from trackrec.prompts.template import TemplateSettings
 from trackrec.prompts.turns import answer_frame, answer_lead
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue, Row, clean_text
+from trackrec.users.citations import without_citations
 from trackrec.users.counts import ProfileSettings
 from trackrec.users.profile import profile_history, profiles
 
