@@ -258,8 +258,10 @@ def test_pages_of_other_sites_cannot_ask(client: httpx.Client) -> None:
     assert client.get("/v1/users/7", headers={"Origin": origin}).status_code == 200
 
 
-def test_ids_are_not_in_the_log(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+def test_ids_are_not_in_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    talking = Service(service.store, service.settings.model_copy(update={"log_requests": True}))
+    caplog.set_level(logging.INFO)
+    with running(build_app(talking)) as address, httpx.Client(base_url=address) as client:
         client.get("/v1/users/zabriskie")
         client.get("/v1/users/expired/why/1")
         client.post("/v1/vectors", json={"ids": ["zabriskie"]})

@@ -21,7 +21,7 @@ _HEAD = struct.Struct("<4sIHH")
 _MAGIC = b"TRR1"
 MOST_KEY_BYTES = 400
 """Longer ids are kept by their hash: LMDB takes keys of 511 bytes at most."""
-_CITATION = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
+_CITATION = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]")
 
 
 Encode = Callable[[str], tuple[Floats | None, Floats | None]]
@@ -140,7 +140,8 @@ def without_citations(text: str) -> str:
     >>> without_citations("They love dry comedies [3, 11].")
     'They love dry comedies.'
     """
-    return _CITATION.sub("", text)
+    *before, last = _CITATION.split(text)  # quicker than a pattern that begins with a space
+    return "".join([part.rstrip() for part in before]) + last
 
 
 def record_from_row(row: Mapping[str, Any]) -> Record:
