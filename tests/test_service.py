@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -357,10 +358,18 @@ def test_a_version_is_switched_under_load_without_a_failed_request(tmp_path: Pat
         threads = [threading.Thread(target=asking) for _ in range(3)]
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + 30
+
+        def wait_for(version: str) -> None:
+            while version not in seen and time.monotonic() < deadline:
+                time.sleep(0.01)
+
+        wait_for("one")
         publish(Publication(str(tmp_path / "place")), service.store)
+        wait_for("two")
         for _ in range(20):
             service.store.rollback()
-        stop.wait(0.5)
+            time.sleep(0.02)
         stop.set()
         for thread in threads:
             thread.join()

@@ -68,8 +68,6 @@ async def search(request: Request, prefix: str = "", limit: int = Query(10, ge=1
     return json_response({"ids": await service.in_thread(lambda: service.store.some_ids(prefix, limit))})
 
 
-
-
 @router.post("/vectors", summary="Vectors of many people", response_model=VectorsOut)
 async def vectors(request: Request, asked: VectorsRequest, accept: str = Header("")) -> Response:
     """All of one version, in the order asked for; as Arrow where application/vnd.apache.arrow.stream is accepted."""
