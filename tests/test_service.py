@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -258,8 +259,10 @@ def test_pages_of_other_sites_cannot_ask(client: httpx.Client) -> None:
     assert client.get("/v1/users/7", headers={"Origin": origin}).status_code == 200
 
 
-def test_ids_are_not_in_the_log(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+def test_ids_are_not_in_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    talking = Service(service.store, service.settings.model_copy(update={"log_requests": True}))
+    caplog.set_level(logging.INFO)
+    with running(build_app(talking)) as address, httpx.Client(base_url=address) as client:
         client.get("/v1/users/zabriskie")
         client.get("/v1/users/expired/why/1")
         client.post("/v1/vectors", json={"ids": ["zabriskie"]})
@@ -355,10 +358,18 @@ def test_a_version_is_switched_under_load_without_a_failed_request(tmp_path: Pat
         threads = [threading.Thread(target=asking) for _ in range(3)]
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + 30
+
+        def wait_for(version: str) -> None:
+            while version not in seen and time.monotonic() < deadline:
+                time.sleep(0.01)
+
+        wait_for("one")
         publish(Publication(str(tmp_path / "place")), service.store)
+        wait_for("two")
         for _ in range(20):
             service.store.rollback()
-        stop.wait(0.5)
+            time.sleep(0.02)
         stop.set()
         for thread in threads:
             thread.join()

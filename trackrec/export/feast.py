@@ -58,12 +58,18 @@ from pathlib import Path
 
 from feast import FeatureStore
 
-store = FeatureStore(Path(__file__).parent)
-store.materialize(datetime(2000, 1, 1, tzinfo=timezone.utc), datetime.now(timezone.utc))
-found = store.get_online_features(
-    features=["reccots:vector", "reccots:text", "reccots:version"], entity_rows=[{{"user_id": {user!r}}}]
-).to_dict()
-print(found["version"][0], len(found["vector"][0]), found["vector"][0])
+
+def main() -> None:
+    """Load, and read."""
+    store = FeatureStore(Path(__file__).parent)
+    store.materialize(datetime(2000, 1, 1, tzinfo=timezone.utc), datetime.now(timezone.utc))
+    features = ["reccots:vector", "reccots:text", "reccots:version"]
+    found = store.get_online_features(features=features, entity_rows=[{{"user_id": {user!r}}}]).to_dict()
+    print(found["version"][0], len(found["vector"][0]), found["vector"][0])
+
+
+if __name__ == "__main__":  # feast apply imports every file here
+    main()
 '''
 
 

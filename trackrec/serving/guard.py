@@ -90,8 +90,10 @@ class Guard:
             name = str(getattr(route, "path_format", None) or getattr(route, "path", "other"))
             seconds = time.perf_counter() - started
             self.metrics.request(name, status, seconds)
-            shown = scope["path"] if self.settings.log_ids else name
-            LOG.info("%s %s %d %.1f ms", scope["method"], shown, status, 1000 * seconds)
+            if status >= 500 or self.settings.log_requests:
+                shown = scope["path"] if self.settings.log_ids else name
+                level = logging.WARNING if status >= 500 else logging.INFO
+                LOG.log(level, "%s %s %d %.1f ms", scope["method"], shown, status, 1000 * seconds)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
         """Status, detail and headers of the answer to a request that is not let through."""

@@ -31,6 +31,34 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 
+def _parameter(name: str, place: str, kind: str, description: str) -> dict[str, Any]:
+    told = {"name": name, "in": place, "required": place == "path", "description": description}
+    return told | {"schema": {"type": kind}}
+
+
+@router.get(
+    "/users/{user_id:id}",
+    summary="A person's text",
+    response_model=UserOut,
+    openapi_extra={
+        "parameters": [
+            _parameter("user_id", "path", "string", "of the person"),
+            _parameter("version", "query", "string", "a version of the store; the one that is served if not given"),
+            _parameter("cards", "query", "boolean", "also tell what is known of each item of the history"),
+        ]
+    },
+)
+async def user(request: Request) -> Response:
+    """The text sentence by sentence, with verdicts and the events behind each, its age and version."""
+    # It reads its parameters itself: this is the route that is asked most, and FastAPI's way takes a third of it.
+    service, version, cards = service_of(request), None, False
+    if request.scope["query_string"]:
+        version = request.query_params.get("version")
+        cards = request.query_params.get("cards", "").lower() in ("1", "true", "yes", "on")
+    served, found = await service.one(request.path_params["user_id"], version)
+    return json_response(shown(service, served, found, cards))
+
+
 @router.get("/users", summary="Ids that begin so")
 async def search(request: Request, prefix: str = "", limit: int = Query(10, ge=1, le=50)) -> Response:
     """Ids of people with a text, for the search of the page."""
@@ -38,14 +66,6 @@ async def search(request: Request, prefix: str = "", limit: int = Query(10, ge=1
     if len(prefix.encode()) > 200:
         raise Problem(422, "the beginning of an id has more than 200 bytes")
     return json_response({"ids": await service.in_thread(lambda: service.store.some_ids(prefix, limit))})
-
-
-@router.get("/users/{user_id:id}", summary="A person's text", response_model=UserOut)
-async def user(request: Request, user_id: str, version: str | None = None, cards: bool = False) -> Response:
-    """The text sentence by sentence, with verdicts and the events behind each, its age and version."""
-    service = service_of(request)
-    served, found = await service.one(user_id, version)
-    return json_response(shown(service, served, found, cards))
 
 
 @router.post("/vectors", summary="Vectors of many people", response_model=VectorsOut)

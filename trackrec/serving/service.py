@@ -35,7 +35,7 @@ class Service:
     ranker: ServingRanker | None = None
     metrics: ServiceMetrics = field(default_factory=ServiceMetrics)
     _rewriters: dict[str, Rewriter] = field(default_factory=dict)
-    _about: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _about: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -110,10 +110,12 @@ class Service:
             raise StoreError(f"no answer within {limit:g} s") from error
 
     def about(self, version: str) -> dict[str, Any]:
-        """What is known of a version, see :meth:`trackrec.store.store.Store.about`; read once."""
-        if version not in self._about:
-            self._about[version] = self.store.about(version)
-        return self._about[version]
+        """What is known of a version, see :meth:`trackrec.store.store.Store.about`; read once for each loading."""
+        table = self.store.state().named(version).table
+        known = self._about.get(version)
+        if known is None or known[0] != table:
+            known = self._about[version] = (table, self.store.about(version))
+        return known[1]
 
     def rewriter(self, version: str) -> Rewriter:
         """What makes vectors of changed texts of a version; its encoder is loaded once."""

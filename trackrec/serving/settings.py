@@ -28,6 +28,8 @@ class ServiceSettings(Settings):
     """How long to wait for the store before the answer is 503."""
     serve_expired: bool = False
     """Give an expired text out all the same, marked as such; otherwise the answer is 410."""
+    log_requests: bool = False
+    """Write a line a request into the log; the metrics count them in any case, and failures are always written."""
     log_ids: bool = False
     """Write paths with people's ids into the log; otherwise only the route."""
     like_threshold: float = 4.0

@@ -37,9 +37,10 @@ async def metrics(request: Request) -> Response:
     service = service_of(request)
     state = await _state(service)
     published, summary = 0, {}
-    if state.current is not None and state.table() is not None:
-        published = state.versions[state.current].published
-        summary = service.about(state.current)["summary"]
+    current = state.current
+    if current is not None and state.table() is not None:
+        published = state.versions[current].published
+        summary = (await service.in_thread(lambda: service.about(current)))["summary"]
     return Response(service.metrics.exposition(state.current, published, summary), media_type=TEXT)
 
 

@@ -21,7 +21,7 @@ _HEAD = struct.Struct("<4sIHH")
 _MAGIC = b"TRR1"
 MOST_KEY_BYTES = 400
 """Longer ids are kept by their hash: LMDB takes keys of 511 bytes at most."""
-_CITATION = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
+_CITATION = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]")
 
 
 Encode = Callable[[str], tuple[Floats | None, Floats | None]]
@@ -140,7 +140,8 @@ def without_citations(text: str) -> str:
     >>> without_citations("They love dry comedies [3, 11].")
     'They love dry comedies.'
     """
-    return _CITATION.sub("", text)
+    *before, last = _CITATION.split(text)  # quicker than a pattern that begins with a space
+    return "".join([part.rstrip() for part in before]) + last
 
 
 def record_from_row(row: Mapping[str, Any]) -> Record:
@@ -182,7 +183,7 @@ def encode_record(record: Record) -> bytes:
     """The record as bytes: lengths, both vectors as float32 (least byte first), the rest as JSON."""
     vector = b"" if record.vector is None else np.asarray(record.vector, dtype="<f4").tobytes()
     raw = b"" if record.raw_vector is None else np.asarray(record.raw_vector, dtype="<f4").tobytes()
-    body = json.dumps(record.body(), ensure_ascii=True, separators=(",", ":")).encode()
+    body = _dumps(record.body())
     return _HEAD.pack(_MAGIC, len(body), len(vector) // 4, len(raw) // 4) + vector + raw + body
 
 
@@ -263,8 +264,22 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def _plain_dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+
+
 _loads: Callable[[bytes], Any]
-try:  # three times as fast, and it comes with the extra "serve"
-    from orjson import loads as _loads
+_dumps: Callable[[Any], bytes]
+try:  # several times as fast, and it comes with the extra "serve"
+    import orjson
+
+    _loads = orjson.loads
+
+    def _dumps(value: Any) -> bytes:
+        try:
+            return orjson.dumps(value)
+        except TypeError:  # half of a character's pair, which only escapes can say
+            return _plain_dumps(value)
+
 except ImportError:
-    _loads = json.loads
+    _loads, _dumps = json.loads, _plain_dumps

@@ -26,7 +26,7 @@ function useful(monitor, name) {
     tile("Age", facts.age_days ? count(Math.round(facts.age_days.p50 + (Date.now() / 1000 - current.published) / 86400), "day") : "none", "median since the text was written"),
     tile("Length", facts.characters ? Math.round(facts.characters.p50) : "none", "characters, median"),
     tile("Objected", String(facts.objected), "changed their text before"));
-  const head = ["Version", "", "Loaded", "People", "With vector", "Expired", "Characters (5% to 95%)", "Contradicted", "Cannot be checked", "What the text adds (AUC)"];
+  const head = ["Version", "", "Loaded", "People", "With vector", "Expired", "Characters (5–95%)", "Contradicted", "Not checkable", "Gain in AUC"];
   find("versions").replaceChildren(make("thead", {}, make("tr", {}, head.map((name) => make(name ? "th" : "td", { scope: name ? "col" : null }, name)))),
     make("tbody", {}, [...told.versions].reverse().map((one) => {
       const total = Object.values(one.summary.sentences).reduce((left, right) => left + right, 0);

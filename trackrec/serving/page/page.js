@@ -70,6 +70,11 @@ function sentence(one, place) {
 function mark(item, numbers) {
   for (const other of find("sentences").children) other.classList.toggle("active", other === item && numbers.length > 0);
   for (const row of find("history").children) row.classList.toggle("active", numbers.includes(Number(row.dataset.number)));
+  const panel = find("past"), first = panel.querySelector("li.active");
+  if (first && panel.scrollHeight > panel.clientHeight + 1) {  // beside the text: bring the events into view there
+    const top = first.getBoundingClientRect().top - panel.getBoundingClientRect().top;
+    if (top < 0 || top > panel.clientHeight - 80) panel.scrollTop += top - 80;
+  }
 }
 
 function ratingOf(event) {
