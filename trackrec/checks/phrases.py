@@ -50,8 +50,8 @@ class Amount(NamedTuple):
 
 def cut(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
-) -> list[Piece]:
-    """The pieces of ``text[low:high]``, in order."""
+) -> tuple[list[Piece], float]:
+    """The pieces of ``text[low:high]``, in order, and the share of its words that they account for."""
     sentence = HiddenText(text, low, high)
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
@@ -90,7 +90,14 @@ def cut(
     ]
     pieces += subjects + rated
     pieces += _numbers(sentence, subjects)
-    return sorted(pieces, key=lambda piece: (piece.start, piece.end))
+    whole, left = (_telling(it, vocabulary) for it in (text[low:high], sentence.rest[low:high]))
+    return sorted(pieces, key=lambda piece: (piece.start, piece.end)), 1 - left / max(1, whole)
+
+
+def _telling(text: str, vocabulary: Vocabulary) -> int:
+    """How many words of a text say something."""
+    words = re.findall(r"[^\W\d_" + HIDDEN + r"]+(?:['’]\w+)?", text)
+    return sum(word.lower() not in say.EMPTY and not vocabulary.is_noun(word) for word in words)
 
 
 def _level_piece(match: re.Match[str]) -> Piece:

@@ -12,8 +12,10 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from trackrec.prompts.domain import Domain
-from trackrec.users.catalogue import Catalogue, Item
+from trackrec.users.catalogue import Catalogue, Item, clean_text
 
+TAGS = "tags"
+"""Column of the items: the tags of their knowledge cards."""
 Key = tuple[str, ...]
 """Words of a name in lower case, without punctuation."""
 
@@ -90,17 +92,34 @@ class _Names:
         return next((key for length in lengths if (key := tuple(keys[:length])) in self.by_key), ())
 
 
+class TaggedCatalogue(Catalogue):
+    """A catalogue that also knows the tags of its items' knowledge cards (column ``tags``, where it is there)."""
+
+    def __init__(self, items: pl.DataFrame, attributes: Sequence[str] = ()) -> None:
+        super().__init__(items, attributes)
+        told = items.select("item_id", TAGS).rows() if TAGS in items.columns and TAGS not in attributes else []
+        self.tags: dict[Any, tuple[str, ...]] = {
+            item: tuple(dict.fromkeys(filter(None, (clean_text(tag) for tag in tags or [] if tag)))) for item, tags in told
+        }
+
+
+def tags_of(catalogue: Catalogue, item_id: Any) -> tuple[str, ...]:
+    """The tags of an item; none if the catalogue holds none."""
+    return catalogue.tags.get(item_id, ()) if isinstance(catalogue, TaggedCatalogue) else ()
+
+
 class Vocabulary:
     """The names of a catalogue.
 
     Args:
-        items: the items table: ``item_id``, ``title``, ``year``, ``genres`` and the columns of ``attributes``.
+        items: the items table: ``item_id``, ``title``, ``year``, ``genres``, the columns of ``attributes`` and, from
+            knowledge cards, ``tags``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
     """
 
     def __init__(self, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> None:
-        self.catalogue = Catalogue(items, attributes)
+        self.catalogue = TaggedCatalogue(items, attributes)
         own = {domain.item, domain.items}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
@@ -114,6 +133,8 @@ class Vocabulary:
                 self._titles.add(name, item_id)
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
+        for tag in sorted({tag for tags in self.catalogue.tags.values() for tag in tags}):
+            self._add_tag(tag)
         self._close: dict[str, str | None] = {}
 
     def _add_value(self, value: str) -> None:
@@ -128,6 +149,19 @@ class Vocabulary:
         self._single[joined] = value
         if len(key) > 1 and all(2 <= len(part) <= 4 for part in key):
             self._short.append((key, value))
+
+    def _add_tag(self, tag: str) -> None:
+        """A tag is named whole: of the parts of "small town" and "true story" none is a kind of its own."""
+        if key := key_of(tag):
+            for form in (key, (*key[:-1], _other_number(key[-1]))):
+                self._values.add(form, tag)
+
+    def alike(self, value: str) -> frozenset[str]:
+        """A value and those that differ from it in case or number alone: the genre "War" and the tag "war"."""
+        key = key_of(value)
+        forms = (key, (*key[:-1], _other_number(key[-1]))) if key else ()
+        found = {other for form in forms for other in self._values.by_key.get(form, ())}
+        return frozenset({value} | {other for other in found if key_of(other) in forms})
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:
         """The titles and attribute values in a text, none overlapping another; the longest at each place.
@@ -160,6 +194,10 @@ class Vocabulary:
     def is_noun(self, word: str) -> bool:
         """Whether a word means items in general, such as "films"."""
         return word.casefold() in self.nouns
+
+    def is_kind(self, name: str) -> bool:
+        """Whether a name is an attribute value or a tag, and not a title of its own: "Classic", "Film Noir"."""
+        return key_of(name) in self._values.by_key
 
     def _own_titles(self, seen: Iterable[Any]) -> _Names:
         own = _Names()

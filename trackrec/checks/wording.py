@@ -285,6 +285,10 @@ MIXED = re.compile(
     r"\b(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? lot of|lots of|many) different (?:\w+)",
     re.IGNORECASE,
 )
+EMPTY = frozenset(
+    "they them their the a an and or of in are is were was with but this viewer user reader to more most less by from all at as that for than also both it he she his her has have had been be".split()
+)
+"""Words that say nothing on their own."""
 BY_PERSON = re.compile(r"\b(?:by|with|starring|directed by|featuring|from director|written by)\s*$", re.IGNORECASE)
 
 _Y = r"(?:1[89]|20)\d\d"
