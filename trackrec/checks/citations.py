@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.free import FreeJudge, Prose, read_prose
+from trackrec.checks.free import TURN, FreeJudge, Prose, read_prose
 from trackrec.checks.opinion import says_mixed
 from trackrec.checks.rules import Judged, Verdict
 from trackrec.checks.sentences import Told, take_apart, without_citations
@@ -61,7 +61,7 @@ def judge_cited(told: Told, judge: FreeJudge) -> list[Judged]:
     cited = [history.events[place].item for place in places]
     prose = read_prose(told, judge.own, cited)
     found = judge.judge(prose)
-    titles = [one for one in found if one.claim.subject.kind == "title"]
+    titles = [one for one in found if one.claim.subject.kind != "group"]
     elsewhere = _elsewhere(prose, cited)
     if elsewhere:
         reason = f"names {elsewhere}, and cites other events"
@@ -85,7 +85,7 @@ def _of_the_rest(
     told: Told, prose: Prose, places: tuple[int, ...], titles: Sequence[Judged], judge: FreeJudge
 ) -> Judged | None:
     """The cited events that no title in the sentence stands for, and whether the whole is borne out."""
-    named = {place for one in titles for place in one.evidence}
+    named = {place for name in prose.names for place in judge.history.of(Subject("title", name.text, name.items))}
     rest = [place for place in places if place not in named]
     sides = [judge.scale.side(place) for place in rest]
     told_of = {place: f"{place + 1} rated {judge.history.events[place].rating:g}" for place in places}
@@ -93,7 +93,7 @@ def _of_the_rest(
     sign = prose.sign
     strong = any(one.strong for one in prose.opinions)
     sure = any(not one.weak for one in prose.opinions if one.sign) or prose.lead is not None
-    good = sum(one.verdict == Verdict.SUPPORTED for one in titles)
+    good = sum(one.verdict == Verdict.SUPPORTED for one in titles if one.claim.subject.kind == "title")
     if not sign:
         both = {judge.scale.side(place) > 0 for place in places} == {True, False}
         is_mixed = (says_mixed(prose.masked) or {o.sign for o in prose.opinions} >= {1, -1}) and both
@@ -101,7 +101,7 @@ def _of_the_rest(
         return Judged(_claim(told, 1), Verdict.SUPPORTED if enough else Verdict.NOT_CHECKABLE, reason, places)
     way: Literal[-1, 1] = 1 if sign > 0 else -1
     against = [side for side in sides if side == -way or (side == 0 and way > 0 and strong and not named)]
-    if against and sure and (not named or len(against) == len(rest)) and not _counts_exceptions(prose):
+    if against and sure and not TURN.search(prose.masked) and (not named or len(against) == len(rest)) and not _counts_exceptions(prose):
         return Judged(_claim(told, way), Verdict.CONTRADICTED, reason, tuple(rest))
     agree = good + sum(side == way or (side == 0 and way < 0) for side in sides)
     carries = named or _carries(prose, places, judge)

@@ -14,6 +14,7 @@ from trackrec.checks.rules import History, Judged, Verdict
 from trackrec.checks.sentences import Told
 from trackrec.checks.speech import is_about_user, is_recommendation, speaks_of_others, without_hypotheses
 from trackrec.checks.subjects import HIDDEN, Subject
+from trackrec.checks.tallies import tallies
 from trackrec.checks.vocabulary import Vocabulary
 
 TURN = re.compile(
@@ -22,6 +23,7 @@ TURN = re.compile(
 )
 """Where a sentence turns to something that may be said the other way round."""
 _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|liked|disliked|hated)\b", re.IGNORECASE)
+_OWN_HISTORY = re.compile(r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 _COMPARED = re.compile(
@@ -29,6 +31,7 @@ _COMPARED = re.compile(
     rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
 _GAP = re.compile(r"[^\W\d_]+")
 _NEAR = 7
 """Words between a name and a rating that may be no other name's."""
@@ -110,8 +113,10 @@ def _said(
     high = min((turn for turn in turns if turn > name.start), default=len(masked))
     mine = [one for one in opinions if low <= one.start < high]
     own = [one for one in mine if not _is_anothers(one, name, names, masked)]
-    rating = _governing(name, [one for one in own if one.is_rating], masked, strictly=True)
     sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
+    rating = _governing(name, [one for one in own if one.is_rating], masked, strictly=True)
+    if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
+        rating = None
     near = rating is not None and len(_GAP.findall(_between(name, rating, masked).replace(HIDDEN, " "))) <= _NEAR
     if rating is None and lead is not None and lead.is_rating:
         rating, near = lead, True
@@ -124,6 +129,14 @@ def _said(
     return Said(name, sign, rating, near)
 
 
+def _belongs_to_others(name: Name, sign: Opinion, rating: Opinion, names: Sequence[Name]) -> bool:
+    """Whether a verb parts a name from a rating that other names stand by: "X bores them, and Y gets a two"."""
+    low, high = (name.end, rating.start) if rating.start >= name.end else (rating.end, name.start)
+    if sign.side != rating.side or not low <= sign.start < high:
+        return False
+    return any(other is not name and min(sign.end, rating.end) <= other.start < max(sign.start, rating.start) for other in names)
+
+
 def _is_anothers(one: Opinion, name: Name, names: Sequence[Name], masked: str) -> bool:
     """Whether a rating in parentheses stands right behind another name."""
     told = masked[one.start : one.end]
@@ -131,6 +144,11 @@ def _is_anothers(one: Opinion, name: Name, names: Sequence[Name], masked: str) -
         return False
     owner = max((other for other in names if other.end <= one.start), key=lambda other: other.end, default=None)
     return owner is not None and owner is not name and _SHARED.search(masked[one.start - 1 : one.end + 12]) is None
+
+
+def _gap(name: Name, verb: Opinion | re.Match[str], masked: str) -> str:
+    start, end = verb.span() if isinstance(verb, re.Match) else (verb.start, verb.end)
+    return masked[name.end : start] if start >= name.end else masked[max(0, end) : name.start]
 
 
 def _between(name: Name, one: Opinion, masked: str) -> str:
@@ -181,16 +199,19 @@ class FreeJudge:
         found = self._compared(prose)
         if not found:
             found = [judged for said in prose.said if (judged := self.title(said, prose))]
-        return found + self.kinds(prose)
+        groups = [(prose.text[a:b], self.of_kind(values)) for a, b, values in self.groups(prose)]
+        counted = tallies(prose.masked, prose.opinions, self.history, groups) if self.scale.has_stars else []
+        return [*found, *counted, *(self.kinds(prose) if not counted else ())]
 
     def title(self, said: Said, prose: Prose) -> Judged | None:
         """What is said of one title."""
         name = said.name
         subject = Subject("title", name.text, name.items, invented=not name.items)
         if not name.items:
-            verb = said.sign or said.rating or _SEEN.search(prose.masked[: name.start])
-            user = is_about_user(prose.masked)
-            if not (name.is_surely_missing and verb and user):
+            verbs = [*_SEEN.finditer(prose.masked, 0, name.start), *(one for one in (said.sign, said.rating) if one)]
+            gaps = [_gap(name, verb, prose.masked) for verb in verbs]
+            is_object = any(len(_GAP.findall(gap)) <= _NEAR and not _ASIDE.search(gap) for gap in gaps)
+            if not (name.is_surely_missing and is_object and is_about_user(prose.masked)):
                 return None
             reason = f"{name.text!r} is not in the history"
             return Judged(Claim("seen", subject, name.text), Verdict.CONTRADICTED, reason, (), invented=True)
@@ -200,6 +221,7 @@ class FreeJudge:
             low, high = said.rating.low, said.rating.high or said.rating.low
             right = any(low - 0.01 <= self.history.events[place].rating <= high + 0.01 for place in places)
             claim = Claim("rating", subject, self._words(said, said.rating, prose), value=high)
+            right = right and not self._denied(said, places, prose)
             if right or (said.is_near and (name.is_whole or len(places) == 1)):
                 return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, told, places)
             return None
@@ -213,6 +235,15 @@ class FreeJudge:
         accuse = not said.sign.weak and (sides == {-sign} or (sides == {0} and said.sign.strong and sign > 0))
         verdict = Verdict.CONTRADICTED if accuse and not says_mixed(prose.masked) else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, told, places)
+
+    def _denied(self, said: Said, places: Sequence[int], prose: Prose) -> bool:
+        """Whether the words go against the stars that the same sentence rightly gives: "Disliked: Fargo (5)"."""
+        sign = prose.lead if prose.lead is not None and not prose.lead.is_rating else said.sign
+        if sign is None or sign.weak or not sign.sign:
+            return False
+        if sign is not prose.lead and (_is_cut(_between(said.name, sign, prose.masked)) or says_mixed(prose.masked)):
+            return False
+        return all(self.scale.side(place) == -sign.sign for place in places)
 
     def _words(self, said: Said, one: Opinion, prose: Prose) -> str:
         start, end = min(said.name.start, max(one.start, 0)), max(said.name.end, one.end)
@@ -244,6 +275,7 @@ class FreeJudge:
     def groups(self, prose: Prose) -> list[tuple[int, int, tuple[str, ...]]]:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
         mentions = [one for one in self.vocabulary.find(prose.masked, ()) if one.kind == "attribute"]
+        mentions = [one for one in mentions if not _OWN_HISTORY.search(prose.masked[: one.end])]
         groups: list[tuple[int, int, tuple[str, ...]]] = []
         for one in mentions:
             if groups and not prose.masked[groups[-1][1] : one.start].strip(" -"):

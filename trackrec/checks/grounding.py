@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trackrec.checks.citations import judge_cited
@@ -16,7 +16,9 @@ from trackrec.checks.rules import Verdict as Verdict
 from trackrec.checks.rules import judge as judge
 from trackrec.checks.sentences import Told, take_apart
 from trackrec.checks.speech import is_about_user
+from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
+from trackrec.checks.wording import OWN_STYLE
 from trackrec.users.catalogue import Row
 
 
@@ -83,7 +85,7 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
             if sentence.familiar >= FAMILIAR:
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                return _sentence(told, claims, "pattern")
+                return _sentence(told, *_reconciled(claims, free.judge(prose), vocabulary, OWN_STYLE.search(told.body) is not None))
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 
@@ -91,3 +93,30 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
 def _sentence(told: Told, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:
     decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in claims)
     return GroundedSentence(told.text, tuple(claims), way if decided else "", told.cited, about)
+
+
+def _reconciled(
+    claims: Sequence[Judged], free: Sequence[Judged], vocabulary: Vocabulary, is_own: bool
+) -> tuple[list[Judged], Way]:
+    """The claims that patterns found in a sentence, less those that only look like one; of titles the table decides.
+
+    A pattern does not know a shortened title, a director or a tag, and takes "5/5" for a count.
+    """
+    told = {item: one for one in free for item in one.claim.subject.items if one.claim.kind != "comparison"}
+    kept = []
+    for one in claims:
+        subject = one.claim.subject
+        sure = [told[item] for item in subject.items if item in told and told[item].verdict != Verdict.NOT_CHECKABLE]
+        if sure and one.claim.kind in ("direction", "count", "rating") and one.verdict != sure[0].verdict:
+            continue
+        nameless = not subject.items and not subject.attributes and not is_own
+        unknown = one.invented and (nameless or _has_tag(subject, vocabulary))
+        kept.append(one if not unknown else replace(one, verdict=Verdict.NOT_CHECKABLE, invented=False))
+    have = {item for one in kept for item in one.claim.subject.items}
+    more = [one for one in free if one.claim.subject.kind == "title" and not (one.claim.subject.items & have)]
+    decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in kept)
+    return [*kept, *more], "pattern" if decided else "table"
+
+
+def _has_tag(subject: Subject, vocabulary: Vocabulary) -> bool:
+    return any(vocabulary.is_tag(value) for value in subject.attributes)

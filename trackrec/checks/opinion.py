@@ -59,7 +59,7 @@ _VALUES = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
 _V = r"(?:[0-5](?:\.\d+)?|one|two|three|four|five)"
 _RATINGS = re.compile(
     rf"(?P<out>\b(?P<a>{_V})(?: stars?)?\s*(?:/\s*5|out of (?:5|five)|of (?:5|five) stars)\b(?![/\d]))"
-    rf"|(?P<stars>\b(?P<b>{_V})(?:(?: ?(?:-|–|to|or|and) ?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
+    rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
     r"|(?P<plural>\b(?P<c>ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
     rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
     rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
@@ -72,7 +72,7 @@ _TOP = re.compile(
 _BOTTOM = re.compile(
     r"\b(?:(?:the )?lowest (?:possible )?(?:mark|rating|score)s?(?: of all)?|bottom marks?|rated lowest)\b", re.IGNORECASE
 )
-_FOR = re.compile(r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against)\b|\s*:", re.IGNORECASE)
+_FOR = re.compile(r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to)\b|\s*,? for\b|\s*:", re.IGNORECASE)
 _LIKED_FROM, _DISLIKED_TO = 4.0, 2.5
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trackrec.checks.opinion import Opinion, find_opinions
 
-CITATION = re.compile(r"\s?[\[(［【](?P<numbers>\s*#?\d{1,4}(?:\s*(?:[,;、，]|and|und|et|y|–|-)\s*#?\d{1,4})*\s*)[\])］】]")
+CITATION = re.compile(r"(?<!\d)\s?[\[(［【](?P<numbers>\s*#?\d{1,4}(?:\s*(?:[,;、，]|and|und|et|y|–|-)\s*#?\d{1,4})*\s*)[\])］】]")
 """Numbers in brackets. In parentheses only several of them are citations: "(5)" is a rating."""
 _RANGE = re.compile(r"(\d{1,4})\s*[–-]\s*(\d{1,4})")
 _LONGEST_RANGE = 60

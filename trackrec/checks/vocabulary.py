@@ -133,6 +133,8 @@ class Vocabulary:
                 self._titles.add(name, item_id)
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
+        self._tags: set[str] = set()
+        self._same: dict[str, set[str]] = defaultdict(set)
         for tag in sorted({tag for tags in self.catalogue.tags.values() for tag in tags}):
             self._add_tag(tag)
         self._close: dict[str, str | None] = {}
@@ -152,16 +154,25 @@ class Vocabulary:
 
     def _add_tag(self, tag: str) -> None:
         """A tag is named whole: of the parts of "small town" and "true story" none is a kind of its own."""
-        if key := key_of(tag):
-            for form in (key, (*key[:-1], _other_number(key[-1]))):
-                self._values.add(form, tag)
+        if not (key := key_of(tag)):
+            return
+        forms = (key, (*key[:-1], _other_number(key[-1])))
+        short = [value for short, value in self._short if _is_short_for(short, key)]
+        same = [value for form in forms for value in self._values.by_key.get(form, ()) if value not in self._tags]
+        if found := [*short, *(value for value in same if key_of(value) in forms)]:
+            self._same[found[0]].add(tag)  # "science fiction" is the genre Sci-Fi
+            return
+        self._tags.add(tag)
+        for form in forms:
+            self._values.add(form, tag)
 
     def alike(self, value: str) -> frozenset[str]:
-        """A value and those that differ from it in case or number alone: the genre "War" and the tag "war"."""
-        key = key_of(value)
-        forms = (key, (*key[:-1], _other_number(key[-1]))) if key else ()
-        found = {other for form in forms for other in self._values.by_key.get(form, ())}
-        return frozenset({value} | {other for other in found if key_of(other) in forms})
+        """A value and the tags that are it in other letters: the genres "War" and "Sci-Fi", "war" and "science fiction"."""
+        return frozenset({value, *self._same.get(value, ())})
+
+    def is_tag(self, value: str) -> bool:
+        """Whether a value is known from knowledge cards alone. They have few words an item, so a lack denies nothing."""
+        return value in self._tags
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:
         """The titles and attribute values in a text, none overlapping another; the longest at each place.
@@ -283,6 +294,11 @@ def _same_stem(one: str, other: str) -> bool:
     """Whether two words share five letters or more from their beginning, and most of the longer one."""
     common = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return common >= 5 and common >= 0.6 * max(len(one), len(other))
+
+
+def _is_short_for(short: Key, key: Key) -> bool:
+    """Whether a short value stands for a longer name: "sci fi" for "science fiction"."""
+    return len(short) == len(key) and all(whole.startswith(part) for part, whole in zip(short, key, strict=True))
 
 
 def _stump(text: str, words: list[Word], place: int, own: _Names) -> Mention | None:

@@ -285,6 +285,11 @@ MIXED = re.compile(
     r"\b(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? lot of|lots of|many) different (?:\w+)",
     re.IGNORECASE,
 )
+OWN_STYLE = re.compile(
+    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:care less for|caring less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|lean towards|least liked is)\b",
+    re.IGNORECASE,
+)
+"""Phrases of this project's own sentences. Where they stand, whatever is named is a title or a kind, and nothing else."""
 EMPTY = frozenset(
     "they them their the a an and or of in are is were was with but this viewer user reader to more most less by from all at as that for than also both it he she his her has have had been be".split()
 )
