@@ -117,7 +117,7 @@ def _said(
     rating = _governing(name, [one for one in own if one.is_rating], masked, strictly=True)
     if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
         rating = None
-    near = rating is not None and len(_GAP.findall(_between(name, rating, masked).replace(HIDDEN, " "))) <= _NEAR
+    near = rating is not None and _is_near(_between(name, rating, masked))
     if rating is None and lead is not None and lead.is_rating:
         rating, near = lead, True
     if sign is None and rating is None:
@@ -144,6 +144,12 @@ def _is_anothers(one: Opinion, name: Name, names: Sequence[Name], masked: str) -
         return False
     owner = max((other for other in names if other.end <= one.start), key=lambda other: other.end, default=None)
     return owner is not None and owner is not name and _SHARED.search(masked[one.start - 1 : one.end + 12]) is None
+
+
+def _is_near(gap: str) -> bool:
+    """Whether nothing between a name and its stars begins anew: a list of names, and a few words for them."""
+    words = _GAP.findall(gap.replace(HIDDEN, " "))
+    return len(words) <= _NEAR and not re.search(r"\b(?:like|such|including|lets?|which|who|that|than)\b", gap)
 
 
 def _gap(name: Name, verb: Opinion | re.Match[str], masked: str) -> str:

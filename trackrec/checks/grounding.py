@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,15 +19,16 @@ from trackrec.checks.sentences import Told, take_apart
 from trackrec.checks.speech import is_about_user
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.checks.wording import OWN_STYLE
+from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 from trackrec.users.catalogue import Row
 
 
 Way = Literal["citation", "table", "pattern", "entailment", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says of
 titles, kinds and stars; by the patterns of this project's own sentences; by an entailment judge; not at all."""
-FAMILIAR = 0.7
-"""Share of its words that must have been read before a sentence is taken for one of our own, every word of which counts."""
+FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
+"""Share of its words that must have been read before a sentence is taken for one of our own, every word of which counts;
+where it has a phrase of ours; and where it tells plainly what was done, before an unknown name is called invented."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,11 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
     prose = read_prose(told, free.own)
     if told.lead is None and prose.text == told.body:
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
-            if sentence.familiar >= FAMILIAR:
+            is_own = OWN_STYLE.search(told.body) is not None
+            if sentence.familiar >= (FAMILIAR_OWN if is_own else FAMILIAR):
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                return _sentence(told, *_reconciled(claims, free.judge(prose), vocabulary, OWN_STYLE.search(told.body) is not None))
+                is_plain = is_own or (sentence.familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(told.body) is not None)
+                return _sentence(told, *_reconciled(claims, free.judge(prose), vocabulary, is_plain))
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 
@@ -103,19 +107,27 @@ def _reconciled(
     A pattern does not know a shortened title, a director or a tag, and takes "5/5" for a count.
     """
     told = {item: one for one in free for item in one.claim.subject.items if one.claim.kind != "comparison"}
-    kept = []
+    named = [one.claim.subject.name for one in free if one.claim.subject.kind == "title" and not one.invented]
+    kept, is_open = [], False
     for one in claims:
         subject = one.claim.subject
         sure = [told[item] for item in subject.items if item in told and told[item].verdict != Verdict.NOT_CHECKABLE]
         if sure and one.claim.kind in ("direction", "count", "rating") and one.verdict != sure[0].verdict:
             continue
+        if one.invented and any(subject.name.lower() in name.lower() or name.lower() in subject.name.lower() for name in named):
+            continue
         nameless = not subject.items and not subject.attributes and not is_own
         unknown = one.invented and (nameless or _has_tag(subject, vocabulary))
+        is_open = is_open or (one.invented and nameless)
         kept.append(one if not unknown else replace(one, verdict=Verdict.NOT_CHECKABLE, invented=False))
+    if is_open:  # what is said of a name that nobody knows is half the sentence: the rest bears out nothing
+        kept = [one for one in kept if one.verdict != Verdict.SUPPORTED]
+        free = [one for one in free if one.verdict != Verdict.SUPPORTED]
+    if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
+        return list(free), "table"
     have = {item for one in kept for item in one.claim.subject.items}
     more = [one for one in free if one.claim.subject.kind == "title" and not (one.claim.subject.items & have)]
-    decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in kept)
-    return [*kept, *more], "pattern" if decided else "table"
+    return [*kept, *more], "pattern"
 
 
 def _has_tag(subject: Subject, vocabulary: Vocabulary) -> bool:

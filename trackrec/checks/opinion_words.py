@@ -69,6 +69,6 @@ MIXED = r"mixed|splits?|divid(?:es?|ed)|uneven|depends?|a gamble|hit[- ](?:and|o
 STRONG = r"\b(?:lov|ador|favou?rite|highly|treasur|cherish|revere|thrill|crav|can['’]t get enough|huge|top |highest|perfect|enthusias|passion|brilliant|excellent|fantastic|hat(?:e|ed|es)\b|loath|detest|despis|awful|terrible|worst|lowest|cannot bear|could not stand)"
 """Words that a middling rating does not bear out."""
 WEAK = (
-    r"\b(?:fair|sinks?|suffers?|open to|interest|interested|value|appreciat|respect|comfort|connect|thing|fine|stand|resist|works?\b|fails?\b|good|great|reliable|certain|charm|cool|mild|average|hold|lower|neutral|found|thought|for them)"
+    r"\b(?:fair|sinks?|suffers?|open to|interest|interested|value|appreciat|respect|comfort|connect|thing|fine|stand|resist|works?\b|fails?\b|good|great|reliable|certain|charm|cool|mild|average|hold|lower|neutral|for them)"
 )
 """Words that also stand where nothing is said of liking: they may bear out, but never accuse on their own."""

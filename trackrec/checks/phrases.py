@@ -19,6 +19,7 @@ PieceKind = Literal[
 ]
 # fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
+_OF_MANY = re.compile(r"\b(?:is|are|was|were|been|be|being|have|has|had|get|got)\s+$", re.I)
 _FOLLOWS = re.compile(r"\s*(?:of )?(?:the |their |his |her |these |those |all )*")
 
 
@@ -210,6 +211,8 @@ def _before_items(sentence: HiddenText, vocabulary: Vocabulary) -> list[re.Match
         place = after.end() if after else match.end()
         word = re.match(r"[\w'’]+", sentence.rest[place:])
         whole = match.group().lower() in ("everything", "nothing")
+        if _OF_MANY.search(sentence.rest[sentence.low : match.start()]):
+            continue  # "A, B and C were all loved" says nothing of everything
         if whole or (word and (word.group().startswith(HIDDEN) or vocabulary.is_noun(word.group()))):
             found.append(match)
             sentence.hide(*match.span())

@@ -105,7 +105,9 @@ def take_apart(text: str, titles: Iterable[tuple[int, int]] = ()) -> list[Told]:
 def _spans(text: str, inside: list[tuple[int, int]]) -> Iterable[tuple[int, int, bool]]:
     """Start and end of each piece, and whether it is an item of a list."""
     cuts = [(m.start(), m.end()) for m in _END.finditer(text) if not _within(m, text, inside)]
-    cuts += [(start, start) for start in _enumerators(text)]
+    numbered = _enumerators(text)
+    cuts = [cut for cut in cuts if not any(low <= cut[0] <= high for low, high in numbered)]
+    cuts += [(low, low) for low, _ in numbered]
     start, listed = 0, False
     for low, high in [*sorted(cuts), (len(text), len(text))]:
         if low < start:
@@ -125,13 +127,12 @@ def _within(match: re.Match[str], text: str, inside: list[tuple[int, int]]) -> b
     return in_title or _ABBREVIATION.search(before) is not None
 
 
-def _enumerators(text: str) -> list[int]:
-    """Where the items of "1. ... 2. ..." start that stand in one line."""
-    found = [(int(match.group(1)), match.start()) for match in _ENUMERATED.finditer(text)]
-    starts: list[int] = []
-    for number, start in found:
-        if number == len(starts) + 1:
-            starts.append(start)
+def _enumerators(text: str) -> list[tuple[int, int]]:
+    """The numbers of "1. ... 2. ...", which may stand in one line: start and end of each."""
+    starts: list[tuple[int, int]] = []
+    for match in _ENUMERATED.finditer(text):
+        if int(match.group(1)) == len(starts) + 1:
+            starts.append((match.start(), match.start(1) + len(match.group().strip())))
     return starts if len(starts) > 1 else []
 
 

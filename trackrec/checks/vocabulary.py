@@ -221,6 +221,7 @@ class Vocabulary:
         first = words[place]
         keys = [word.key for word in words[place : place + 24]]
         opens = place == 0 or text[words[place - 1].end : first.start].strip()[-1:] in {".", "!", "?"}
+        keys = keys[: _before_parenthesis(text, words, place)]
         title, is_own = max(((own.longest(keys), True), (self._titles.longest(keys), False)), key=lambda it: len(it[0]))
         if not (len(title) > 2 or (first.is_capital and (len(title) > 1 or not opens or is_own))):
             title = ()
@@ -249,8 +250,8 @@ class Vocabulary:
         if name:
             best = min(self._values.by_key[name], key=lambda value: (key_of(value) != name, value))
         for short, value in self._short:
-            if best and key_of(best) == name:
-                break
+            if best and key_of(best) == name and len(short) <= size:
+                continue
             if len(keys) >= len(short) > size and all(k.startswith(s) for s, k in zip(short, keys, strict=False)):
                 best, size = value, len(short)
         if not best and len(keys) > 1 and keys[1] in self.nouns and (close := self._near_value(keys[0])):
@@ -267,6 +268,14 @@ class Vocabulary:
                 name = near[0] if near else stems[0] if len(stems) == 1 else None
                 self._close[word] = self._single[name] if name else None
         return self._close[word]
+
+
+def _before_parenthesis(text: str, words: list[Word], place: int) -> int:
+    """How many words from a place on stand before a number in parentheses: "Scream (2 stars)" is not "Scream 2"."""
+    for number in range(place + 1, min(len(words), place + 24)):
+        if words[number].text.isdigit() and "(" in text[words[number - 1].end : words[number].start]:
+            return number - place
+    return 24
 
 
 def _title_forms(item: Item, short: bool = False) -> list[Key]:
