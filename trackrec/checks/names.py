@@ -135,8 +135,7 @@ def _quoted(told: str, match: re.Match[str], text: str, own: OwnTitles, among: f
     capital = sum(word.is_capital for word in words) >= max(1, len([w for w in words if w.key not in _SMALL]))
     if not capital or len(words) > 12 or own.vocabulary.is_kind(clean) or _SERIES.match(text, match.end()):
         return None
-    missing = not _BY.search(text[: match.start()]) and text[match.start()] not in "*_"
-    return Name(*match.span(), clean, is_quoted=True, is_surely_missing=missing)
+    return Name(*match.span(), clean, is_quoted=True, is_surely_missing=text[match.start()] not in "*_")
 
 
 def _mentioned(

@@ -19,6 +19,8 @@ PieceKind = Literal[
 ]
 # fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
+_FEW_WORDS = 4
+"""Of a shorter sentence a word that was not read counts as if it were so long."""
 _OF_MANY = re.compile(r"\b(?:is|are|was|were|been|be|being|have|has|had|get|got)\s+$", re.I)
 _FOLLOWS = re.compile(r"\s*(?:of )?(?:the |their |his |her |these |those |all )*")
 
@@ -92,7 +94,7 @@ def cut(
     pieces += subjects + rated
     pieces += _numbers(sentence, subjects)
     whole, left = (_telling(it, vocabulary) for it in (text[low:high], sentence.rest[low:high]))
-    return sorted(pieces, key=lambda piece: (piece.start, piece.end)), 1 - left / max(1, whole)
+    return sorted(pieces, key=lambda piece: (piece.start, piece.end)), 1 - left / max(_FEW_WORDS, whole)
 
 
 def _telling(text: str, vocabulary: Vocabulary) -> int:

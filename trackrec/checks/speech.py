@@ -9,7 +9,7 @@ _USER = re.compile(
     re.IGNORECASE,
 )
 _MODAL = (
-    r"(?:would|might|may|should|will|shall|could(?! (?:not|n['’]t|never))|['’]d (?:like|love|enjoy|probably|likely)|['’]ll)\b"
+    r"(?:would(?! (?:rather|sooner|choose|pick)\b)|might|may|should|will|shall|could(?! (?:not|n['’]t|never))|['’]d (?:like|love|enjoy|probably|likely)|['’]ll)\b"
     r"|likely\b|unlikely\b|probably\b|perhaps\b|possibly\b|possible (?:that|to)\b|potentially\b|presumably\b|surely\b"
     r"|recommend\w*\b|suggestions?\b|suggested\b|worth (?:a (?:try|look|watch|read)|trying|watching|reading|exploring)"
     r"|good (?:bets?|choices?|fits?|match(?:es)?|next)|least risky|next (?:choice|read|watch|pick|step)|future\b|(?:is|are) expected\b|candidates?\b"

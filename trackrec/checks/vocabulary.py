@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
@@ -45,7 +46,7 @@ class Word:
     @property
     def key(self) -> str:
         """In lower case, without apostrophes."""
-        return "and" if self.text == "&" else re.sub(r"['’]", "", self.text).casefold()
+        return "and" if self.text == "&" else self.text.replace("'", "").replace("’", "").casefold()
 
     @property
     def is_capital(self) -> bool:
@@ -58,6 +59,7 @@ def words_of(text: str) -> list[Word]:
     return [Word(found.group(), *found.span()) for found in _WORD.finditer(text)]
 
 
+@lru_cache(maxsize=65_536)
 def key_of(text: str) -> Key:
     """A name as a key."""
     return tuple(word.key for word in words_of(text))
@@ -278,7 +280,8 @@ def _before_parenthesis(text: str, words: list[Word], place: int) -> int:
     return 24
 
 
-def _title_forms(item: Item, short: bool = False) -> list[Key]:
+@lru_cache(maxsize=65_536)
+def _title_forms(item: Item, short: bool = False) -> tuple[Key, ...]:
     """The ways in which a title is written; ``short``: also without its article and without what follows a colon."""
     names = [item.title, item.short_title]
     if inside := re.search(r"\(([^()]+)\)$", item.title):
@@ -287,7 +290,7 @@ def _title_forms(item: Item, short: bool = False) -> list[Key]:
     if short:
         keys += [key[1:] for key in keys if len(key) > 2 and key[0] in {"the", "a", "an"}]
         keys += [head for name in names if ":" in name and len(head := key_of(name.partition(":")[0])) > 1]
-    return list(dict.fromkeys(key for key in keys if key))
+    return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def _other_number(word: str) -> str:
