@@ -214,6 +214,11 @@ def test_unknown_names_are_refused() -> None:
 def test_titles_are_cleaned() -> None:
     assert clean_text(" a\x00\u2028b\t\nc ") == "a b c"
     assert len(clean_text("x" * 500)) == 120
+    assert (
+        clean_text("Health &amp; Beauty &#39;a&#x27; &lt;b&gt; AT&T; R&B &notes")
+        == "Health & Beauty 'a' <b> AT&T; R&B &notes"
+    )
+    assert clean_text("two&#10;lines&nbsp;of&ZeroWidthSpace;it") == "two lines ofit"
     assert make_item("Hate (Haine, La) (1995)", None, ["unknown"]).title == "Hate (Haine, La)"
     assert make_item("Piano, The (1993)", None, None).describe(" ") == "The Piano (1993)"
     assert make_item("2001", 1968, ["Sci-Fi"]).describe(", ") == "2001 (1968), Sci-Fi"

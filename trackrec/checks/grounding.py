@@ -69,7 +69,7 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
     Raises:
         LogError: an item of the history is not in the catalogue.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     seen = [event.item for event in history.events]
     own = OwnTitles(vocabulary, seen)
     judge_free = FreeJudge(history, vocabulary, own)

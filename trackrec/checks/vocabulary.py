@@ -13,10 +13,9 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from trackrec.prompts.domain import Domain
-from trackrec.users.catalogue import Catalogue, Item, clean_text
+from trackrec.users.catalogue import Catalogue, Item
+from trackrec.users.counts import ProfileSettings
 
-TAGS = "tags"
-"""Column of the items: the tags of their knowledge cards."""
 Key = tuple[str, ...]
 """Words of a name in lower case, without punctuation."""
 
@@ -94,22 +93,6 @@ class _Names:
         return next((key for length in lengths if (key := tuple(keys[:length])) in self.by_key), ())
 
 
-class TaggedCatalogue(Catalogue):
-    """A catalogue that also knows the tags of its items' knowledge cards (column ``tags``, where it is there)."""
-
-    def __init__(self, items: pl.DataFrame, attributes: Sequence[str] = ()) -> None:
-        super().__init__(items, attributes)
-        told = items.select("item_id", TAGS).rows() if TAGS in items.columns and TAGS not in attributes else []
-        self.tags: dict[Any, tuple[str, ...]] = {
-            item: tuple(dict.fromkeys(filter(None, (clean_text(tag) for tag in tags or [] if tag)))) for item, tags in told
-        }
-
-
-def tags_of(catalogue: Catalogue, item_id: Any) -> tuple[str, ...]:
-    """The tags of an item; none if the catalogue holds none."""
-    return catalogue.tags.get(item_id, ()) if isinstance(catalogue, TaggedCatalogue) else ()
-
-
 class Vocabulary:
     """The names of a catalogue.
 
@@ -118,10 +101,17 @@ class Vocabulary:
             knowledge cards, ``tags``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
+        profile: how much evidence the writer's claims needed, as in the recipe; None: the default.
     """
 
-    def __init__(self, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> None:
-        self.catalogue = TaggedCatalogue(items, attributes)
+    def __init__(
+        self,
+        items: pl.DataFrame,
+        domain: Domain,
+        attributes: Sequence[str] = (),
+        profile: ProfileSettings | None = None,
+    ) -> None:
+        self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
         own = {domain.item, domain.items}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
@@ -137,7 +127,7 @@ class Vocabulary:
                 self._add_value(value)
         self._tags: set[str] = set()
         self._same: dict[str, set[str]] = defaultdict(set)
-        for tag in sorted({tag for tags in self.catalogue.tags.values() for tag in tags}):
+        for tag in sorted({tag for item_id in items["item_id"].to_list() for tag in self.catalogue[item_id].tags}):
             self._add_tag(tag)
         self._close: dict[str, str | None] = {}
 

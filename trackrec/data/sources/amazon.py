@@ -8,10 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackrec.data.columns import ColumnMapping
-from trackrec.data.folder import found_in
+from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.folder import found_in, is_hidden
+from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
-from trackrec.data.tables import Table, TableSettings, local_copy, open_table
+from trackrec.data.tables import Table, TableSettings, open_table
 from trackrec.data.tabular import TablesSettings, make_log
 from trackrec.errors import LogError
 
@@ -93,7 +94,7 @@ def read_amazon(folder: Path, year: int) -> Log:
 def _files(folder: Path, version: Version) -> tuple[Path, Path]:
     """The reviews and the metadata."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [file for file in found if file.is_file() and file.name.endswith(_ENDINGS)]
+    files = [file for file in found if file.is_file() and file.name.endswith(_ENDINGS) and not is_hidden(file.name)]
     metadata = [file for file in files if file.name.startswith("meta_")]
     reviews = [file for file in files if file not in metadata]
     if len(metadata) != 1 or len(reviews) != 1:
