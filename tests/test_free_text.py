@@ -21,7 +21,13 @@ FILMS = [
     (7, "Fargo (1996)", ["Crime", "Drama", "Thriller"], ["coen brothers", "black comedy"], 4),
     (8, "Star Trek: The Wrath of Khan (1982)", ["Action", "Sci-Fi"], ["star trek", "space opera"], 5),
     (9, "Star Trek: First Contact (1996)", ["Action", "Sci-Fi"], ["star trek", "time travel"], 4),
-    (10, "Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)", ["Sci-Fi", "War"], ["kubrick", "satirical"], 5),
+    (
+        10,
+        "Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)",
+        ["Sci-Fi", "War"],
+        ["kubrick", "satirical"],
+        5,
+    ),
     (11, "Hunchback of Notre Dame, The (1996)", ["Animation", "Musical"], ["disney", "musical"], 1),
     (12, "Evita (1996)", ["Drama", "Musical"], ["musical", "biopic"], 2),
     (13, "Grease (1978)", ["Comedy", "Musical"], ["musical", "high school"], 2),
@@ -35,7 +41,9 @@ UNSEEN = [
     (24, "Like (1999)", ["Drama"], []),
 ]
 ROWS = [(i, title, None, genres, tags) for i, title, genres, tags, *_ in [*FILMS, *UNSEEN]]
-ITEMS = pl.DataFrame(ROWS, schema=["item_id", "title", "year", "genres", "tags"], orient="row", infer_schema_length=None)
+ITEMS = pl.DataFrame(
+    ROWS, schema=["item_id", "title", "year", "genres", "tags"], orient="row", infer_schema_length=None
+)
 HISTORY = [{"item_id": i, "rating": float(r), "label": int(r >= 4)} for i, *_, r in FILMS]
 """7 of 14 liked, mean 3.29. Crime: 4 of 6; Sci-Fi: 3 of 3; musicals: 0 of 3."""
 MOVIES = Vocabulary(ITEMS, find_domain("movies"))

@@ -6,17 +6,20 @@ their ratings go the way the sentence says, do the cited items carry what it nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.free import TURN, FreeJudge, Prose, read_prose
+from trackrec.checks.free import FreeJudge
 from trackrec.checks.opinion import says_mixed
+from trackrec.checks.prose import TURN, Prose, read_prose
 from trackrec.checks.rules import Judged, Verdict
 from trackrec.checks.sentences import Told, take_apart, without_citations
 from trackrec.checks.subjects import Subject
 
+_EXCEPTION = re.compile(r"\b(?:except|exceptions?|only|but|though)\b", re.IGNORECASE)
 CITED = Subject("all", "the cited events")
 
 
@@ -97,22 +100,27 @@ def _of_the_rest(
     if not sign:
         both = {judge.scale.side(place) > 0 for place in places} == {True, False}
         is_mixed = (says_mixed(prose.masked) or {o.sign for o in prose.opinions} >= {1, -1}) and both
-        enough = good * 2 >= len(places) or (is_mixed and (good or not titles))
+        enough = good * 2 >= len(places) or (is_mixed and (good > 0 or not titles))
         return Judged(_claim(told, 1), Verdict.SUPPORTED if enough else Verdict.NOT_CHECKABLE, reason, places)
     way: Literal[-1, 1] = 1 if sign > 0 else -1
     against = [side for side in sides if side == -way or (side == 0 and way > 0 and strong and not named)]
-    if against and sure and not TURN.search(prose.masked) and (not named or len(against) == len(rest)) and not _counts_exceptions(prose):
+    if (
+        against
+        and sure
+        and not TURN.search(prose.masked)
+        and (not named or len(against) == len(rest))
+        and not _counts_exceptions(prose)
+    ):
         return Judged(_claim(told, way), Verdict.CONTRADICTED, reason, tuple(rest))
     agree = good + sum(side == way or (side == 0 and way < 0) for side in sides)
-    carries = named or _carries(prose, places, judge)
-    enough = agree * 2 > len(places) and agree > 0 and carries
+    carries = bool(named) or _carries(prose, places, judge)
+    enough = agree * 2 > len(places) and carries
     return Judged(_claim(told, way), Verdict.SUPPORTED if enough else Verdict.NOT_CHECKABLE, reason, places)
 
 
 def _counts_exceptions(prose: Prose) -> bool:
     """A sentence that gives stars, or names an exception, cites both sides on purpose."""
-    turns: Callable[[str], bool] = lambda word: f" {word} " in f" {prose.masked.lower()} "  # noqa: E731
-    return any(one.is_rating for one in prose.opinions) or any(map(turns, ("except", "exception", "only", "but", "though")))
+    return any(one.is_rating for one in prose.opinions) or _EXCEPTION.search(prose.masked) is not None
 
 
 def _carries(prose: Prose, places: Sequence[int], judge: FreeJudge) -> bool:

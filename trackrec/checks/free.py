@@ -1,40 +1,31 @@
-"""Reads free text: who is said to be liked, or not, or rated how; and judges it by the table, accusing only on sure ground."""
+"""Judges free text by the table of the history, and calls it false only on sure ground."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.names import Name, OwnTitles, find_names
-from trackrec.checks.opinion import Opinion, find_opinions, says_mixed, side_of
+from trackrec.checks.names import OwnTitles
+from trackrec.checks.opinion import Opinion, says_mixed, side_of
+from trackrec.checks.prose import NEAR, WORD, Prose, Said, gap_between, is_cut, words_between
 from trackrec.checks.rules import History, Judged, Verdict
-from trackrec.checks.sentences import Told
-from trackrec.checks.speech import is_about_user, is_recommendation, speaks_of_others, without_hypotheses
+from trackrec.checks.speech import is_about_user, speaks_of_others
 from trackrec.checks.subjects import HIDDEN, Subject
 from trackrec.checks.tallies import tallies
 from trackrec.checks.vocabulary import Vocabulary
 
-TURN = re.compile(
-    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against|conversely|despite|rather than|instead of|even if|where|more than|less than)\b",
-    re.IGNORECASE,
-)
-"""Where a sentence turns to something that may be said the other way round."""
 _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|liked|disliked|hated)\b", re.IGNORECASE)
-_OWN_HISTORY = re.compile(r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE)
-_NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
-_SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
+_OWN_HISTORY = re.compile(
+    r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
+)
 _COMPARED = re.compile(
     rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
     rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
-_GAP = re.compile(r"[^\W\d_]+")
-_NEAR = 7
-"""Words between a name and a rating that may be no other name's."""
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
     r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having)\b",
@@ -44,37 +35,6 @@ LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
 """From which share of likes on free text may call a kind liked, and up to which not."""
 SURE_LIKED, SURE_DISLIKED, SURE_EVENTS = 0.75, 0.25, 3
 """Shares, and the least events, that deny the opposite."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a sentence says of one name."""
-
-    name: Name
-    sign: Opinion | None
-    rating: Opinion | None
-    is_near: bool
-    """Nothing stands between the name and the rating that could be meant as well."""
-
-
-@dataclass(frozen=True)
-class Prose:
-    """A sentence as it was read."""
-
-    text: str
-    """The body, with what it only thinks possible blanked out."""
-    masked: str
-    """With its titles hidden."""
-    names: tuple[Name, ...]
-    opinions: tuple[Opinion, ...]
-    lead: Opinion | None
-    said: tuple[Said, ...]
-
-    @property
-    def sign(self) -> Literal[-1, 0, 1]:
-        """What all its cues say; 0 if they differ, or there is none."""
-        signs = {one.sign for one in self.opinions if one.sign} | ({self.lead.sign} if self.lead else set())
-        return next(iter(signs)) if len(signs) == 1 and not says_mixed(self.masked) else 0
 
 
 class Scale:
@@ -90,96 +50,6 @@ class Scale:
         if event.liked or not self.has_stars:
             return 1 if event.liked else -1
         return side_of(event.rating)
-
-
-def read_prose(told: Told, own: OwnTitles, cited: Iterable[Any] | None = None) -> Prose:
-    """The names and opinions of a sentence, each name with what is said of it."""
-    advice = is_recommendation(told.body) and not told.cited
-    text = " " * len(told.body) if advice else without_hypotheses(told.body)
-    names = tuple(find_names(text, own, cited))
-    masked = text
-    for name in names:
-        masked = masked[: name.start] + HIDDEN * (name.end - name.start) + masked[name.end :]
-    opinions = tuple(find_opinions(masked))
-    said = tuple(_said(name, names, opinions, masked, told.lead) for name in names)
-    return Prose(text, masked, names, opinions, told.lead, said)
-
-
-def _said(
-    name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked: str, lead: Opinion | None
-) -> Said:
-    turns = [match.start() for match in TURN.finditer(masked)]
-    low = max((turn for turn in turns if turn <= name.start), default=0)
-    high = min((turn for turn in turns if turn > name.start), default=len(masked))
-    mine = [one for one in opinions if low <= one.start < high]
-    own = [one for one in mine if not _is_anothers(one, name, names, masked)]
-    sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
-    rating = _governing(name, [one for one in own if one.is_rating], masked, strictly=True)
-    if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
-        rating = None
-    near = rating is not None and _is_near(_between(name, rating, masked))
-    if rating is None and lead is not None and lead.is_rating:
-        rating, near = lead, True
-    if sign is None and rating is None:
-        sign = lead
-        if sign is None and low == 0 and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1:
-            sign = next(one for one in mine if one.sign and not one.is_rating)
-    if sign is not None and sign.side == "before" and sign.start > name.end and _NEITHER.search(masked[low : name.start]):
-        sign = Opinion(sign.start, sign.end, -sign.sign, sign.side)  # type: ignore[arg-type]
-    return Said(name, sign, rating, near)
-
-
-def _belongs_to_others(name: Name, sign: Opinion, rating: Opinion, names: Sequence[Name]) -> bool:
-    """Whether a verb parts a name from a rating that other names stand by: "X bores them, and Y gets a two"."""
-    low, high = (name.end, rating.start) if rating.start >= name.end else (rating.end, name.start)
-    if sign.side != rating.side or not low <= sign.start < high:
-        return False
-    return any(other is not name and min(sign.end, rating.end) <= other.start < max(sign.start, rating.start) for other in names)
-
-
-def _is_anothers(one: Opinion, name: Name, names: Sequence[Name], masked: str) -> bool:
-    """Whether a rating in parentheses stands right behind another name."""
-    told = masked[one.start : one.end]
-    if not one.is_rating or told[:1] not in "(:" and "(" != masked[max(0, one.start - 1) : one.start]:
-        return False
-    owner = max((other for other in names if other.end <= one.start), key=lambda other: other.end, default=None)
-    return owner is not None and owner is not name and _SHARED.search(masked[one.start - 1 : one.end + 12]) is None
-
-
-def _is_near(gap: str) -> bool:
-    """Whether nothing between a name and its stars begins anew: a list of names, and a few words for them."""
-    words = _GAP.findall(gap.replace(HIDDEN, " "))
-    return len(words) <= _NEAR and not re.search(r"\b(?:like|such|including|lets?|which|who|that|than)\b", gap)
-
-
-def _gap(name: Name, verb: Opinion | re.Match[str], masked: str) -> str:
-    start, end = verb.span() if isinstance(verb, re.Match) else (verb.start, verb.end)
-    return masked[name.end : start] if start >= name.end else masked[max(0, end) : name.start]
-
-
-def _between(name: Name, one: Opinion, masked: str) -> str:
-    return masked[name.end : one.start] if one.start >= name.end else masked[max(0, one.end) : name.start]
-
-
-def _governing(name: Name, opinions: Sequence[Opinion], masked: str, strictly: bool = False) -> Opinion | None:
-    """The cue that speaks of a name: the verb before it, or the one behind it of which it is the subject."""
-    before = [one for one in opinions if one.end <= name.start]
-    after = [one for one in opinions if one.start >= name.end]
-    verb = before[-1] if before and before[-1].side == "after" else None
-    follows = after[0] if after and after[0].side == "before" else None
-    if verb is not None and follows is not None and verb.sign != follows.sign:
-        gaps = [_is_cut(_between(name, one, masked)) for one in (verb, follows)]
-        return None if gaps[0] == gaps[1] else follows if gaps[0] else verb
-    if found := follows or verb:
-        return found
-    if before and not strictly and re.search(r"[:,]|\b(?:as|in|with|like|from|see|namely|including|for|such)\b", masked[before[-1].end : name.start]):
-        return before[-1]
-    return None
-
-
-def _is_cut(gap: str) -> bool:
-    """Whether a comma or a colon cuts two places apart that is not one of a list of names."""
-    return re.search(rf"(?<!{HIDDEN})[,:]|[,:](?! (?:and |or |the |a )*{HIDDEN})", gap) is not None
 
 
 class FreeJudge:
@@ -214,9 +84,10 @@ class FreeJudge:
         name = said.name
         subject = Subject("title", name.text, name.items, invented=not name.items)
         if not name.items:
-            verbs = [*_SEEN.finditer(prose.masked, 0, name.start), *(one for one in (said.sign, said.rating) if one)]
-            gaps = [_gap(name, verb, prose.masked) for verb in verbs]
-            is_object = any(len(_GAP.findall(gap)) <= _NEAR and not _ASIDE.search(gap) for gap in gaps)
+            verbs: list[re.Match[str] | Opinion] = [*_SEEN.finditer(prose.masked, 0, name.start)]
+            verbs += [one for one in (said.sign, said.rating) if one]
+            gaps = [gap_between(name, verb, prose.masked) for verb in verbs]
+            is_object = any(len(WORD.findall(gap)) <= NEAR and not _ASIDE.search(gap) for gap in gaps)
             if not (name.is_surely_missing and is_object and is_about_user(prose.masked)):
                 return None
             reason = f"{name.text!r} is not in the history"
@@ -247,7 +118,9 @@ class FreeJudge:
         sign = prose.lead if prose.lead is not None and not prose.lead.is_rating else said.sign
         if sign is None or sign.weak or not sign.sign:
             return False
-        if sign is not prose.lead and (_is_cut(_between(said.name, sign, prose.masked)) or says_mixed(prose.masked)):
+        if sign is not prose.lead and (
+            is_cut(words_between(said.name, sign, prose.masked)) or says_mixed(prose.masked)
+        ):
             return False
         return all(self.scale.side(place) == -sign.sign for place in places)
 
@@ -295,11 +168,11 @@ class FreeJudge:
         """Places of the events that have all of some values, each in any of its spellings."""
         wanted = [self.vocabulary.alike(value) for value in values]
         events = self.history.events
-        return tuple(p for p in self.history.everything if all(one & (events[p].kinds | events[p].tags) for one in wanted))
+        return tuple(
+            p for p in self.history.everything if all(one & (events[p].kinds | events[p].tags) for one in wanted)
+        )
 
-    def _kind(
-        self, start: int, end: int, values: tuple[str, ...], opinion: Opinion, prose: Prose
-    ) -> Judged | None:
+    def _kind(self, start: int, end: int, values: tuple[str, ...], opinion: Opinion, prose: Prose) -> Judged | None:
         places = self.of_kind(values)
         if len(places) < 2 or says_mixed(prose.masked):
             return None
@@ -307,9 +180,15 @@ class FreeJudge:
         share = good / len(places)
         own = sum(self.scale.side(place) > 0 for place in self.history.everything) / len(self.history.events)
         sign: Literal[-1, 1] = 1 if opinion.sign > 0 else -1
-        claim = Claim("direction", Subject("group", prose.text[start:end], frozenset(), values), prose.text.strip(), sign=sign)
+        claim = Claim(
+            "direction", Subject("group", prose.text[start:end], frozenset(), values), prose.text.strip(), sign=sign
+        )
         reason = f"{good} of {len(places)} liked"
-        if (share >= LIKED_SHARE or (share >= 0.5 and share > own)) if sign > 0 else (share <= DISLIKED_SHARE and share <= own):
+        if (
+            (share >= LIKED_SHARE or (share >= 0.5 and share > own))
+            if sign > 0
+            else (share <= DISLIKED_SHARE and share <= own)
+        ):
             return Judged(claim, Verdict.SUPPORTED, reason, places)
         sure = len(places) >= SURE_EVENTS and (
             (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
@@ -326,7 +205,9 @@ def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opini
     if before and not before[-1].is_rating:
         gap = masked[before[-1].end : start]
         joined = re.sub(r"^.*(?:,| and| or)(?= )", "", gap) if not re.search(r"[.;:()]|\bbut\b", gap) else gap
-        if re.fullmatch(rf"\s*(?:of |for |in |to |on |with )?{_ADJECTIVES}(?:-)?", joined) and not _is_foreign(gap, vocabulary):
+        if re.fullmatch(rf"\s*(?:of |for |in |to |on |with )?{_ADJECTIVES}(?:-)?", joined) and not _is_foreign(
+            gap, vocabulary
+        ):
             return before[-1]
     after = [one for one in prose.opinions if one.start >= end and one.side == "before" and one.sign]
     if after and not after[0].is_rating:
@@ -340,4 +221,11 @@ def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opini
 
 def _is_foreign(gap: str, vocabulary: Vocabulary) -> bool:
     """Whether the words between a verb and a kind hold another object of the verb, or a clause of its own."""
-    return re.search(r"\b(?:with|that|which|about|from|set|where|by|than|is|are|was|were|as|when|like|over|rather)\b", gap, re.IGNORECASE) is not None
+    return (
+        re.search(
+            r"\b(?:with|that|which|about|from|set|where|by|than|is|are|was|were|as|when|like|over|rather)\b",
+            gap,
+            re.IGNORECASE,
+        )
+        is not None
+    )

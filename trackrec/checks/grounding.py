@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from trackrec.checks.citations import judge_cited
-from trackrec.checks.free import FreeJudge, read_prose
+from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
+from trackrec.checks.prose import read_prose
 from trackrec.checks.reader import find_claims
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
@@ -21,7 +21,6 @@ from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 from trackrec.users.catalogue import Row
-
 
 Way = Literal["citation", "table", "pattern", "entailment", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says of
@@ -114,7 +113,9 @@ def _reconciled(
         sure = [told[item] for item in subject.items if item in told and told[item].verdict != Verdict.NOT_CHECKABLE]
         if sure and one.claim.kind in ("direction", "count", "rating") and one.verdict != sure[0].verdict:
             continue
-        if one.invented and any(subject.name.lower() in name.lower() or name.lower() in subject.name.lower() for name in named):
+        if one.invented and any(
+            subject.name.lower() in name.lower() or name.lower() in subject.name.lower() for name in named
+        ):
             continue
         nameless = not subject.items and not subject.attributes and not is_own
         unknown = one.invented and (nameless or _has_tag(subject, vocabulary))
@@ -124,7 +125,7 @@ def _reconciled(
         kept = [one for one in kept if one.verdict != Verdict.SUPPORTED]
         free = [one for one in free if one.verdict != Verdict.SUPPORTED]
     if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
-        return list(free), "table"
+        return [*kept, *free], "table"
     have = {item for one in kept for item in one.claim.subject.items}
     more = [one for one in free if one.claim.subject.kind == "title" and not (one.claim.subject.items & have)]
     return [*kept, *more], "pattern"

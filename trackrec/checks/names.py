@@ -18,12 +18,67 @@ _CAPITALS = re.compile(
     r"(?:[A-Z0-9][\w'’.&-]*)(?:(?:,? (?:of|the|a|an|in|on|to|for|with|and|de|la|le|from|at|der|das|die|du|&|vs\.?)){0,2}[ :/-]{1,2}[A-Z0-9][\w'’.&-]*)*"
 )
 _SMALL = frozenset(
-    "the a an of in on to for with and or de la le from at by is it i you my me this that these those they their them he she his her its as both two three one part book volume vol series no not new old first last".split()
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "in",
+        "on",
+        "to",
+        "for",
+        "with",
+        "and",
+        "or",
+        "de",
+        "la",
+        "le",
+        "from",
+        "at",
+        "by",
+        "is",
+        "it",
+        "i",
+        "you",
+        "my",
+        "me",
+        "this",
+        "that",
+        "these",
+        "those",
+        "they",
+        "their",
+        "them",
+        "he",
+        "she",
+        "his",
+        "her",
+        "its",
+        "as",
+        "both",
+        "two",
+        "three",
+        "one",
+        "part",
+        "book",
+        "volume",
+        "vol",
+        "series",
+        "no",
+        "not",
+        "new",
+        "old",
+        "first",
+        "last",
+    ]
 )
 _BY = re.compile(
     r"\b(?:by|with|starring|featuring|director|directors|author|authors|actor|actors|actress|actresses|writer|writers|artist|artists|band|bands|star|stars)(?: (?:like|such as|including))?(?: [A-Z][\w'’.-]*,?)*(?: and| or|,)?\s*$"
 )
-_SERIES = re.compile(r"\s*(?:series|saga|trilogy|franchise|books|films|movies|novels|sequels|cycle|stories|universe|world|collection)\b", re.IGNORECASE)
+_SERIES = re.compile(
+    r"\s*(?:series|saga|trilogy|franchise|books|films|movies|novels|sequels|cycle|stories|universe|world|collection)\b",
+    re.IGNORECASE,
+)
 SHORTEST_WORD = 5
 """Letters of a word that stands for a whole title, such as "Hunchback"."""
 
@@ -172,7 +227,10 @@ def _trimmed(match: re.Match[str], text: str) -> list[tuple[int, int]]:
     """Where a name in capitals can start and end: whole, or without what leads it ("Disney's", "And")."""
     spans = [match.span()]
     told = match.group()
-    lead = re.match(r"(?:[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ", told)
+    lead = re.match(
+        r"(?:[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ",
+        told,
+    )
     if lead:
         spans.append((match.start() + lead.end(), match.end()))
     for joint in re.finditer(r",? and (?:the )?|, ", told):

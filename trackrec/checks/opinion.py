@@ -70,9 +70,13 @@ _TOP = re.compile(
     re.IGNORECASE,
 )
 _BOTTOM = re.compile(
-    r"\b(?:(?:the )?lowest (?:possible )?(?:mark|rating|score)s?(?: of all)?|bottom marks?|rated lowest)\b", re.IGNORECASE
+    r"\b(?:(?:the )?lowest (?:possible )?(?:mark|rating|score)s?(?: of all)?|bottom marks?|rated lowest)\b",
+    re.IGNORECASE,
 )
-_FOR = re.compile(r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to)\b|\s*,? for\b|\s*:", re.IGNORECASE)
+_FOR = re.compile(
+    r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to)\b|\s*,? for\b|\s*:",
+    re.IGNORECASE,
+)
 _LIKED_FROM, _DISLIKED_TO = 4.0, 2.5
 
 

@@ -8,27 +8,36 @@ from dataclasses import dataclass
 
 from trackrec.checks.opinion import Opinion, find_opinions
 
-CITATION = re.compile(r"(?<!\d)\s?[\[(［【](?P<numbers>\s*#?\d{1,4}(?:\s*(?:[,;、，]|and|und|et|y|–|-)\s*#?\d{1,4})*\s*)[\])］】]")
+CITATION = re.compile(
+    r"(?<!\d)\s?[\[(［【](?P<numbers>\s*#?\d{1,4}(?:\s*(?:[,;、，]|and|und|et|y|–|-)\s*#?\d{1,4})*\s*)[\])］】]"
+)
 """Numbers in brackets. In parentheses only several of them are citations: "(5)" is a rating."""
 _RANGE = re.compile(r"(\d{1,4})\s*[–-]\s*(\d{1,4})")
 _LONGEST_RANGE = 60
 _END = re.compile(
     r"(?<=[.!?])(?:[\"'’”)\]*_]*)\s+(?=[\"'‘“(\[*_]*[^\W_a-z])|(?<=[.!?][\])\"”*_])\s+(?=[\"'‘“(\[*_]*[^\W_a-z])|(?<=[。！？।؟])\s*|\s*\n+\s*"
 )
-_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Jr|Sr|Prof|Vol|e\.g|i\.e|etc)|\b[A-Z]|(?:^|\n)\W{0,6}\d{1,2})\.$")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Jr|Sr|Prof|Vol|e\.g|i\.e|etc)|\b[A-Z]|(?:^|\n)\W{0,6}\d{1,2})\.$"
+)
 _BULLET = re.compile(r"^\s*(?:(?:[-*•–+]|\(?\d{1,2}[.)])\s+)")
 _HEADING = re.compile(r"^\s*#{1,6}\s|^\W*$")
 _LABEL = re.compile(
-    r"^\s*(?:\*\*|__)(?P<bold>[^*_\n]{1,90}?)(?:\*\*|__)\s*:?\s*|^\s*(?P<plain>[^\W\d][^:.!?\n\[]{0,60}?)\s*:\s+(?=\S)", re.UNICODE
+    r"^\s*(?:\*\*|__)(?P<bold>[^*_\n]{1,90}?)(?:\*\*|__)\s*:?\s*|^\s*(?P<plain>[^\W\d][^:.!?\n\[]{0,60}?)\s*:\s+(?=\S)",
+    re.UNICODE,
 )
 _ENUMERATED = re.compile(r"(?:^|(?<=[\s:;,.]))\(?(\d{1,2})[.)]\s+(?=\S)")
 _LABEL_LIKED = re.compile(
-    r"\b(?:likes?|liked|loves?|loved|favou?rites?|favou?red|prefer(?:s|red|ences?)|enjoys?|enjoyed|top[- ]rated|highest|best|high(?:ly)?[- ]rated|appreciates?|drawn to|strengths|what works|interests)\b", re.IGNORECASE
+    r"\b(?:likes?|liked|loves?|loved|favou?rites?|favou?red|prefer(?:s|red|ences?)|enjoys?|enjoyed|top[- ]rated|highest|best|high(?:ly)?[- ]rated|appreciates?|drawn to|strengths|what works|interests)\b",
+    re.IGNORECASE,
 )
 _LABEL_DISLIKED = re.compile(
-    r"\b(?:dislikes?|disliked|avoids?|avoided|hates?|hated|least|low(?:est|er)?|worst|weak|not (?:like|enjoy|liked)|aversions?|does not work|doesn['’]t work|turn-?offs?|rejects?|poorly)\b", re.IGNORECASE
+    r"\b(?:dislikes?|disliked|avoids?|avoided|hates?|hated|least|low(?:est|er)?|worst|weak|not (?:like|enjoy|liked)|aversions?|does not work|doesn['’]t work|turn-?offs?|rejects?|poorly)\b",
+    re.IGNORECASE,
 )
-_NO_LABEL = re.compile(r"\b(?:they|he|she|user|viewer|reader|person|customer|is|are|was|were|rated|gave|has|have)\b", re.IGNORECASE)
+_NO_LABEL = re.compile(
+    r"\b(?:they|he|she|user|viewer|reader|person|customer|is|are|was|were|rated|gave|has|have)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -108,14 +117,15 @@ def _spans(text: str, inside: list[tuple[int, int]]) -> Iterable[tuple[int, int,
     numbered = _enumerators(text)
     cuts = [cut for cut in cuts if not any(low <= cut[0] <= high for low, high in numbered)]
     cuts += [(low, low) for low, _ in numbered]
-    start, listed = 0, False
+    start, ended, listed = 0, 0, False
     for low, high in [*sorted(cuts), (len(text), len(text))]:
         if low < start:
             continue
         if text[start:low].strip():
-            line = text[text.rfind("\n", 0, start) + 1 : low]
-            listed = _BULLET.match(text[start:low]) is not None or (listed and "\n" not in text[start - 1 : start] and start > 0 and not line.strip() == text[start:low].strip())
+            goes_on = listed and "\n" not in text[ended:start]  # the second sentence of an item
+            listed = _BULLET.match(text[start:low]) is not None or goes_on
             yield start, low, listed
+            ended = low
         start = high
 
 

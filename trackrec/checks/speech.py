@@ -28,7 +28,10 @@ _RESUMES = re.compile(
     r"[;]|\b(?:because|given|since|judging (?:by|from)|based on|as (?:shown|evidenced|seen|suggested|indicated|they (?:have|loved|liked|rated|gave))|having)\b",
     re.IGNORECASE,
 )
-_CRITICS = re.compile(r"\b(?:critics?|audiences?|reviewers|the academy|the public|moviegoers|everyone|many people|film series)\b", re.IGNORECASE)
+_CRITICS = re.compile(
+    r"\b(?:critics?|audiences?|reviewers|the academy|the public|moviegoers|everyone|many people|film series)\b",
+    re.IGNORECASE,
+)
 
 
 def is_about_user(text: str) -> bool:

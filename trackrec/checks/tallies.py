@@ -13,11 +13,16 @@ from trackrec.checks.rules import History, Judged, Verdict
 from trackrec.checks.subjects import ALL
 from trackrec.checks.wording import NUMBER_WORDS
 
-_WORDS = "|".join(sorted((w for w in NUMBER_WORDS if w not in ("no", "none", "zero", "all", "both")), key=len, reverse=True))
+_WORDS = "|".join(
+    sorted((w for w in NUMBER_WORDS if w not in ("no", "none", "zero", "all", "both")), key=len, reverse=True)
+)
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50}
 _N = rf"(?:\d+|(?:twenty|thirty|forty|fifty)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|a dozen|{_WORDS})"
 _STAR = r"(?:ones|twos|threes|fours|fives|[1-5]s|(?:one|two|three|four|five|[1-5])[- ]star (?:ratings?|reviews?|films?|movies?|books?))"
-_OF_EACH = re.compile(rf"\b(?P<hedge>about |around |nearly |almost |over |roughly )?(?P<n>{_N}|no) (?P<star>{_STAR})\b(?! (?:of|in|out)\b)", re.IGNORECASE)
+_OF_EACH = re.compile(
+    rf"\b(?P<hedge>about |around |nearly |almost |over |roughly )?(?P<n>{_N}|no) (?P<star>{_STAR})\b(?! (?:of|in|out)\b)",
+    re.IGNORECASE,
+)
 _OF = re.compile(
     rf"\b(?P<only>only |just |exactly |about |nearly |almost |over |roughly )?(?P<n>{_N}|none|all|half|not one|not a single one) (?:out )?of (?:the |their |his |her |its |these |those |all )*(?P<m>{_N})\b(?! (?:stars?|out)\b)",
     re.IGNORECASE,
@@ -27,36 +32,54 @@ _AVERAGE = re.compile(
     re.IGNORECASE,
 )
 _NEVER_BELOW = re.compile(
-    rf"\b(?:never|nothing|no \w+|not once|none)\b[^.;,]{{0,40}}?\b(?:below|under|less than|lower than)\b(?: a)? (?P<v>one|two|three|four|five|[1-5])\b", re.IGNORECASE
+    r"\b(?:never|nothing|no \w+|not once|none)\b[^.;,]{0,40}?\b(?:below|under|less than|lower than)\b(?: a)? (?P<v>one|two|three|four|five|[1-5])\b",
+    re.IGNORECASE,
 )
 _NEVER_ABOVE = re.compile(
-    rf"\b(?:never|nothing|no \w+|not once|none)\b[^.;,]{{0,40}}?\b(?:above|over|more than|higher than|past|better than)\b(?: a)? (?P<v>one|two|three|four|five|[1-5])\b", re.IGNORECASE
+    r"\b(?:never|nothing|no \w+|not once|none)\b[^.;,]{0,40}?\b(?:above|over|more than|higher than|past|better than)\b(?: a)? (?P<v>one|two|three|four|five|[1-5])\b",
+    re.IGNORECASE,
 )
 _NEVER_GIVEN = re.compile(
-    r"\b(?:never|not once|have not|has not)\b(?! (?:below|under|above))[^.;,]{0,30}?\b(?:a |an |any |the )?(?P<v>one|two|three|four|five|[1-5])(?:[- ]stars?\b|$|\.)", re.IGNORECASE
+    r"\b(?:never|not once|have not|has not)\b(?! (?:below|under|above))[^.;,]{0,30}?\b(?:a |an |any |the )?(?P<v>one|two|three|four|five|[1-5])(?:[- ]stars?\b|$|\.)",
+    re.IGNORECASE,
 )
 _TOTAL = re.compile(
     rf"(?:\b(?:has|have|had)? ?(?:rated|watched|seen|read|reviewed|logged) (?:a total of |in total |exactly )?(?P<a>{_N})|\bacross (?:all |the |their )?(?P<b>{_N})|\b(?:history|record) of (?P<c>{_N})) (?:films|movies|books|titles|items|products|albums|events)\b(?! (?:by|from|of|in (?!total|all|their|the)|with|that|as|and (?:liked|disliked)|a)\b)",
     re.IGNORECASE,
 )
 _MODE = re.compile(
-    r"\b(?:most (?:common|frequent)|commonest|usual|typical|default) (?:rating|mark|score) (?:is|was|being) (?:an? )?(?P<v>one|two|three|four|five|[1-5])\b", re.IGNORECASE
+    r"\b(?:most (?:common|frequent)|commonest|usual|typical|default) (?:rating|mark|score) (?:is|was|being) (?:an? )?(?P<v>one|two|three|four|five|[1-5])\b",
+    re.IGNORECASE,
 )
-_ONLY = re.compile(r"\bonly (?P<v>one|two|three|four|five|[1-5])(?:[- ]star)?(?: ratings?)? (?:goes|went|is|was) (?:to|for)", re.IGNORECASE)
+_ONLY = re.compile(
+    r"\bonly (?P<v>one|two|three|four|five|[1-5])(?:[- ]star)?(?: ratings?)? (?:goes|went|is|was) (?:to|for)",
+    re.IGNORECASE,
+)
 _REACHES = re.compile(r"\b(?:reach(?:es|ed)?|get to|rise to|at least) (?:an? )?\w+$", re.IGNORECASE)
 _SOFT = re.compile(
-    r"\b(?:(?:very |quite |fairly )?(?:generous|lenient|easily pleased|easy to please|forgiving|uncritical)|(?:gives|rates) (?:almost|nearly) everything (?:four or five|highly|well))\b", re.IGNORECASE
+    r"\b(?:(?:very |quite |fairly )?(?:generous|lenient|easily pleased|easy to please|forgiving|uncritical)|(?:gives|rates) (?:almost|nearly) everything (?:four or five|highly|well))\b",
+    re.IGNORECASE,
 )
 _HARD = re.compile(
-    r"\b(?:(?:very |quite |fairly )?(?:strict|tough|harsh|severe|choosy|picky|demanding|sparing|hard to please|stingy)(?! (?:on|with|in)))\b", re.IGNORECASE
+    r"\b(?:(?:very |quite |fairly )?(?:strict|tough|harsh|severe|choosy|picky|demanding|sparing|hard to please|stingy)(?! (?:on|with|in)))\b",
+    re.IGNORECASE,
 )
 _MOSTLY = re.compile(
-    r"\b(?:mostly|mainly|largely|almost only|lives on) (?:in )?(?P<a>ones|twos|threes|fours|fives|[1-5]s)(?: and (?P<b>ones|twos|threes|fours|fives|[1-5]s))?\b", re.IGNORECASE
+    r"\b(?:mostly|mainly|largely|almost only|lives on) (?:in )?(?P<a>ones|twos|threes|fours|fives|[1-5]s)(?: and (?P<b>ones|twos|threes|fours|fives|[1-5]s))?\b",
+    re.IGNORECASE,
 )
 _SHARE = re.compile(
-    r"\b(?:to|for|of) (?:about |around |roughly |nearly |almost |some )?(?P<share>half|a third|two thirds|a quarter|one quarter|three[- ]quarters|\d{1,3} ?%|most|all|hardly any|one in (?:two|three|four|five|ten)) (?:of )?(?:what|the (?:films|movies|books|titles|items)|all|them|films|movies|books|everything)", re.IGNORECASE
+    r"\b(?:to|for|of) (?:about |around |roughly |nearly |almost |some )?(?P<share>half|a third|two thirds|a quarter|one quarter|three[- ]quarters|\d{1,3} ?%|most|all|hardly any|one in (?:two|three|four|five|ten)) (?:of )?(?:what|the (?:films|movies|books|titles|items)|all|them|films|movies|books|everything)",
+    re.IGNORECASE,
 )
-_SHARES = {"half": 0.5, "a third": 1 / 3, "two thirds": 2 / 3, "a quarter": 0.25, "one quarter": 0.25, "three quarters": 0.75}
+_SHARES = {
+    "half": 0.5,
+    "a third": 1 / 3,
+    "two thirds": 2 / 3,
+    "a quarter": 0.25,
+    "one quarter": 0.25,
+    "three quarters": 0.75,
+}
 _NUMERALS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 SOFT_SHARE, HARD_SHARE = (0.55, 0.3), (0.45, 0.7)
 """A generous rater likes at least the first share of everything; below the second it is denied. A strict one the other way."""
@@ -169,18 +192,18 @@ def _of(
             places = kinds[0][1]
             say("portion", match.group(), len(places) == told, f"{len(places)} of {whole}", places, value=told / whole)
         return
-    places = groups[0][1] if groups else history.everything if rated == whole and not kinds else None
-    if places is None:
+    if not groups and (rated != whole or kinds):
         return
-    events = [history.events[place] for place in places]
+    counted = groups[0][1] if groups else history.everything
+    events = [history.events[place] for place in counted]
     if given is not None and given.low is not None and given.high is not None:
         reaches = _REACHES.search(text[: given.end]) is not None
         good = sum(given.low <= event.rating <= (5 if reaches else given.high) for event in events)
     else:
         good = sum(event.liked == (sign > 0) for event in events)
     word = match["n"].lower()
-    told = rated if word == "all" else rated / 2 if word == "half" else number(word)
-    say("count", match.group(), good == told, f"{good} of {rated}", places, liked=int(told), rated=rated)
+    named = float(rated) if word == "all" else rated / 2 if word == "half" else float(number(word))
+    say("count", match.group(), good == named, f"{good} of {rated}", counted, liked=int(named), rated=rated)
 
 
 def _manner(text: str, history: History, opinions: Sequence[Opinion]) -> list[Judged]:
@@ -197,7 +220,9 @@ def _manner(text: str, history: History, opinions: Sequence[Opinion]) -> list[Ju
         stars = {_star(match[name]) for name in ("a", "b") if match[name]}
         good = sum(event.rating in stars for event in history.events) / len(history.events)
         verdict = Verdict.SUPPORTED if good > 0.5 else Verdict.CONTRADICTED if good < 0.35 else Verdict.NOT_CHECKABLE
-        found.append(Judged(Claim("portion", ALL, match.group()), verdict, f"{good:.0%} of the ratings", history.everything))
+        found.append(
+            Judged(Claim("portion", ALL, match.group()), verdict, f"{good:.0%} of the ratings", history.everything)
+        )
     given = next((one for one in opinions if one.is_rating and one.low is not None), None)
     if given is not None and (match := _SHARE.search(text)) and given.end <= match.start() + 1:
         word = match["share"].lower().replace("-", " ")
