@@ -21,6 +21,8 @@ from trackrec.metrics.probability import Interval, wilson
 
 GATE_FILE = "checker.json"
 """In the run folder: what labelling has found."""
+ACCUSING = "grounding"
+"""The extra reward that rests on the checker's accusations."""
 NEEDED = 0.95
 """Precision of accusations above which the gate opens."""
 FEWEST = 10

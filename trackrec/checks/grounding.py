@@ -22,12 +22,12 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 from trackrec.users.catalogue import Row
 
-Way = Literal["citation", "table", "pattern", "entailment", ""]
-"""How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says of
-titles, kinds and stars; by the patterns of this project's own sentences; by an entailment judge; not at all."""
+Way = Literal["citation", "table", "pattern", ""]
+"""How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
+of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
 FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
-"""Share of its words that must have been read before a sentence is taken for one of our own, every word of which counts;
-where it has a phrase of ours; and where it tells plainly what was done, before an unknown name is called invented."""
+"""Share of its words that must have been read before a sentence is taken for one of our own, in which every word
+counts; where it has a phrase of ours; where it tells plainly what was done, before an unknown name is called invented."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,28 @@ class GroundedSentence:
         return self.cited or tuple(sorted({place + 1 for one in self.claims for place in one.evidence}))
 
 
+class Checker:
+    """Checks texts against one history.
+
+    Args:
+        rows: the user's whole LM history, oldest first.
+        vocabulary: made from the items table.
+
+    Raises:
+        LogError: an item of the history is not in the catalogue.
+    """
+
+    def __init__(self, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
+        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue, vocabulary.profile)
+        self._seen = [event.item for event in self.history.events]
+        self._free = FreeJudge(self.history, vocabulary, OwnTitles(vocabulary, self._seen))
+
+    def check(self, text: str) -> list[GroundedSentence]:
+        """Every sentence of a RecCoT, judged. See `ground`."""
+        titles = [(m.start, m.end) for m in self.vocabulary.find(text, self._seen) if m.kind == "title"]
+        return [_grounded(told, self.history, self.vocabulary, self._free) for told in take_apart(text, titles)]
+
+
 def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[GroundedSentence]:
     """Every sentence of a RecCoT, its claims judged against the history.
 
@@ -68,12 +90,7 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
     Raises:
         LogError: an item of the history is not in the catalogue.
     """
-    history = History(rows, vocabulary.catalogue, vocabulary.profile)
-    seen = [event.item for event in history.events]
-    own = OwnTitles(vocabulary, seen)
-    judge_free = FreeJudge(history, vocabulary, own)
-    titles = [(m.start, m.end) for m in vocabulary.find(text, seen) if m.kind == "title"]
-    return [_grounded(told, history, vocabulary, judge_free) for told in take_apart(text, titles)]
+    return Checker(rows, vocabulary).check(text)
 
 
 def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJudge) -> GroundedSentence:

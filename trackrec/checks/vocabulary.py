@@ -159,11 +159,11 @@ class Vocabulary:
             self._values.add(form, tag)
 
     def alike(self, value: str) -> frozenset[str]:
-        """A value and the tags that are it in other letters: the genres "War" and "Sci-Fi", "war" and "science fiction"."""
+        """A value and the tags that are it in other letters: the genre "Sci-Fi" and the tag "science fiction"."""
         return frozenset({value, *self._same.get(value, ())})
 
     def is_tag(self, value: str) -> bool:
-        """Whether a value is known from knowledge cards alone. They have few words an item, so a lack denies nothing."""
+        """Whether a value is known from knowledge cards alone; these are short, so a lack denies nothing."""
         return value in self._tags
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:

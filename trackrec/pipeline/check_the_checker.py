@@ -167,8 +167,8 @@ def print_measures(measures: Sequence[Measure], is_open: bool, console: Console)
     console.print(
         f"The gate is open: the precision of accusations lies above {NEEDED:g}."
         if is_open
-        else f"The gate stays closed: accusations must be right more often than {NEEDED:g}, of enough of them. Nothing is "
-        "taken off a reward or withheld on the checker's word."
+        else f"The gate stays closed: accusations must be right more often than {NEEDED:g}, of enough of them. "
+        "Nothing is taken off a reward or withheld on the checker's word."
     )
 
 
