@@ -20,6 +20,11 @@ from trackrec.checks.sentences import Told, take_apart, without_citations
 from trackrec.checks.subjects import Subject
 
 _EXCEPTION = re.compile(r"\b(?:except|exceptions?|only|but|though)\b", re.IGNORECASE)
+_MANNER = re.compile(
+    r"\b(?:this (?:user|viewer|reader|person) (?:\w+ ){0,2}(?:rates|marks|grades|gives|judges|scores|uses|hands)|rates|scale|extremes|rejections?|exceptions?|with one)\b",
+    re.IGNORECASE,
+)
+"""On how somebody rates: it cites both ends."""
 CITED = Subject("all", "the cited events")
 
 
@@ -120,7 +125,9 @@ def _of_the_rest(
 
 def _counts_exceptions(prose: Prose) -> bool:
     """A sentence that gives stars, or names an exception, cites both sides on purpose."""
-    return any(one.is_rating for one in prose.opinions) or _EXCEPTION.search(prose.masked) is not None
+    return any(one.is_rating for one in prose.opinions) or any(
+        pattern.search(prose.masked) for pattern in (_EXCEPTION, _MANNER)
+    )
 
 
 def _carries(prose: Prose, places: Sequence[int], judge: FreeJudge) -> bool:

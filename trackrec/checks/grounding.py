@@ -27,7 +27,7 @@ Way = Literal["citation", "table", "pattern", ""]
 of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
 FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
 """Share of its words that must have been read before a sentence is taken for one of our own, in which every word
-counts; where it has a phrase of ours; where it tells plainly what was done, before an unknown name is called invented."""
+counts; where it has a phrase of ours; where it tells plainly what was done, so that an unknown name is invented."""
 
 
 @dataclass(frozen=True)

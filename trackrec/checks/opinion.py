@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trackrec.checks import opinion_words as words
+from trackrec.checks.subjects import HIDDEN
 
 Side = Literal["after", "before"]
 
@@ -55,13 +56,20 @@ _NOT = re.compile(
 )
 _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 
+_PARTICIPLE = re.compile(r"(?:dis)?liked|loved|hated|enjoyed|rejected|dismissed|adored|refused|scorned", re.IGNORECASE)
+_NAME_BEFORE = re.compile(rf"{HIDDEN}\)?\s(?:\w+ly )?$")
+_NOTHING_FOLLOWS = re.compile(r"\s*(?:[,.;:)]|$|(?:but|and|while|whereas|though)\b)")
+_ELLIPSIS = re.compile(
+    r"\b(?:was|were|is|are|did|do|does|has|have)(?: not|n['’]t)(?=\s*(?:[,.;:)]|$))|\bnot(?=\s*(?:[.;]|$))|\bnot even that\b",
+    re.IGNORECASE,
+)
 _VALUES = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
 _V = r"(?:[0-5](?:\.\d+)?|one|two|three|four|five)"
 _RATINGS = re.compile(
     rf"(?P<out>\b(?P<a>{_V})(?: stars?)?\s*(?:/\s*5|out of (?:5|five)|of (?:5|five) stars)\b(?![/\d]))"
     rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
-    rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
+    rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
     rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
     re.IGNORECASE,
 )
@@ -74,7 +82,8 @@ _BOTTOM = re.compile(
     re.IGNORECASE,
 )
 _FOR = re.compile(
-    r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to)\b|\s*,? for\b|\s*:",
+    r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to|such as|like|including|only with)\b"
+    r"|\s*,? (?:for|to|such as|for example|namely|including)\b|\s*:",
     re.IGNORECASE,
 )
 _LIKED_FROM, _DISLIKED_TO = 4.0, 2.5
@@ -114,6 +123,24 @@ def find_opinions(text: str) -> list[Opinion]:
         for match in pattern.finditer(text):
             if free(*match.span()):
                 take(_signed(match, text, sign, side))
+    found.sort(key=lambda opinion: opinion.start)
+    return _completed([_turned(opinion, text) for opinion in found], text)
+
+
+def _turned(opinion: Opinion, text: str) -> Opinion:
+    """ "Star Wars liked but ...": a participle behind a name, with nothing to follow it."""
+    told = text[opinion.start : opinion.end]
+    is_behind = opinion.side == "after" and _PARTICIPLE.fullmatch(told) and _NAME_BEFORE.search(text[: opinion.start])
+    return replace(opinion, side="before") if is_behind and _NOTHING_FOLLOWS.match(text, opinion.end) else opinion
+
+
+def _completed(found: list[Opinion], text: str) -> list[Opinion]:
+    """With "X was liked and Y was not": the second says the opposite of what the first did."""
+    for match in _ELLIPSIS.finditer(text):
+        earlier = [one for one in found if one.end <= match.start() and one.sign]
+        if any(one.start < match.end() and match.start() < one.end for one in found) or not earlier:
+            continue
+        found.append(Opinion(*match.span(), -1 if earlier[-1].sign > 0 else 1, "before", weak=True))
     return sorted(found, key=lambda opinion: opinion.start)
 
 
@@ -147,6 +174,12 @@ def _rating(match: re.Match[str], text: str) -> Opinion | None:
     elif bound:
         low = 0.0
     before = text[: match.start()]
+    if re.search(r"\b(?:neither|nor|no|never|without|not)\s*$", before, re.IGNORECASE):
+        return None
+    if re.match(r"(?:below|under)\b", match.group(), re.IGNORECASE):
+        low, high = 0.0, high - 0.01
+    elif re.match(r"above\b", match.group(), re.IGNORECASE):
+        low, high = low + 0.01, 5.0
     if re.search(r"\b(?:at least|no less than|no lower than|never below)\s*$", before, re.IGNORECASE):
         high = 5.0
     elif re.search(r"\b(?:at most|no more than|up to|never (?:more than|above)|past)\s*$", before, re.IGNORECASE):

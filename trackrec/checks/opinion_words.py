@@ -21,7 +21,7 @@ LIKES_AFTER = (
     r"lov(?:es|ed|ing)|love(?: (?:of|for))?|ador(?:es?|ed|ing)|relish(?:es|ed)?|cherish(?:es|ed)?|treasur(?:es?|ed)|embrac(?:es?|ed)|savou?r(?:s|ed)",
     r"honou?r(?:s|ed)?|rever(?:es?|ed)|valu(?:es?|ed|ing)|favou?r(?:s|ed|ing)?|praises?|praised|rewards?|rewarded|respects?|respected|crav(?:es?|ing)",
     r"prefer(?:s|red|ring)?|preference (?:for|towards?)|gravitat(?:es?|ed|ing) to(?:wards?)?|lean(?:s|ed|ing)? towards?|incline[sd]? to(?:wards?)?|tend(?:s|ed)? towards?",
-    r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in",
+    r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in|accepts?|accepted|happiest (?:when|with)|(?:strongest|deepest|greatest) (?:loyalty|love|affection) (?:is|goes|lies) (?:to|for|with)|hungry for|moved by|at home (?:in|with)",
     r"(?:fan|fans|lover|lovers|admirer|devotee|enthusiast)s? (?:of|for)|fond of|fonder of|heart (?:is|lies) (?:in|with)|has a place for|have a (?:\w+ )?side,? for|keen on|enthusiastic about|passionate about|drawn to|draws? towards|attracted to|partial to|taken (?:with|by)|hooked on|big on|sold on|crazy about|mad about|open to",
     r"(?:soft spot|taste|affection|affinity|appetite|enthusiasm|fondness|passion|penchant|admiration|love|liking|weakness|enjoyment|appreciation|predilection|eye|hunger|inclination|leaning|regard)(?: (?:goes|lies|is))? (?:for|towards?|to|of)",
     r"(?<!no )(?<!little )(?<!lack of )(?:strong |deep |clear |keen |evident |great |particular |special |consistent |notable |genuine |marked )?interest in|interested in|fascinat(?:ed by|ion with)",
@@ -33,7 +33,7 @@ LIKES_AFTER = (
     + r" (?:for|to)",
     r"(?:rate[sd]?|rating|score[sd]?|rank(?:s|ed)?) (?:\w+ )?(?:high|highly|higher|very well|favou?rably|generously|best)(?: on)?",
     r"highly rate[sd]?|highly (?:enjoy|value|appreciate|regard)(?:s|ed)?|(?:think|thinks|thought|speaks?) (?:very |quite |so )?(?:highly|well|the world) of|(?:had|has|have) (?:a )?(?:great|good|wonderful|fine|fantastic) (?:time|fun) with|(?:can(?:no|['’])t|could not|couldn['’]t) get enough of|(?:can(?:no|['’])t|could not|couldn['’]t) resist",
-    r"(?:favou?rites?|(?:best|most)[- ](?:liked|loved|enjoyed))(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?|being))?:?|(?:go(?:es)?|went|fall(?:s)?|fell) for|seek(?:s)? out|always up for|comfort(?:able)? with",
+    r"(?:(?<!['’]s )favou?rites?|(?:user|viewer|reader)['’]s favou?rites?|(?:best|most)[- ](?:liked|loved|enjoyed))(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?|being))?:?|(?:go(?:es)?|went|fall(?:s)?|fell) for|seek(?:s)? out|always up for|comfort(?:able)? with",
     r"found (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|engaging|enjoyable|moving|fitting|compelling|delightful|funny|superb|good)\b)|(?:thought|considered) (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|good|superb)\b)|found (?=[^.;,]{2,70}? to be (?:a |an |one of the )?(?:most )?(?:brilliant|fitting|great|excellent|wonderful))",
 )
 """What is liked follows."""
@@ -42,7 +42,7 @@ DISLIKES_AFTER = (
     r"avoid(?:s|ed|ing)?|shun(?:s|ned)?|steer(?:s|ed)? clear of|turn(?:s|ed)? away from|sh(?:y|ies|ied) away from|stay(?:s|ed)? away from|resist(?:s|ed)?|struggl(?:es?|ed|ing) (?:with|to (?:enjoy|like|connect with))",
     r"(?:can(?:no|['’])t|cannot|could not|couldn['’]t|can not) (?:bear|stand|abide|stomach)|(?:no|little|scant|limited|less|not much|zero|minimal|lack of|lacks?|lower) (?:\w+ )?(?:interest|patience|time|love|appetite|taste|tolerance|enthusiasm|affection|liking|use|affinity|appreciation) (?:in|for|with|of)",
     r"(?:aversion|antipathy|resistance) to|avers?e to|distaste for|disdain for|(?:critical|wary|tired|weary|sceptical|skeptical|suspicious) of|(?:cool|cooler|cold|colder|lukewarm|mild|tepid|indifferent|ambivalent|less enthusiastic|unenthusiastic|less keen|neutral) (?:on|about|towards?|to)",
-    r"(?:unimpressed|bored|put off|let down|disappointed|annoyed|unmoved|irritated|turned off|underwhelmed|frustrated|tired|less impressed|less taken|unsatisfied|dissatisfied) (?:by|with|in)|impatient (?:with|of)|(?:hard|harder|harsh|harsher|tough|tougher|strict|stricter) (?:on|with|towards?)|disappointment (?:with|in)|shrug(?:s|ged)? (?:at|off)|struggle[sd]? through",
+    r"(?:unimpressed|bored|put off|let down|disappointed|annoyed|unmoved|irritated|turned off|underwhelmed|frustrated|tired|less impressed|less taken|unsatisfied|dissatisfied)(?: only| mainly| mostly| chiefly)? (?:by|with|in)|impatient (?:with|of)|(?:hard|harder|harsh|harsher|tough|tougher|strict|stricter) (?:on|with|towards?)|disappointment (?:with|in)|shrug(?:s|ged)? (?:at|off)|struggle[sd]? through",
     r"(?:low|lower|lowest|poor|weak|bad|negative|unfavou?rable|middling|mediocre|lukewarm|critical|poorest|harsh) "
     + _NOUN
     + r"(?: (?:for|to|of|on))",
@@ -63,7 +63,7 @@ LIKED_BEFORE = (
     + WHO
     + r"|moved "
     + WHO
-    + r"|appeal(?:s|ed)? (?:strongly |greatly |deeply )?(?:to "
+    + r"|appeal(?:s|ed)?(?: strongly| greatly| deeply)?(?: to "
     + WHO
     + r")?|(?:resonate[sd]?|click(?:s|ed)?|connect(?:s|ed)?|land(?:s|ed)? well)(?: (?:strongly|deeply|well))?(?: with "
     + WHO
@@ -78,7 +78,7 @@ LIKED_BEFORE = (
     + WHO
     + r")?",
     r"(?:is|are|was|were|remain|remains) (?:(?:clearly|also|among|one of|some of|all|always|certainly|evidently|a|an|the|their|his|her|this|user['’]s|viewer['’]s|all-time|clear|firm|personal|absolute|particular|biggest|greatest|top|of) )*(?:favou?rites?|comfort zone|cup of tea|thing|strong suit|strong point|sweet spot|forte|core of their taste|bread and butter|best genre|top genre)(?: films?| movies?| genres?| of theirs)?",
-    r"hold(?:s)? a special place|no obstacle|(?:just|every bit) as (?:good|welcome|reliable|certain)|please(?:s|d)? (?:too|as well|them)|welcome(?=[ ,.;]|$)|works?(?= when| if| too\b| as well|[,.;:]|$)|interest(?:s|ed)? "
+    r"hold(?:s)? a special place|no obstacle|(?:is|are|was|were) (?:a )?sure (?:hits?|bets?)|(?:is|are|was|were) (?:a )?safe bets?|succeeds?|succeeded|never miss(?:es)?|never los(?:es?)|(?:has|have) a place|also lands?|(?:is|are|was|were) (?:equally |just as |very )?dear|(?:is|are) accepted|open(?:s)? (?:their|his|her) heart|(?:always|usually|reliably) (?:wins?|works?|pleases?|delights?)|(?:just|every bit) as (?:good|welcome|reliable|certain)|please(?:s|d)? (?:too|as well|them)|welcome(?=[ ,.;]|$)|works?(?= when| if| too\b| as well|[,.;:]|$)|interest(?:s|ed)? "
     + WHO
     + r"|(?:is|are) allowed|(?:is|was) (?:a )?(?:their|his|her) heart|stand(?:s)? out|stood out|(?:earn|win|get|receive|garner|draw)(?:s|ed)? (?:their |his |her |the |high |top |full |much |great )*(?:praise|respect|approval|admiration|affection|acclaim|top mark|top marks|highest mark|highest marks|high marks|high ratings?|highest ratings?|high scores?)|hit(?:s)? the (?:mark|spot)|never (?:fail|disappoint|let down)s?(?: "
     + WHO
@@ -95,6 +95,11 @@ LIKED_BEFORE = (
 )
 """What is liked comes before."""
 DISLIKED_BEFORE = (
+    r"(?:impress|please|move|thrill|interest|attract|appeal|amuse|excite|charm|grip)(?:s|d|ed|es)? (?:to )?"
+    + WHO
+    + r" (?:far |much |rather |even |no |a little )?(?:less|more than a little less)|(?:tiresome|tedious|dull|boring|wearying) to "
+    + WHO
+    + r"|(?:(?:is|are|was|were) )?(?:merely|only|barely|just) (?:tolerated|accepted|endured|fair)|earns? (?:only |just )?(?:a )?shrugs?|(?:do|does|did)(?: not|n['’]t) (?:convince|persuade)|do not convince",
     r"fail(?:s|ed|ing)?(?! to (?:like|enjoy|appreciate|see))(?: to (?:win|impress|please|move|charm|engage|excite|satisfy|work|connect|land|convince|entertain|resonate|appeal|grab|hold)(?: over)?(?: (?:with |to )?"
     + WHO
     + r")?(?: over)?)?|f(?:a|e)lls? (?:rather |somewhat )?(?:flat|short|behind|back)|bor(?:es?|ed) "

@@ -14,10 +14,15 @@ from trackrec.checks.speech import is_recommendation, without_hypotheses
 from trackrec.checks.subjects import HIDDEN
 
 TURN = re.compile(
-    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against|conversely|despite|rather than|instead of|even if|where|more than|less than)\b",
+    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than)\b",
     re.IGNORECASE,
 )
 """Where a sentence turns to something that may be said the other way round."""
+_BEGINS_ANEW = re.compile(
+    r",[^,]*\b(?:they|he|she|this (?:user|viewer|reader|person)|the (?:user|viewer|reader|person))\b \w+s\b",
+    re.IGNORECASE,
+)
+"""A new sentence in the sentence: "Keen on drama, this viewer gives ..."."""
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
@@ -70,16 +75,17 @@ def read_prose(told: Told, own: OwnTitles, cited: Iterable[Any] | None = None) -
 
 
 def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked: str, lead: Opinion | None) -> Said:
-    turns = [match.start() for match in TURN.finditer(masked)]
+    turns = turns_of(masked, opinions)
     low = max((turn for turn in turns if turn <= name.start), default=0)
     high = min((turn for turn in turns if turn > name.start), default=len(masked))
     mine = [one for one in opinions if low <= one.start < high]
     own = [one for one in mine if not _is_anothers(one, name, names, masked)]
     sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
-    rating = _governing(name, [one for one in own if one.is_rating], masked, strictly=True)
+    rating = _governing(name, [one for one in own if one.is_rating], masked)
     if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
         rating = None
-    near = rating is not None and _is_near(words_between(name, rating, masked))
+    listed = rating is not None and rating.side == "before" and rating.end <= name.start
+    near = rating is not None and not listed and _is_near(words_between(name, rating, masked))
     if rating is None and lead is not None and lead.is_rating:
         rating, near = lead, True
     if sign is None and rating is None:
@@ -94,6 +100,17 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
     return Said(name, sign, rating, near)
+
+
+def turns_of(masked: str, opinions: Sequence[Opinion]) -> list[int]:
+    """Where a sentence turns. "Where" does so only if something else is said behind it."""
+    found = list(TURN.finditer(masked))
+    ends = [match.start() for match in found[1:]] + [len(masked)]
+    return [
+        match.start()
+        for match, end in zip(found, ends, strict=False)
+        if match.group().lower() != "where" or any(match.end() <= one.start < end for one in opinions)
+    ]
 
 
 def _belongs_to_others(name: Name, sign: Opinion, rating: Opinion, names: Sequence[Name]) -> bool:
@@ -133,11 +150,13 @@ def words_between(name: Name, one: Opinion, masked: str) -> str:
     return masked[name.end : one.start] if one.start >= name.end else masked[max(0, one.end) : name.start]
 
 
-def _governing(name: Name, opinions: Sequence[Opinion], masked: str, strictly: bool = False) -> Opinion | None:
+def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion | None:
     """The cue that speaks of a name: the verb before it, or the one behind it of which it is the subject."""
     before = [one for one in opinions if one.end <= name.start]
     after = [one for one in opinions if one.start >= name.end]
     verb = before[-1] if before and before[-1].side == "after" else None
+    if verb is not None and _BEGINS_ANEW.search(words_between(name, verb, masked)):
+        verb = None
     follows = after[0] if after and after[0].side == "before" else None
     if verb is not None and follows is not None and verb.sign != follows.sign:
         gaps = [is_cut(words_between(name, one, masked)) for one in (verb, follows)]
@@ -146,7 +165,7 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str, strictly: b
         return found
     if (
         before
-        and not strictly
+        and not _BEGINS_ANEW.search(words_between(name, before[-1], masked))
         and re.search(
             r"[:,]|\b(?:as|in|with|like|from|see|namely|including|for|such)\b", masked[before[-1].end : name.start]
         )

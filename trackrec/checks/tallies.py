@@ -40,7 +40,7 @@ _NEVER_ABOVE = re.compile(
     re.IGNORECASE,
 )
 _NEVER_GIVEN = re.compile(
-    r"\b(?:never|not once|have not|has not)\b(?! (?:below|under|above))[^.;,]{0,30}?\b(?:a |an |any |the )?(?P<v>one|two|three|four|five|[1-5])(?:[- ]stars?\b|$|\.)",
+    r"\b(?:never|not once|have not|has not)\b(?:(?!\b(?:below|under|above|over|past|than)\b)[^.;,]){0,30}?\b(?:a |an |any |the )?(?P<v>one|two|three|four|five|[1-5])(?:[- ]stars?\b|$|\.)",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(
@@ -55,6 +55,9 @@ _ONLY = re.compile(
     r"\bonly (?P<v>one|two|three|four|five|[1-5])(?:[- ]star)?(?: ratings?)? (?:goes|went|is|was) (?:to|for)",
     re.IGNORECASE,
 )
+_EITHER = re.compile(
+    r"\b(?P<a>one|two|three|four|five|[1-5]) (?:or|and) (?P<b>one|two|three|four|five|[1-5])\b", re.IGNORECASE
+)
 _REACHES = re.compile(r"\b(?:reach(?:es|ed)?|get to|rise to|at least) (?:an? )?\w+$", re.IGNORECASE)
 _SOFT = re.compile(
     r"\b(?:(?:very |quite |fairly )?(?:generous|lenient|easily pleased|easy to please|forgiving|uncritical)|(?:gives|rates) (?:almost|nearly) everything (?:four or five|highly|well))\b",
@@ -65,7 +68,7 @@ _HARD = re.compile(
     re.IGNORECASE,
 )
 _MOSTLY = re.compile(
-    r"\b(?:mostly|mainly|largely|almost only|lives on) (?:in )?(?P<a>ones|twos|threes|fours|fives|[1-5]s)(?: and (?P<b>ones|twos|threes|fours|fives|[1-5]s))?\b",
+    r"\b(?:mostly|mainly|largely|almost only|lives on) (?:in )?(?P<a>ones|twos|threes|fours|fives|[1-5]s)(?: and (?P<b>ones|twos|threes|fours|fives|[1-5]s))?\b(?! (?:otherwise|elsewhere|for|to|in|apart|beyond))",
     re.IGNORECASE,
 )
 _SHARE = re.compile(
@@ -181,11 +184,13 @@ def _of(
     rated = number(match["m"])
     whole = len(history.events)
     groups = [(name, places) for name, places in kinds if len(places) == rated]
-    after = [one for one in opinions if one.start >= match.end() or one.end <= match.start()]
-    given = next((one for one in after if one.is_rating and one.low != one.high), None) or next(
-        (one for one in after if one.is_rating), None
+    start = max(text.rfind(mark, 0, match.start()) for mark in ",;:") + 1
+    end = min(place for place in (*(text.find(mark, match.end()) for mark in ",;:"), len(text)) if place >= 0)
+    near = [one for one in opinions if start <= one.start < end]
+    given = next((one for one in near if one.is_rating and one.start >= match.end()), None) or _either(
+        text, match.end(), end
     )
-    sign = next((one.sign for one in after if one.sign and not one.is_rating), 0)
+    sign = next((one.sign for one in near if one.sign and not one.is_rating), 0)
     if given is None and not sign:
         if rated == whole and len(kinds) == 1:  # "25 of 30 films" are of that kind
             told = number(match["n"]) if match["n"].lower() not in ("all", "half") else rated
@@ -204,6 +209,15 @@ def _of(
     word = match["n"].lower()
     named = float(rated) if word == "all" else rated / 2 if word == "half" else float(number(word))
     say("count", match.group(), good == named, f"{good} of {rated}", counted, liked=int(named), rated=rated)
+
+
+def _either(text: str, start: int, end: int) -> Opinion | None:
+    """ "... films four or five": stars without the word."""
+    match = _EITHER.search(text, start, end)
+    if match is None:
+        return None
+    low, high = sorted(float(_NUMERALS.get(match[name].lower(), 0) or match[name]) for name in ("a", "b"))
+    return Opinion(*match.span(), 0, "before", low=low, high=high)
 
 
 def _manner(text: str, history: History, opinions: Sequence[Opinion]) -> list[Judged]:
