@@ -37,7 +37,7 @@ CASES = [
     ("They enjoyed Mr. Wrong.", C),
     ("Mr. Wrong left them cold.", S),
     ("They loved Unread Things.", C),  # in the catalogue, not in the history
-    ("They loved A Book Nobody Wrote.", C),
+    ('They loved "A Book Nobody Wrote".', C),
     ("They loved Harbor Lights.", C),  # misspelt: Harbour Lights, rated 3
     ("They thought less of Harbor Lights.", S),
     ("They prefer mystery novels (2 of 2 liked), but care less for Romance (0 of 2).", S),

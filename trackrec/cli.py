@@ -13,7 +13,7 @@ import typer
 
 from trackrec.cli_data import data
 from trackrec.cli_serve import add_commands
-from trackrec.errors import TrackRecError, in_one_line
+from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
 
 app = typer.Typer(
@@ -101,6 +101,27 @@ def grounding(
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:
         print_grounding(rows, console)
+
+
+@app.command(rich_help_panel="Check")
+def check_the_checker(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    sentences: Annotated[int, typer.Option(help="How many sentences to draw for labelling.")] = 100,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Labels that the page saved: read them, and open or close the gate.")
+    ] = None,
+) -> None:
+    """Draw sentences for labelling; from the labels, say how often the checker is right."""
+    from trackrec.pipeline.check_the_checker import draw_sentences, print_measures, read_labels
+
+    quiet_libraries()
+    if labels is None:
+        page = draw_sentences(folder, sentences)
+        console.print(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
+        return
+    if not labels.is_file():
+        raise RunError(f"--labels got {labels}, where there is no file; the page saves one")
+    print_measures(*read_labels(folder, labels), console)
 
 
 @app.command(rich_help_panel="Check")

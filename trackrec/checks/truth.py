@@ -35,24 +35,33 @@ def claims_table(texts: pl.DataFrame, histories: Histories, vocabulary: Vocabula
 
     Returns:
         The key of the text, ``sentence`` (its number), ``sentence_text``, ``claim`` (its kind; null where a sentence
-        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history); one row a claim.
+        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history), ``way`` (how the
+        sentence's verdict was reached), ``cited`` (numbers of events, 1 the oldest), ``about_user`` (it says something
+        of the user, so it should cite); one row a claim.
     """
     rows = []
     for *key, text in texts.select(*KEY, "text").iter_rows():
         for number, sentence in enumerate(ground(text or "", histories[key[0]], vocabulary)):
             if not sentence.claims:
-                rows.append((*key, number, sentence.text, None, str(Verdict.NOT_CHECKABLE), "", False, []))
+                none: tuple[Any, ...] = (None, str(Verdict.NOT_CHECKABLE), "", False, [])
+                rows.append((*key, number, sentence.text, *none, *_about(sentence)))
             for one in sentence.claims:
                 told = (one.claim.kind, str(one.verdict), one.reason, one.invented, list(one.evidence))
-                rows.append((*key, number, sentence.text, *told))
+                rows.append((*key, number, sentence.text, *told, *_about(sentence)))
     schema: dict[str, Any] = {name: texts.schema[name] for name in KEY}
     schema |= {"sentence": pl.Int16, "sentence_text": pl.String, "claim": pl.String, "verdict": pl.String}
     schema |= {"reason": pl.String, "invented": pl.Boolean, "evidence": pl.List(pl.Int32)}
+    schema |= {"way": pl.String, "cited": pl.List(pl.Int32), "about_user": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def _about(sentence: GroundedSentence) -> tuple[str, list[int], bool]:
+    return sentence.way, list(sentence.cited), sentence.about_user
+
+
 def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
-    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``.
+    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``, and
+    ``on_user``, sentences on the user, of which ``uncited`` cite no event.
 
     ``grounded`` is supported / checkable, null where nothing is checkable.
     """
@@ -66,6 +75,8 @@ def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
             supported=(pl.col("verdict") == Verdict.SUPPORTED).sum(),
             contradicted=(pl.col("verdict") == Verdict.CONTRADICTED).sum(),
             invented=pl.col("invented").sum(),
+            on_user=pl.col("sentence").filter("about_user").n_unique(),
+            uncited=pl.col("sentence").filter(pl.col("about_user") & (pl.col("cited").list.len() == 0)).n_unique(),
         )
         .with_columns(grounded=pl.when(pl.col("checkable") > 0).then(pl.col("supported") / pl.col("checkable")))
     )
@@ -98,7 +109,7 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
     these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
-    ``coverage``: sentences with a checkable claim.
+    ``coverage``: sentences with a checkable claim; ``uncited_rate``: sentences on the user that cite no event.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
@@ -111,6 +122,7 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
         "claims_per_reccot": interval(lambda found: float(np.mean(found)), "checkable"),
         "claims_median": interval(lambda found: float(np.median(found)), "checkable"),
         "coverage": interval(ratio, "checked_sentences", "sentences"),
+        "uncited_rate": interval(ratio, "uncited", "on_user"),
     }
 
 
@@ -225,9 +237,16 @@ def _supported(sentences: Sequence[GroundedSentence]) -> list[Judged]:
     return [one for s in sentences for one in s.claims if one.verdict == Verdict.SUPPORTED and one.evidence]
 
 
-def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str]) -> str:
-    """The supported sentences alone; where none is left, another text (the profile writer's)."""
-    kept = [sentence.text for sentence in sentences if sentence.verdict == Verdict.SUPPORTED]
+def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str], may_accuse: bool = True) -> str:
+    """The supported sentences alone; where none is left, another text (the profile writer's).
+
+    Args:
+        sentences: of a RecCoT, judged.
+        fallback: writes the other text.
+        may_accuse: whether the checker's word counts on such texts (see `trackrec.checks.gate.may_accuse`). If not,
+            nothing is withheld.
+    """
+    kept = [sentence.text for sentence in sentences if not may_accuse or sentence.verdict == Verdict.SUPPORTED]
     return " ".join(kept) or fallback()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.checks.grounding import History, ground
+from trackrec.checks.horoscope import Horoscopes, horoscope_rate
 from trackrec.checks.reasons import reasons_for
 from trackrec.checks.truth import (
     KEY,
@@ -37,6 +38,8 @@ from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
 
 ARM = "grounding"
+HOROSCOPE_USERS = 100
+"""The sentences of so many users at most are held against other histories."""
 SPECIFICITY_USERS = 200
 """So many users at most are sought among 20 histories, a hundredth of a second each."""
 
@@ -131,11 +134,24 @@ class Truth:
         mine = counts.filter(pl.col("round") == number)
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         judged = truth_measures(mine, seed, draws).items()
-        per = {"hallucination_rate": "checkable", "invented_rate": "checkable", "coverage": "sentences"}
+        per = {
+            "hallucination_rate": "checkable",
+            "invented_rate": "checkable",
+            "coverage": "sentences",
+            "uncited_rate": "on_user",
+        }
         sizes = {name: int(mine[per[name]].sum()) if name in per else mine.height for name, _ in judged}
         found = {name: Measured(interval, mine["user_id"].to_list(), sizes[name]) for name, interval in judged}
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
         found |= self._traced({user: texts[user] for user in list(texts)[:SPECIFICITY_USERS]})
+        found["horoscope_rate"] = Measured(
+            *horoscope_rate(
+                {user: texts[user] for user in list(texts)[:HOROSCOPE_USERS]},
+                Horoscopes(self.world.history_rows, self.vocabulary, seed),
+                seed,
+                draws,
+            )
+        )
         found["words"] = self.measure(texts, [float(word_count(text)) for text in texts.values()])
         for size in (1, 2):
             within = {user: distinct([text], size) for user, text in texts.items()}

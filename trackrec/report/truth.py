@@ -7,6 +7,7 @@ from trackrec.report.facts import Facts
 
 _SHOWN = (
     *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
+    *("uncited_rate", "horoscope_rate"),
     *("specificity", "deletion_test", "deletion_drops", "deletion_control", "deletion_difference", "swap_test"),
     *("sycophancy", "reasons_coverage", "reasons_gauc", "words", "distinct_1", "distinct_2", "diversity"),
     "different_texts",
