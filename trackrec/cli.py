@@ -13,12 +13,14 @@ import typer
 from rich.console import Console
 
 from trackrec.cli_data import data
+from trackrec.cli_write import register as register_writing
 from trackrec.errors import TrackRecError
 
 app = typer.Typer(
     help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
 )
 app.add_typer(data, name="data", rich_help_panel="Prepare")
+register_writing(app)
 console = Console()
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]
@@ -185,7 +187,7 @@ def run_app(application: typer.Typer) -> None:
         application()
     except TrackRecError as error:
         Console(stderr=True).print(f"[bold red]Error:[/bold red] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on with what is finished.")
         sys.exit(130)

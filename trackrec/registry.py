@@ -19,7 +19,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {"din": "trackrec.rankers.din:DIN", "dcnv2": "trackrec.rankers.dcnv2:DCNv2"},
     "encoder": {},
     "engine": {},
-    "executor": {},
+    "executor": {
+        "local": "trackrec.writing.executor:LocalExecutor",
+        "ray": "trackrec.writing.ray_executor:RayExecutor",
+    },
     "judge": {},
     "reward": {},
     "source": {},
