@@ -14,7 +14,6 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.recipe import Recipe
 from trackrec.users.catalogue import Catalogue
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
@@ -26,6 +25,7 @@ from trackrec.writing.run_view import PROJECTION, RunView
 from trackrec.writing.shard import ShardWork
 from trackrec.writing.shard_file import finished, shard_name
 from trackrec.writing.source import LogSettings, fingerprint, open_log
+from trackrec.writing.telling import Telling
 from trackrec.writing.vectors import told_of
 from trackrec.writing.version_plan import VersionPlan, WritingSettings
 from trackrec.writing.versions import Versions
@@ -61,6 +61,8 @@ class Job:
     """Do shards once more in which users failed."""
     now: int | None = None
     """Events after this second are left out; None: the moment of the start."""
+    started: int | None = None
+    """The moment that rows say they were written at, in seconds; None: this one."""
     wait: float = 0.0
     """Seconds to wait for another job at the same place."""
 
@@ -86,7 +88,7 @@ class Job:
             return unfinished
         run = RunView.open(self.run_folder)
         base = self._base(versions, run)
-        started = int(time.time())
+        started = int(time.time()) if self.started is None else self.started
         plan = VersionPlan(
             version=versions.next_name(),
             started=started,
@@ -98,7 +100,7 @@ class Job:
             tables={},
             writer=self._writer(run),
             engines=_engines(self.settings.writer),
-            encoder=run.recipe.ranking.encoder if self.settings.encoder == "auto" else self.settings.encoder,
+            encoder=run.recipe.encoder if self.settings.encoder == "auto" else self.settings.encoder,
             max_history=self.settings.max_history or run.recipe.split.max_history,
             settings=self.settings,
             only="changed" if self.only_changed else "all",
@@ -137,7 +139,7 @@ class Job:
                 "--only changed, or a full write"
             )
         same = {"writer": self._writer(run), "max_history": self.settings.max_history or run.recipe.split.max_history}
-        encoder = run.recipe.ranking.encoder if self.settings.encoder == "auto" else self.settings.encoder
+        encoder = run.recipe.encoder if self.settings.encoder == "auto" else self.settings.encoder
         for name, value in (same | {"encoder": encoder, "engines": _engines(self.settings.writer)}).items():
             if getattr(base, name) != value:
                 raise WriteError(
@@ -234,11 +236,11 @@ class Job:
         for part in parts:
             counts.update(part["counts"] | {"rows": part["rows"], "rejected": part["rejected"], "bytes": part["bytes"]})
             reasons.update(part["reasons"])
-            seconds.update(part["seconds"])  # type: ignore[arg-type]
+            seconds.update(part["core_seconds_by_step"])  # type: ignore[arg-type]
         current = versions.current()
         before = versions.manifest(current) if current else None
         passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates)
-        recipe = Recipe.model_validate(self.place.read_json(f"{plan.work}/inputs.json")["recipe"])
+        recipe = Telling.model_validate(self.place.read_json(f"{plan.work}/inputs.json")["recipe"])
         projection = self._put_projection(plan)
         manifest = {
             "version": plan.version,
@@ -265,7 +267,7 @@ class Job:
             "cost": {
                 "prompt_tokens": counts["prompt_tokens"],
                 "completion_tokens": counts["completion_tokens"],
-                "core_seconds": round(sum(part["seconds_all"] for part in parts), 2),
+                "core_seconds": round(sum(part["core_seconds"] for part in parts), 2),
             },
             "columns": {"user_id": _type_of(self.place, plan)},
             "shards": [
@@ -326,7 +328,7 @@ def _known(table: pl.DataFrame, *names: str) -> list[str]:
 
 
 def _in_short(manifest: dict[str, Any]) -> dict[str, Any]:
-    kept = {"name", "rows", "rejected", "bytes", "seconds_all", "peak_mb"}
+    kept = {"name", "rows", "rejected", "bytes", "core_seconds", "seconds_all", "peak_mb"}
     carried = manifest["counts"].get("carried")
     return {key: value for key, value in manifest.items() if key in kept} | ({"carried": carried} if carried else {})
 

@@ -12,9 +12,9 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import LogError
-from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import file_hash
 from trackrec.writing.failures import WriteError
+from trackrec.writing.telling import Telling
 
 EXPECTED = "expected"
 """Column of the items: the smoothed share of LM users who liked the item, which histories are told with."""
@@ -26,7 +26,7 @@ class RunView:
     """A run folder, opened for writing from it; nothing in it is changed."""
 
     folder: Path
-    recipe: Recipe
+    recipe: Telling
 
     @classmethod
     def open(cls, folder: Path) -> RunView:
@@ -38,7 +38,7 @@ class RunView:
         for needed in ("recipe.yaml", "tables/items.parquet", "tables/histories.parquet", "tables/roles.parquet"):
             if not (folder / needed).is_file():
                 raise WriteError(f"{folder} holds no run to write from (no {needed}): expected the folder of a run")
-        return cls(folder, load_recipe(folder / "recipe.yaml"))
+        return cls(folder, Telling.read(folder / "recipe.yaml"))
 
     def read(self, table: str) -> pl.DataFrame:
         """A table of the run."""

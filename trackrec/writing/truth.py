@@ -9,7 +9,7 @@ import polars as pl
 from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
-from trackrec.recipe import Recipe
+from trackrec.writing.telling import Telling
 
 SENTENCES = pl.List(
     pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)})
@@ -29,7 +29,7 @@ class Checker:
         recipe: of the run: its domain and the attributes that texts may name.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Recipe) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
         self._vocabulary = Vocabulary(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
 
     def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ import polars as pl
 
 from trackrec.data.log import stable_hash
 from trackrec.prompts.domains import find_domain
-from trackrec.recipe import Recipe
 from trackrec.teachers.template import ProfileTeacher
 from trackrec.users.catalogue import Row
 from trackrec.writing.failures import WriteError
+from trackrec.writing.telling import Telling
 
 TEMPLATE, TORCH = "template", "torch"
 
@@ -72,7 +72,7 @@ class TemplateWriter:
 
     name = "template"
 
-    def __init__(self, items: pl.DataFrame, recipe: Recipe) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
         self._seed = recipe.seed
         self._teacher = ProfileTeacher(items, find_domain(recipe.prompts.domain), about_tokens, recipe.teacher)
 
@@ -97,28 +97,32 @@ class TorchWriter:
         WriteError: the folder holds no adapter.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Recipe, generator: Path) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: Telling, generator: Path) -> None:
         from trackrec.lm.generator import Generator
-        from trackrec.lm.model import LanguageModel, adapter_hash
+        from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings, adapter_hash
+        from trackrec.lm.sampling import DecodingSettings
         from trackrec.prompts.renderer import Renderer
 
         if not (generator / "adapter_config.json").is_file():
             raise WriteError(f"{generator} holds no adapter: expected the promoted generator of a finished run")
-        model = LanguageModel(recipe.model, recipe.adapter)
+        told = recipe.generator
+        settings = LanguageModelSettings.model_validate(told["model"])
+        model = LanguageModel(settings, AdapterSettings.model_validate(told["adapter"]))
+        self._decoding = DecodingSettings.model_validate(told["writing"])
         model.load("generator", generator)
-        self._recipe = recipe
+        self._seed = recipe.seed
         self._rows: dict[Any, Sequence[Row]] = {}
         renderer = Renderer(model.tokenizer, items, recipe.prompts)
         self._generator = Generator(model, renderer, self._rows)
         self._writer = self._generator.writer("generator")
-        self.name = f"{recipe.model.name} with adapter {adapter_hash(generator)}"
+        self.name = f"{settings.name} with adapter {adapter_hash(generator)}"
 
     def write(self, histories: Sequence[History]) -> list[Written]:
         """See :class:`TextWriter`."""
         self._rows |= {history.user_id: history.rows for history in histories}
         users = [history.user_id for history in histories]
         prompts = [len(self._generator.prompt(user)) for user in users]
-        table = self._writer.write(users, 1, self._recipe.loop.writing, self._recipe.seed)
+        table = self._writer.write(users, 1, self._decoding, self._seed)
         self._rows.clear()
         written = []
         for prompt, text, ids, finished in zip(
