@@ -186,6 +186,42 @@ def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple
         assert scores["yes_probability"].to_list() == pytest.approx(expected, abs=1e-5)
 
 
+def test_untuned_it_is_the_bare_model_whatever_the_items_counts_say(model: LanguageModel) -> None:
+    targets, texts = world(USERS[:2])
+    targets = targets.with_columns(likes=pl.Series([2, 4, 2, 4], dtype=pl.Int64))
+    texts = texts.with_columns(sample=pl.lit(0, dtype=pl.Int16))
+    bare, prior = (make(model, item_prior=prior) for prior in (None, 1.0))
+    assert prior.score_zero_shot(targets, texts).equals(bare.score_zero_shot(targets, texts))
+
+
+def test_the_adapter_is_merged_once_however_many_shards_are_scored(
+    model: LanguageModel, fitted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And anew once it is loaded or trained again, by whomever: no score is of weights that are no more."""
+    merges: list[str | None] = []
+    merge = model.merged
+    monkeypatch.setattr(model, "merged", lambda name: (merges.append(name), merge(name))[1])
+    targets, _ = world(USERS[36:])
+    shards = [samples([user], TEXTS) for user in USERS[36:40]]
+    validator = scorer(model, fitted)
+    kept = [validator.score(targets, shard) for shard in shards]
+    assert merges == ["validator"]
+    zero = [validator.score_zero_shot(targets, shard) for shard in shards]
+    assert merges == ["validator", None]
+    for shard, scores, bare in zip(shards, kept, zero, strict=True):
+        assert scorer(model, fitted).score(targets, shard).equals(scores), "bit for bit what a fresh copy gives"
+        assert make(model).score_zero_shot(targets, shard).equals(bare)
+    merges.clear()
+    job = TrainingSettings(learning_rate=1e-2, epochs=1, trees_per_step=4)
+    make(model, job=job).fit(*world(USERS[:8]), tmp_path / "other", seed=1)
+    other = validator.score(targets, shards[0])
+    assert not other.equals(kept[0])
+    assert merges == ["validator"]
+    validator.load(fitted[0])
+    assert validator.score(targets, shards[0]).equals(kept[0])
+    assert merges == ["validator"] * 2
+
+
 def test_loaded_it_scores_as_it_did(model: LanguageModel, tiny_model_folder: Path, tmp_path: Path) -> None:
     job = TrainingSettings(learning_rate=1e-2, epochs=1, trees_per_step=4, trees_per_pass=4)
     targets, reccots = world(USERS[:8])

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from trackrec.data.log import Log
-from trackrec.data.movielens import GENRES
 from trackrec.data.sources import SOURCES, SourceSettings, read_log
+from trackrec.data.sources.movielens import GENRES
 from trackrec.errors import LogError, RecipeError
 from trackrec.prompts.domains import find_domain
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.filters import FilterSettings, filter_log
@@ -18,7 +19,10 @@ from trackrec.data.log import Log
 from trackrec.data.refresh import RefreshSettings, list_refresh
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.errors import LogError, RecipeError, RunError
-from trackrec.pipeline.update import find_updates, refresh_settings
+from trackrec.pipeline.dataset import prepare
+from trackrec.pipeline.job import open_run
+from trackrec.pipeline.update import Updates, find_updates, refresh_settings
+from trackrec.progress import Reporter
 
 ITEMS = pl.DataFrame({"item_id": range(6), "title": [f"Item {n}" for n in range(6)]})
 SCHEMA = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
@@ -110,3 +114,41 @@ def test_settings_and_folders_that_do_not_fit(tmp_path: Path) -> None:
         refresh_settings(["new_item=3"])
     with pytest.raises(RunError, match=r"holds no finished run \(no recipe.yaml\)"):
         find_updates(tmp_path, "new.csv", "", {}, RefreshSettings())
+
+
+def update_with(run: Path, rows: list[tuple[int, int, int, int]]) -> Updates:
+    """What new rows (user, film, rating, time) change in a run."""
+    new = run.parent / "new.csv"
+    pl.DataFrame(rows, schema=["user", "item", "rating", "time"], orient="row").write_csv(new)
+    return find_updates(run, str(new), "", {}, RefreshSettings(new_items=3))
+
+
+def test_the_run_s_own_histories_are_read(tmp_path: Path) -> None:
+    """The data stage of a run keeps more columns of a history than a split makes."""
+    log = write_tiny_log(tmp_path / "log")
+    recipe = tiny_recipe(tmp_path / "no-model-is-read", log)
+    folder = tmp_path / "run"
+    world = prepare(recipe, open_run(recipe, folder, Reporter()))
+    assert "expected" in world.histories.columns
+    texts = world.roles.select("user_id", kind=pl.lit("kept"), text=pl.lit("Likes films."))
+    texts.write_parquet(folder / "reccots.parquet")
+    user, other = world.histories["user_id"].unique().sort()[:2]
+    known = world.histories.filter(pl.col("user_id") == user)["item_id"].to_list()
+    unseen = [film for film in range(1, 41) if film not in known]
+    # A history ends before the last interactions of its user: what is newer than all of them pushes some into it.
+    found = update_with(folder, [(user, film, 5, 890_000_000 + film) for film in unseen[:12]])
+    assert found.counts["new_interactions"] == 12
+    assert found.counts["users_with_a_reccot"] == world.roles.height
+    assert found.refresh.select("user_id", "reason").rows() == [(user, "new_items")]
+    assert update_with(folder, [(other, unseen[0], 5, 890_000_000)]).refresh.is_empty()
+
+
+def test_a_log_that_changed_is_named(tmp_path: Path) -> None:
+    log = write_tiny_log(tmp_path / "log")
+    recipe = tiny_recipe(tmp_path / "no-model-is-read", log)
+    world = prepare(recipe, open_run(recipe, tmp_path / "run", Reporter()))
+    world.roles.select("user_id", kind=pl.lit("kept")).write_parquet(tmp_path / "run" / "reccots.parquet")
+    lines = (log / "u.data").read_text().splitlines()
+    (log / "u.data").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(RunError, match="is no longer the one that its RecCoTs were written from"):
+        update_with(tmp_path / "run", [(1, 1, 5, 890_000_000)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ from trackrec.writing.failures import GateError, TargetBusy, TooManyRejected, Wr
 from trackrec.writing.gates import GateSettings
 from trackrec.writing.lock import only_writer
 from trackrec.writing.place import Place
-from trackrec.writing.shard import _halving
+from trackrec.writing.shard import halving
 from trackrec.writing.status import look
 from trackrec.writing.users import shard_of
 from trackrec.writing.versions import Versions
-from trackrec.writing.writers import History, Written
 
 
 @pytest.fixture(scope="module")
@@ -192,16 +190,18 @@ class Breaks:
 
     name = "breaks"
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
-        if any(history.user_id in (3, 4, 9) for history in histories):
+    def write(self, histories: pl.DataFrame) -> pl.DataFrame:
+        if histories["user_id"].is_in([3, 4, 9]).any():
             raise ValueError("a row that nobody thought of")
-        return [Written(f"text of {history.user_id}") for history in histories]
+        users = histories["user_id"].unique(maintain_order=True)
+        return pl.DataFrame({"user_id": users, "text": [f"text of {user}" for user in users]})
 
 
 def test_faulty_rows_are_found_by_halving() -> None:
     failed: list[tuple[Any, str]] = []
-    written = _halving(Breaks().write, [History(user, []) for user in range(10)], failed)
-    assert [history.user_id for history, _ in written] == [0, 1, 2, 5, 6, 7, 8]
+    histories = pl.DataFrame({"user_id": [user for user in range(10) for _ in range(1 + user % 3)]})
+    written = halving(Breaks().write, histories, failed)
+    assert written["user_id"].to_list() == [0, 1, 2, 5, 6, 7, 8]
     assert failed == [(user, "ValueError: a row that nobody thought of") for user in (3, 4, 9)]
 
 

@@ -117,12 +117,12 @@ def update(
 
 
 def _show(card: dict[str, Any]) -> None:
-    from trackrec.report.data_card import column_rows, fate_rows, size_rows
+    from trackrec.report.data_card import column_rows, finding_rows, size_rows
 
     for title, head, rows in (
         ("Columns", ("table", "role", "column", "how"), column_rows(card)),
         ("The log", ("what", "how much"), size_rows(card)),
-        ("What was found, and what becomes of it", ("what", "number", "becomes"), fate_rows(card)),
+        ("What was found, and what becomes of it", ("what", "number", "becomes"), finding_rows(card)),
     ):
         if rows:
             table = Table(*head, title=title, title_justify="left")

@@ -12,3 +12,14 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ComponentSettings(Settings):
+    """The settings of something that can be swapped; ``type`` says which class they are for.
+
+    A component's own settings class gives ``type`` its default and adds its fields.
+    """
+
+    type: str
+    """A built-in name, the name of an installed package's entry point, or an import path such as
+    ``my_shop.teachers:Teacher``."""

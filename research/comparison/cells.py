@@ -14,6 +14,7 @@ import polars as pl
 from research.reranking.compare import INITIAL, RerankingSettings, compare_rerankers
 from trackrec.data.roles import Role
 from trackrec.data.statistics import ItemStatistics
+from trackrec.files.tables import read_table
 from trackrec.metrics.calibration import equal_mass_calibration_error
 from trackrec.metrics.cold_start import break_down
 from trackrec.metrics.probability import auc, gauc, log_loss
@@ -128,7 +129,7 @@ def read_arms(paths: Sequence[Path]) -> dict[str, pl.DataFrame]:
 
     The initial order of a re-ranker, which no seed changes, is repeated for each seed of the others.
     """
-    return by_arm(pl.concat([pl.read_parquet(path) for path in paths]))
+    return by_arm(pl.concat([read_table(path) for path in paths]))
 
 
 def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -227,7 +228,7 @@ def where_scored(
     """
     predicted = read_arms(arms)
     first = predicted[pair[0]].select("user_id", "event_id").unique(maintain_order=True)
-    given = pl.read_parquet(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
+    given = read_table(scores, columns=["user_id", "event_id"]).with_columns(scored=pl.lit(1, dtype=pl.Int64))
     seen = first.join(given, on=["user_id", "event_id"], how="left", maintain_order="left").fill_null(0)
     rows = _broken_down(predicted, pair, seen, seed, draws, edges=(0, 1), by=("scored",))
     return [row | {"bucket": "no" if row["bucket"] == "0" else "yes"} for row in rows]

@@ -20,6 +20,7 @@ from research.comparison.extra_arms import ExtraArms, ExtraSettings
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
 from trackrec.errors import RecipeError
+from trackrec.files.tables import read_table
 from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import World
@@ -240,7 +241,7 @@ class Comparison:
         """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""
         chosen: dict[str, dict[str, list[int]]] = {}
         for cell in self.settings.cells():
-            table = pl.concat([pl.read_parquet(path) for path in self._predicted(cell)])
+            table = pl.concat([read_table(path) for path in self._predicted(cell)])
             by_fold = table.filter(pl.col("arm") != INITIAL).unique(["arm", "fold"], maintain_order=True).sort("fold")
             chosen[cell.name] = dict(by_fold.group_by("arm", maintain_order=True).agg("trial").iter_rows())
         return chosen

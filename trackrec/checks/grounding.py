@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from trackrec.checks.claims import Claim
@@ -15,15 +16,13 @@ from trackrec.checks.reader import find_claims
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.users.catalogue import Catalogue, Row
-from trackrec.users.consumption import FAME, MIN_ITEMS, surplus, what_is_watched
-from trackrec.users.generosity import LEVELS, generosity, level_of
+from trackrec.users.consumption import FAME, MIN_ITEMS, surplus
+from trackrec.users.counts import ProfileSettings
+from trackrec.users.generosity import LEVELS
+from trackrec.users.profile import Profile, profile_history
 
 MIN_EVENTS = 2
 """Fewest events of a kind before it can be said to be liked more, or less, than the rest."""
-OUTLIER_SHIFT = 0.1
-"""How far a kind's smoothed share of likes may lie from the user's own where none "stands out"."""
-OUTLIER_PRIOR = 2.0
-"""Strength of that smoothing, in imagined events at the own share."""
 _NOISE = 1e-9
 
 
@@ -73,6 +72,7 @@ class Event:
     liked: bool
     year: int | None
     kinds: frozenset[str]
+    tags: frozenset[str] = frozenset()
 
 
 class History:
@@ -80,18 +80,25 @@ class History:
 
     Args:
         rows: the LM history, oldest first: ``item_id``, ``rating``, ``label``, and ``expected`` where others are known.
-        catalogue: titles, years, attributes.
+        catalogue: titles, years, attributes, tags.
+        settings: how much evidence a claim of the writer's needed; None: the default.
     """
 
-    def __init__(self, rows: Sequence[Row], catalogue: Catalogue) -> None:
-        self.rows = rows
+    def __init__(self, rows: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings | None = None) -> None:
+        self.rows, self.catalogue, self.settings = rows, catalogue, settings or ProfileSettings()
         self.events = []
         for row in rows:
             item = catalogue[row["item_id"]]
             kinds = frozenset((*item.genres, *item.attributes))
-            self.events.append(Event(row["item_id"], float(row["rating"]), bool(row["label"]), item.year, kinds))
+            rating, liked = float(row["rating"]), bool(row["label"])
+            self.events.append(Event(row["item_id"], rating, liked, item.year, kinds, frozenset(item.tags)))
         self.everything = tuple(range(len(self.events)))
         self.liked = self.count(self.everything)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """What the writers of RecCoTs read of it."""
+        return profile_history(self.rows, self.catalogue, self.settings)
 
     def count(self, places: Sequence[int]) -> int:
         """How many of these events are liked."""
@@ -105,14 +112,14 @@ class History:
         return tuple(
             place
             for place in self.everything
-            if wanted <= (event := self.events[place]).kinds
+            if wanted <= (event := self.events[place]).kinds | event.tags
             and (subject.low is None or (event.year is not None and event.year >= subject.low))
             and (subject.high is None or (event.year is not None and event.year <= subject.high))
         )
 
     @property
     def kinds(self) -> dict[str, tuple[int, ...]]:
-        """Every attribute value with the places of its events."""
+        """Every attribute value with the places of its events; tags are not among them."""
         names = sorted({kind for event in self.events for kind in event.kinds})
         return {name: tuple(p for p in self.everything if name in self.events[p].kinds) for name in names}
 
@@ -128,7 +135,7 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
     Raises:
         LogError: an item of the history is not in the catalogue.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     sentences = find_claims(text, vocabulary, [event.item for event in history.events])
     return [
         GroundedSentence(sentence.text, tuple(judge(claim, history, vocabulary.catalogue) for claim in sentence.claims))
@@ -150,7 +157,7 @@ def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
     if claim.kind == "even":
         return _judge_even(claim, history)
     if claim.kind in ("mixed", "fame"):
-        return _judge_choice(claim, history, catalogue)
+        return _judge_choice(claim, history)
     if subject.kind == "unknown" and claim.kind != "count":
         return say(None, f"{subject.name!r} is nothing that the tables hold")
     if subject.kind == "unknown":
@@ -241,10 +248,9 @@ def _judge_comparison(claim: Claim, history: History, places: tuple[int, ...]) -
 
 
 def _judge_generosity(claim: Claim, history: History) -> Judged:
-    pleased = generosity(history.rows)
-    if pleased is None:
+    level = history.profile.level
+    if level is None:
         return Judged(claim, Verdict.NOT_CHECKABLE, "the history does not say what others thought", ())
-    level = level_of(pleased)
     expected = sum(row["expected"] for row in history.rows)
     reason = f"{history.liked} of {len(history.rows)} liked, others would like {expected:.1f}: {LEVELS[level][0]}"
     verdict = Verdict.SUPPORTED if level in claim.levels else Verdict.CONTRADICTED
@@ -256,32 +262,34 @@ def _judge_often(claim: Claim, history: History, catalogue: Catalogue, places: t
     subject = claim.subject
     if len(subject.attributes) != 1 or subject.low is not None or subject.high is not None or not catalogue.fame:
         return Judged(claim, Verdict.NOT_CHECKABLE, "nobody counted how much of it everybody has", places)
-    share, events = catalogue.genre_shares.get(subject.attributes[0], 0.0), len(history.events)
+    name, events = subject.attributes[0], len(history.events)
+    share = catalogue.genre_shares.get(name) or catalogue.tag_shares.get(name, 0.0)
     more = len(places) >= MIN_ITEMS and surplus(events, len(places), share) > _NOISE
     reason = f"{len(places)} of {events} are of it, of everybody's {share:.0%}"
     return Judged(claim, Verdict.SUPPORTED if more else Verdict.CONTRADICTED, reason, places)
 
 
-def _judge_choice(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
-    """How well known the items are, or that no genre is gone for."""
-    watched = what_is_watched(history.rows, catalogue)
-    if watched is None:
+def _judge_choice(claim: Claim, history: History) -> Judged:
+    """How well known the items are, or that of no genre there are more than everybody has."""
+    consumption = history.profile.consumption
+    if consumption is None:
         return Judged(claim, Verdict.NOT_CHECKABLE, "the catalogue does not say what everybody goes for", ())
     if claim.kind == "fame":
-        right, reason = watched.fame in claim.levels, FAME[watched.fame]
+        right, reason = consumption.fame in claim.levels, FAME[consumption.fame]
     else:
-        right, reason = not watched.genres, ", ".join(watched.genres) or "of no genre more than everybody has"
+        names = ", ".join(consumption.genres)
+        right, reason = not names, names or "of no genre more than everybody has"
     return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, reason, history.everything)
 
 
 def _judge_even(claim: Claim, history: History) -> Judged:
     if not history.events:
         return Judged(claim, Verdict.NOT_CHECKABLE, "the history is empty", ())
-    own = history.liked / len(history.events)
+    own, evidence = history.liked / len(history.events), history.settings
     for kind, places in history.kinds.items():
-        shift = (history.count(places) - len(places) * own) / (len(places) + OUTLIER_PRIOR)
+        shift = (history.count(places) - len(places) * own) / (len(places) + evidence.prior_items)
         height = {"": abs(shift), "most": shift, "least": -shift}[claim.bound]
-        if len(places) >= MIN_EVENTS and height >= OUTLIER_SHIFT - _NOISE:
+        if len(places) >= evidence.min_items and height >= evidence.min_shift - _NOISE:
             reason = f"{kind}: {history.count(places)} of {len(places)} liked"
             return Judged(claim, Verdict.CONTRADICTED, reason, places)
     side = {"": "far from", "most": "far above", "least": "far below"}[claim.bound]

@@ -13,6 +13,7 @@ from rapidfuzz import fuzz, process
 
 from trackrec.prompts.domain import Domain
 from trackrec.users.catalogue import Catalogue, Item
+from trackrec.users.counts import ProfileSettings
 
 Key = tuple[str, ...]
 """Words of a name in lower case, without punctuation."""
@@ -97,10 +98,17 @@ class Vocabulary:
         items: the items table: ``item_id``, ``title``, ``year``, ``genres`` and the columns of ``attributes``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
+        profile: how much evidence the writer's claims needed, as in the recipe; None: the default.
     """
 
-    def __init__(self, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> None:
-        self.catalogue = Catalogue(items, attributes)
+    def __init__(
+        self,
+        items: pl.DataFrame,
+        domain: Domain,
+        attributes: Sequence[str] = (),
+        profile: ProfileSettings | None = None,
+    ) -> None:
+        self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
         own = {domain.item, domain.items}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
@@ -114,17 +122,23 @@ class Vocabulary:
                 self._titles.add(name, item_id)
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
+            for tag in item.tags:
+                self._add_value(tag, whole=True)
         self._close: dict[str, str | None] = {}
 
-    def _add_value(self, value: str) -> None:
+    def _add_value(self, value: str, whole: bool = False) -> None:
+        """``whole``: it is not meant by one of its words, nor by a word near it."""
         key = key_of(value)
         if not key or value in self._values.by_key.get(key, ()):
             return
         joined = "".join(key)
         forms = [key, (*key[:-1], _other_number(key[-1])), (joined,), (_other_number(joined),)]
-        forms += [(part,) for part in key if len(key) == 2 and len(part) >= 4 and part not in self.nouns]
+        if not whole:
+            forms += [(part,) for part in key if len(key) == 2 and len(part) >= 4 and part not in self.nouns]
         for form in forms:
             self._values.add(form, value)
+        if whole:
+            return
         self._single[joined] = value
         if len(key) > 1 and all(2 <= len(part) <= 4 for part in key):
             self._short.append((key, value))

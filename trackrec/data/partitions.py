@@ -17,6 +17,7 @@ import pyarrow.parquet
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
+from trackrec.data.scan import read_parquet
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import (
     TablesSettings,
@@ -57,7 +58,7 @@ class LogInParts:
 
     def part(self, number: int) -> Log | None:
         """One part as a log of its own, with its own counts; None if it has no usable row."""
-        rows = pl.read_parquet(self.files[number], memory_map=False)
+        rows = read_parquet(self.files[number], memory_map=False)
         rows = without_repeated(rows.sort("event_id"), self.settings)
         if rows.is_empty() or not _any_usable(rows, self.items):
             return None

@@ -11,7 +11,7 @@ import polars as pl
 
 from trackrec.data.columns import ColumnMapping, Columns, find_columns
 from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
-from trackrec.data.tables import Table
+from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
 from trackrec.errors import LogError
 
@@ -75,7 +75,8 @@ class RoleTable:
         ]
         texts = {column for column in ID_COLUMNS[name] if columns.roles[_ROLES[column]] in table.texts}
         with table.reading():
-            frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()))
+            short = [SHORT_ROW] if SHORT_ROW in table.frame.collect_schema() else []
+            frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()), *short)
             frame, schema, facts = _counted(frame, name, keep=texts)
         return cls(table, columns, frame, schema, tuple(renamed.values()), facts)
 
@@ -154,6 +155,8 @@ def _counted(frame: pl.LazyFrame, name: str, keep: set[str]) -> tuple[pl.LazyFra
     probe = frame.with_columns(number.name.prefix(_TRIED) for number, _ in plain.values())
     names = {column: _TRIED + column if column in plain else column for column in schema}
     wanted = _facts(name, typed, names)
+    if SHORT_ROW in schema:
+        wanted.append(pl.col(SHORT_ROW).sum().alias("short_rows"))
     facts = probe.select(pl.len().alias("rows"), *odd, *wanted).collect(engine="streaming").row(0, named=True)
     left = [column for column in plain if facts[f"{column}_odd"]]
     if left:

@@ -24,7 +24,8 @@ from trackrec.data.columns import ColumnMapping, Columns, find_columns
 from trackrec.data.ids import read_ids
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
-from trackrec.data.tables import Table, TableSettings, open_table
+from trackrec.data.table import SHORT_ROW, Table, TableSettings
+from trackrec.data.tables import open_table
 from trackrec.data.times import in_another_unit, read_times
 from trackrec.errors import LogError
 from trackrec.settings import Settings
@@ -93,6 +94,9 @@ def make_log(tables: Mapping[str, Table], settings: TablesSettings, *, where: st
     catalogue = "items" in tables
     parts = {name: RoleTable.of(name, table, settings.columns, catalogue=catalogue) for name, table in tables.items()}
     counts: dict[str, int] = {}
+    for name in ("items", "users"):
+        if name in parts and parts[name].facts.get("short_rows"):
+            counts[f"{name}_rows_with_too_few_fields"] = parts[name].facts["short_rows"]
     whole = {column: whole_in_all(column, parts, counts) for column in ID_COLUMNS["interactions"]}
     acts = parts["interactions"]
     rows = _interactions(acts, whole, settings, counts)
@@ -152,6 +156,9 @@ def plain_interactions(
         quantity = part.number("quantity")
         reasons.append(pl.when(quantity.is_null()).then(pl.lit("without_quantity")))
         reasons.append(pl.when(quantity <= 0).then(pl.lit("quantity_not_positive")))
+    if SHORT_ROW in part.schema:
+        # What is missing may have stood anywhere in the row, so that what follows it may be in the wrong column.
+        reasons.append(pl.when(pl.col(SHORT_ROW)).then(pl.lit("too_few_fields")))
     seconds, odd = _seconds(part, settings, counts)
     ids = [read_ids(name, part.schema[name], whole=whole[name]) for name in ID_COLUMNS["interactions"]]
     unusable = pl.coalesce(*reasons, odd)

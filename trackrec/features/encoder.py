@@ -12,6 +12,8 @@ import polars as pl
 
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
+from trackrec.registry import make
+from trackrec.settings import ComponentSettings
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,6 +22,14 @@ class Encoder(Protocol):
     """Whatever turns texts into vectors: one float32 row a text, shape (texts, dimensions)."""
 
     def encode(self, texts: Sequence[str]) -> Floats: ...
+
+
+class TextEncoderSettings(ComponentSettings):
+    """A sentence-transformers model."""
+
+    type: str = "sentence-transformer"
+    name: str = "all-minilm-l6-v2"
+    """The embedded one by name, a local folder or a Hugging Face id."""
 
 
 class TextEncoder:
@@ -33,6 +43,13 @@ class TextEncoder:
         batch: texts encoded at once. At 1, a text's vector is the same to the bit whatever else is encoded, which a run
             that goes on after a crash needs; on a CPU it costs nothing.
     """
+
+    Settings = TextEncoderSettings
+
+    @classmethod
+    def make(cls, settings: TextEncoderSettings, context: Any = None) -> TextEncoder:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings.name)
 
     def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 1) -> None:
         self.name = name
@@ -91,12 +108,14 @@ class TextEncoder:
         return [text[part[0][0] : part[-1][1]] for part in parts]
 
 
-_ENCODERS: dict[str, TextEncoder] = {}
+_ENCODERS: dict[ComponentSettings, Encoder] = {}
 
 
-def shared_encoder(name: str) -> TextEncoder:
-    """The process's one encoder of that name, so that its weights and its cache exist once."""
-    return _ENCODERS.setdefault(name, TextEncoder(name))
+def shared_encoder(settings: ComponentSettings) -> Encoder:
+    """The process's one encoder of these settings, so that its weights and its cache exist once."""
+    if settings not in _ENCODERS:
+        _ENCODERS[settings] = make("encoder", settings)
+    return _ENCODERS[settings]
 
 
 def user_vectors(texts: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +86,7 @@ class LanguageModel:
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
+        self._changes: Counter[str] = Counter()
 
     def _base(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
@@ -145,6 +148,7 @@ class LanguageModel:
     def add(self, name: str, seed: int) -> None:
         """Add a fresh adapter, which changes nothing until it is trained. It replaces one of the same name."""
         self.drop(name)
+        self.changed(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.peft.add_adapter(name, self._lora())
@@ -159,6 +163,7 @@ class LanguageModel:
         if not (folder / "adapter_model.safetensors").is_file():
             raise RunError(f"no adapter in {folder}: expected adapter_config.json and adapter_model.safetensors there")
         self.drop(name)
+        self.changed(name)
         self.peft.load_adapter(str(folder), adapter_name=name, is_trainable=True)
         self.adapters.add(name)
 
@@ -168,6 +173,14 @@ class LanguageModel:
             self.peft.delete_adapter(name)
             self.adapters.discard(name)
 
+    def changed(self, name: str) -> None:
+        """Note that an adapter has other weights now (added, loaded, trained), so that copies of it are out of date."""
+        self._changes[name] += 1
+
+    def version(self, name: str | None) -> int:
+        """How often an adapter's weights have changed; 0 for the base model alone."""
+        return 0 if name is None else self._changes[name]
+
     def save(self, name: str, folder: Path) -> None:
         """Write an adapter as an ordinary PEFT folder (safetensors)."""
         self.peft.save_pretrained(str(folder), selected_adapters=[name], safe_serialization=True)
@@ -175,6 +188,12 @@ class LanguageModel:
         for file in inner.iterdir():
             file.replace(folder / file.name)
         inner.rmdir()
+        # PEFT writes a set in the order of Python's hash seed: equal adapters would differ in their hash.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config.get("target_modules"), list):
+            config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[None]:

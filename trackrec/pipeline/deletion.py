@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.truth import deletions, is_gone
+from trackrec.files.tables import read_table
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Parts
@@ -37,7 +38,7 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         ``deletion`` has each claim with both texts.
     """
     world, recipe = parts.world, parts.recipe
-    kept = pl.read_parquet(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    kept = read_table(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
     chosen = [user for user in parts.everybody_tested if texts.get(user)][:users]
@@ -69,9 +70,9 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
     write_table(parts.run.table("deletion"), table)
     gone, control = table["gone"].cast(pl.Float64), table["control_gone"].cast(pl.Float64)
     measured = zip(REWRITTEN, (gone, control, gone - control), strict=True)
-    count, asked = table["user_id"].n_unique(), table["user_id"].to_list()
+    asked = table["user_id"].to_list()
     note = f"{table.height} supported claims, each written about again"
-    return [truth.row(name, truth.mean(asked, values.to_list()), number, count, note) for name, values in measured]
+    return [truth.row(name, truth.measure(asked, values.to_list()), number, note) for name, values in measured]
 
 
 def _write(parts: Parts, number: int, histories: Sequence[Sequence[Row]]) -> list[str]:

@@ -18,12 +18,14 @@ from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
+from trackrec.users.catalogue import Row
 
 
 def explain_user(user: str, folder: Path, items: int, console: Console, item: str | None = None) -> None:
@@ -46,7 +48,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     run = Run(folder, Reporter(), recipe.seed, reading=True)
     world = World.of(run)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
-    table = pl.read_parquet(folder / "reccots.parquet")
+    table = read_table(folder / "reccots.parquet")
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     mine = kept.filter(pl.col("user_id").cast(pl.String) == user)
     if not mine.height:
@@ -63,7 +65,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     if recipe.prompts.digest:
         console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
-    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes)
+    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes, recipe.profile)
     sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
     _print_verdicts(sentences, parts, name, console)
     published = publishable(sentences, lambda: parts.profile_text(name))
@@ -101,7 +103,7 @@ def _find_item(item: str, world: World) -> Any:
 class _Why:
     """Gives reasons from the published text alone."""
 
-    def __init__(self, published: str, rows: list[dict[str, Any]], vocabulary: Vocabulary) -> None:
+    def __init__(self, published: str, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
         self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
         self.sentences = ground(published, rows, vocabulary)
 
@@ -124,7 +126,7 @@ def _print_verdicts(sentences: list[GroundedSentence], parts: Parts, name: Any, 
     console.print(table)
 
 
-def _events(evidence: Sequence[int], rows: list[dict[str, Any]], titles: dict[Any, str], most: int = 3) -> str:
+def _events(evidence: Sequence[int], rows: Sequence[Row], titles: dict[Any, str], most: int = 3) -> str:
     named = [f"{titles[rows[place]['item_id']]} ({rows[place]['rating']:g})" for place in evidence[:most]]
     return ", ".join(named) + (f" and {len(evidence) - most} more" if len(evidence) > most else "")
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_table
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import World
@@ -69,16 +70,16 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
     parts = Parts(recipe, run, world)
     number = int(run.manifest("promote")["counts"]["promoted"])
     chosen = parts.everybody_tested[:users]
-    kept = pl.read_parquet(folder / "reccots.parquet").filter(
+    kept = read_table(folder / "reccots.parquet").filter(
         (pl.col("kind") == "kept") & (pl.col("round") == number) & pl.col("user_id").is_in(chosen)
     )
     by_target = ledger_by_target(
         kept.sort("user_id").select("user_id", "text"),
         world.targets_of(chosen),
         world.history_rows,
-        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes),
+        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile),
         parts.loaded_validator(parts.kinds[0], number),
-        recipe.reward.kind,
+        parts.reward,
     )
     table = ledger_table(by_target)
     write_table(run.table("ledger"), table.with_columns(round=pl.lit(number, dtype=pl.Int16)))

@@ -11,12 +11,12 @@ import polars as pl
 
 from trackrec.data.card import Figures, describe_log, describe_split
 from trackrec.data.columns import Columns
-from trackrec.data.fates import Fate, tell_fates
 from trackrec.data.feedback import FeedbackSettings, add_negatives
 from trackrec.data.filters import filter_log
+from trackrec.data.findings import Finding, tell_findings
 from trackrec.data.liking import Liking, guess_liking
 from trackrec.data.log import Log
-from trackrec.data.sources import SOURCES, TABLES, read_log
+from trackrec.data.sources import TABLES, find_source, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import read_shown
 from trackrec.data.verdict import find_problems, find_warnings
@@ -44,7 +44,7 @@ class Card:
     log: Figures
     split: Figures | None
     """None if no user can have a history and examples."""
-    fates: list[Fate]
+    findings: list[Finding]
     problems: list[str]
     """Why a run would be meaningless; empty if it is not."""
     warnings: list[str]
@@ -68,7 +68,7 @@ class Card:
             "domain": self.domain,
             "log": self.log,
             "split": self.split,
-            "fates": [fate._asdict() for fate in self.fates],
+            "findings": [finding._asdict() for finding in self.findings],
         }
 
 
@@ -89,8 +89,13 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     asked = make_recipe({**changes, "source": source}, "the settings asked for")
     log, columns = _read(asked)
     log = filter_log(log, asked.filters)
-    known = SOURCES.get(asked.source.source)
-    rated = known.feedback == "graded" if known else "rating" in columns[0].roles
+    known = None if asked.source.source == TABLES else find_source(asked.source.source)
+    if known is None:
+        rated = "rating" in columns[0].roles
+    else:
+        rated = known.feedback == "graded" or (
+            known.feedback == "unknown" and log.interactions["rating"].n_unique() > 1
+        )
     liking = _asked_liking(guess_liking(log.interactions["rating"], rated), changes)
     feedback = asked.feedback.model_copy(update={"kind": liking.kind})
     settings = asked.split.model_copy(update={"like_threshold": liking.like_threshold})
@@ -110,7 +115,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         recipe = fit_recipe(form, name, source, users, liking, domain, attributes, changes)
     counts = log.counts | ({} if split is None else split.counts)
     warnings = find_warnings(figures, cut, counts)
-    return Card(name, columns, liking, domain, figures, cut, tell_fates(counts), problems, warnings, recipe)
+    return Card(name, columns, liking, domain, figures, cut, tell_findings(counts), problems, warnings, recipe)
 
 
 def _read(recipe: Recipe) -> tuple[Log, list[Columns]]:
@@ -139,7 +144,7 @@ def _split(log: Log, settings: SplitSettings, feedback: FeedbackSettings, seed: 
         return None, str(error)
     if feedback.kind == "implicit":
         split = add_negatives(split, log.interactions, log.interactions, feedback, seed)
-        # What is counted as drawn is told among the fates; labels are those that a run would learn from.
+        # What is counted as drawn is told among the findings; labels are those that a run would learn from.
         split = replace(split, examples=split.examples.with_columns(pl.col("label").cast(pl.Int8)))
     return split, ""
 

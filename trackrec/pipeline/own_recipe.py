@@ -77,7 +77,7 @@ def fit_recipe(
     if rest > _RANKER_USERS[form]:
         roles["ranker_users"] = _RANKER_USERS[form]
     for part, key in (
-        ("distillation", "extra_users"), ("lm_validator", "extra_users"), ("lm_validator", "warm_up_users"),
+        ("distillation", "extra_users"), ("judge", "extra_users"), ("judge", "warm_up_users"),
     ):  # fmt: skip
         if tree.get(part, {}).get(key, 0) > roles["lm_extra_users"]:
             tree[part][key] = roles["lm_extra_users"]

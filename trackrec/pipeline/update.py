@@ -21,6 +21,9 @@ from trackrec.data.split import split_log
 from trackrec.data.tables import TableSettings
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError, RunError
+from trackrec.files.forgotten import Forgotten
+from trackrec.files.tables import read_table
+from trackrec.pipeline.dataset import log_without
 from trackrec.pipeline.own_recipe import merged
 from trackrec.recipe import Recipe, load_recipe
 
@@ -76,21 +79,19 @@ def find_updates(
         raise RunError(f"{folder} holds no finished run (no {path.name if not path.is_file() else texts.name}): "
                        "expected the folder of one whose RecCoTs are written")  # fmt: skip
     recipe = load_recipe(path)
-    log = read_log(recipe.source)
-    before = pl.read_parquet(folder / "tables" / "histories.parquet")
+    forgotten = Forgotten.of(folder)
+    log = log_without(read_log(recipe.source), forgotten)
+    before = read_table(folder / "tables" / "histories.parquet")
     again = split_log(filter_log(log, recipe.filters), recipe.split.model_copy(update={"recent": 0}), recipe.feedback)
-    if (
-        not again.histories.select(before.columns)
-        .sort("user_id", "position")
-        .equals(before.sort("user_id", "position"))
-    ):
+    before = before.select(again.histories.columns)  # the run keeps more of each event, such as what others think
+    if not again.histories.sort("user_id", "position").equals(before.sort("user_id", "position")):
         raise RunError(
             f"the log of {folder} is no longer the one that its RecCoTs were written from: its source has changed. "
             "Give the source as it was, and what is new in a file of its own"
         )
-    grown, touched = grow_log(log, _read_new(recipe, log, interactions, items, changes))
+    grown, touched = grow_log(log, log_without(_read_new(recipe, log, interactions, items, changes), forgotten))
     now = histories_after(grown, touched, before, recipe.split, recipe.feedback, recipe.filters)
-    written = pl.read_parquet(texts, columns=["user_id", "kind"]).filter(pl.col("kind") == "kept")["user_id"].unique()
+    written = read_table(texts, columns=["user_id", "kind"]).filter(pl.col("kind") == "kept")["user_id"].unique()
     newest = int(grown.interactions.select(pl.col("timestamp").max()).item())
     refresh = list_refresh(before, now, written, touched, newest, settings)
     reasons = dict(refresh.group_by("reason").len().iter_rows())

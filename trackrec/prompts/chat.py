@@ -62,6 +62,10 @@ class PlainText:
         """A space inside the name of each control token leaves it readable, and joins nothing new."""
         return self._control.sub(lambda found: f"{found.group()[:1]} {found.group()[1:]}", text)
 
+    def strip_controls(self, text: str) -> str:
+        """The text without the names of control tokens."""
+        return self._control.sub("", text)
+
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, without control tokens and outer white space."""
         plain = [i for i in ids if i not in self.control_ids]

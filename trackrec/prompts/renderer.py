@@ -10,12 +10,14 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.prompts.chat import PlainText, find_answer, find_end, render_frame
+from trackrec.prompts.citations import without_citations
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue, Row, clean_text
-from trackrec.users.profile import ProfileSettings, profile_history
+from trackrec.users.counts import ProfileSettings
+from trackrec.users.profile import profile_history, profiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,12 +33,21 @@ class PromptSettings(Settings):
     a domain's texts."""
     attributes: tuple[str, ...] = ()
     """Further columns of the items that their lines tell after title and year, such as author, brand or store."""
+    show_tags: int = Field(default=0, ge=0)
+    """So many tags of its knowledge card an event's line tells."""
+    target_tags: int = Field(default=0, ge=0)
+    """So many tags a target tells the validator."""
+    item_tags: int = Field(default=0, ge=0)
+    """So many tags an item's own text tells, of which rankers read the vector."""
+    numbered: bool = False
+    """Whether an event's line begins with its number in the user's history (1: the oldest event), for citations."""
     history_tokens: int = Field(default=224, ge=1)
     """Budget of the history's lines; the oldest events beyond it are left out, the newest always stays."""
     digest: bool | tuple[DigestFact, ...] = False
     """Whether the generator's prompt ends with a line of counts over the whole history, also of the events that were
     left out; true: generosity, share of likes (habit), old items (age) and genres; a list: these facts, such as
-    [watched]. A small model then only has to put them into words; a large one counts by itself."""
+    [consumption] or [habit, genres, tags]. A small model then only has to put them into words; a large one counts by
+    itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)
@@ -68,6 +79,7 @@ class Renderer:
         items: the catalogue: ``item_id``, ``title``, ``year``, ``genres`` and the settings' ``attributes``.
         settings: what is shown and how long it may be.
         domain: the fixed texts; None takes the domain that the settings name.
+        profile: how much evidence a fact of the digest needs.
 
     Raises:
         RecipeError: the tokenizer cannot serve (no chat template, or an answer that is not a single token), there is no
@@ -80,8 +92,9 @@ class Renderer:
         items: pl.DataFrame,
         settings: PromptSettings,
         domain: Domain | None = None,
+        profile: ProfileSettings | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self.profile = settings, profile or ProfileSettings()
         self.domain = domain or find_domain(settings.domain)
         self._catalogue = Catalogue(items, settings.attributes)
         self._plain = PlainText(tokenizer)
@@ -104,13 +117,17 @@ class Renderer:
 
     def visible_history(self, history: Sequence[Row]) -> list[Row]:
         """The newest events whose lines fit into ``history_tokens``, oldest first; the very newest always stays."""
+        return list(history[len(history) - self.shown_events(history) :])
+
+    def shown_events(self, history: Sequence[Row]) -> int:
+        """How many of the newest events are visible."""
         room, shown = self.settings.history_tokens, 0
-        for row in reversed(history):
-            room -= len(self._history_line(row))
+        for place in range(len(history) - 1, -1, -1):
+            room -= len(self._history_line(history[place], place + 1))
             if room < 0 and shown:
                 break
             shown += 1
-        return list(history[len(history) - shown :])
+        return shown
 
     def generator_prompt(self, history: Sequence[Row]) -> list[int]:
         """The generator's prompt, up to where its RecCoT starts.
@@ -121,15 +138,30 @@ class Renderer:
         Raises:
             LogError: an event's item is not in the catalogue.
         """
-        lines = self._lines(self.visible_history(history))
+        lines = self._lines(history, self.shown_events(history))
         if self.settings.digest:
             lines += self._plain.encode(self.digest(history))
         return self._generator.head + lines + self._generator.tail
 
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
-        facts = DIGEST_FACTS if isinstance(self.settings.digest, bool) else self.settings.digest
-        return tell_digest(profile_history(history, self._catalogue, ProfileSettings()), facts)
+        return tell_digest(profile_history(history, self._catalogue, self.profile), self._digest_facts)
+
+    def digests(self, histories: pl.DataFrame) -> pl.DataFrame:
+        """The digests of any number of users: ``user_id, digest``, in the order of the frame.
+
+        Args:
+            histories: ``user_id, position, item_id, rating, label`` and, where known, ``expected``.
+        """
+        found = profiles(histories, self._catalogue, self.profile)
+        texts = [tell_digest(profile, self._digest_facts) for profile in found.values()]
+        return pl.DataFrame([pl.Series("user_id", list(found), dtype=histories.schema["user_id"])]).with_columns(
+            digest=pl.Series(texts, dtype=pl.String)
+        )
+
+    @property
+    def _digest_facts(self) -> tuple[DigestFact, ...]:
+        return DIGEST_FACTS if isinstance(self.settings.digest, bool) else self.settings.digest
 
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.
@@ -156,12 +188,15 @@ class Renderer:
     def validator_prefix(self, history: Sequence[Row]) -> list[int]:
         """The validator's prompt up to the RecCoT: the instruction and the last few events, oldest first."""
         recent = self.settings.validator_recent
-        rows = self.visible_history(history) if recent == "all" else list(history[max(len(history) - recent, 0) :])
-        return self._validator.head + self._lines(rows)
+        shown = self.shown_events(history) if recent == "all" else min(recent, len(history))
+        return self._validator.head + self._lines(history, shown)
 
     def reccot_segment(self, text: str | None) -> list[int]:
-        """The RecCoT's part of the validator's prompt, cut to ``reccot_tokens``; None is the fixed placeholder."""
-        shown = self.domain.placeholder if text is None else clean_text(text, limit=None)
+        """The RecCoT's part of the validator's prompt, cut to ``reccot_tokens``; None is the fixed placeholder.
+
+        Citations are left out: the validator does not see the events that they name.
+        """
+        shown = self.domain.placeholder if text is None else clean_text(without_citations(text), limit=None)
         # A space in front makes the first word the same token as inside a sentence.
         ids = self._plain.encode(f" {shown}")[: self.settings.reccot_tokens]
         return self._plain.encode(self.domain.reccot_label) + ids + self._plain.encode("\n")
@@ -184,18 +219,20 @@ class Renderer:
 
     def target_text(self, item_id: object, raters: int, likes: int) -> str:
         """What a target's part says before the chat template ends the turn."""
-        parts = [f"{self._catalogue[item_id].describe(self.domain.genre_separator)}."]
+        parts = [f"{self._catalogue[item_id].describe(self.domain.genre_separator, self.settings.target_tags)}."]
         if self.settings.show_statistics:
             parts.append(self.domain.liked_by.format(tenths=tenths(likes, raters)) if raters else self.domain.unrated)
         return " ".join([*parts, self.domain.question])
 
-    def line_text(self, item_id: object, rating: float) -> str:
+    def line_text(self, item_id: object, rating: float, number: int = 0) -> str:
         """An event's line in a history."""
-        return "".join(self.line_parts(item_id, rating))
+        return "".join(self.line_parts(item_id, rating, number))
 
-    def line_parts(self, item_id: object, rating: float) -> tuple[str, str]:
-        """The line's two parts: what is said of the rating, and what of the item."""
-        return f"{rating:g}:", f" {self._catalogue[item_id].describe(self.domain.genre_separator)}\n"
+    def line_parts(self, item_id: object, rating: float, number: int = 0) -> tuple[str, str]:
+        """The line's two parts: what is said of the event (its number, 1 for the oldest, if lines are numbered, and its
+        rating), and what of the item."""
+        told = self._catalogue[item_id].describe(self.domain.genre_separator, self.settings.show_tags)
+        return f"[{number}] {rating:g}:" if self.settings.numbered else f"{rating:g}:", f" {told}\n"
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text takes where it is a segment of its own."""
@@ -206,8 +243,11 @@ class Renderer:
         """Tokens around the history in the generator's prompt, and after a target's text in the validator's."""
         return len(self._generator.head) + len(self._generator.tail), len(self._validator.tail)
 
-    def _lines(self, history: Sequence[Row]) -> list[int]:
-        return [token for row in history for token in self._history_line(row)]
+    def _lines(self, history: Sequence[Row], shown: int) -> list[int]:
+        """The lines of the newest events."""
+        first = len(history) - shown
+        numbered = enumerate(history[first:], start=first + 1)
+        return [token for number, row in numbered for token in self._history_line(row, number)]
 
-    def _history_line(self, row: Row) -> list[int]:
-        return self._plain.encode(self.line_text(row["item_id"], row["rating"]))
+    def _history_line(self, row: Row, number: int) -> list[int]:
+        return self._plain.encode(self.line_text(row["item_id"], row["rating"], number))

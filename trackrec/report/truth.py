@@ -50,7 +50,7 @@ def warnings(facts: Facts) -> list[str]:
             told.append(
                 f"Usefulness up while grounding falls: from round 0 to {row.round} V's AUC under the same validators "
                 f"changes by {signed(gain)}, the hallucination rate by {difference(row)}. The texts may earn their "
-                "reward by what is not true; `reward.grounding_weight` makes them pay for it."
+                "reward by what is not true; `extra_rewards: [{type: grounding, weight: 0.05}]` makes them pay for it."
             )
     return told
 

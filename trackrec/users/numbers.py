@@ -108,10 +108,7 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
         numbers |= {"year": pl.col("year").mean(), "year taste": _slope("year", 500.0)}
     table = rows.group_by("user_id").agg(**numbers).sort("user_id")
     if known:
-        levels = rows.group_by("user_id").agg(history=pl.struct("label", "expected"))
-        levels = levels.select(
-            "user_id", generosity=pl.col("history").map_elements(generosity, return_dtype=pl.Float64)
-        )
+        levels = rows.group_by("user_id").agg(generosity=generosity(pl.col("beyond").cum_sum().last(), pl.len()))
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
     if "genres" in columns:
         table = table.join(_genre_numbers(rows), on="user_id", how="left", maintain_order="left")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,8 @@ from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
 from trackrec.writing.vectors import as_lists, load_projection, make_encoder, projection_fits
 from trackrec.writing.version_plan import VersionPlan
-from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, History, TemplateWriter, TextWriter, TorchWriter, Written
-from trackrec.writing.writers import user_seed as seed_of_user
+from trackrec.writing.users import draw
+from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
 
 _DAY = 86_400
 _WRITERS_FAULTS = (OSError, MemoryError, TrackRecError)
@@ -188,38 +188,20 @@ def _write_all(
     """The rows of users, and ``user_id, reason`` of those that failed."""
     plan = tools.plan
     columns = schema(histories.schema["user_id"], histories.schema["item_id"])
-    told = [name for name in ("item_id", "rating", "label", "expected") if name in histories.columns]
-    ids = histories["user_id"].unique(maintain_order=True).to_list()
-    lengths = histories.group_by("user_id", maintain_order=True).len()["len"].to_list()
-    done: list[tuple[Any, str, list[dict[str, Any]]]] = []
     failed: list[tuple[Any, str]] = []
-    vectors: list[pl.DataFrame] = []
-    start = 0
-    for first in range(0, len(ids), plan.settings.batch_users):
-        batch = slice(first, first + plan.settings.batch_users)
-        size = sum(lengths[batch])
-        rows, place, group = histories.slice(start, size).select(told).to_dicts(), 0, []
-        for user, length in zip(ids[batch], lengths[batch], strict=True):
-            group.append(History(user, rows[place : place + length]))
-            place += length
-        start += size
-        new = list(_write_batch(tools, group, failed, tally))
+    parts = [_empty(columns)]
+    for batch in by_users(histories, plan.settings.batch_users):
+        with tally.timed("texts"):
+            texts = _texts(tools, batch, failed, tally)
+        with tally.timed("truth"):
+            checked = _checked(tools, texts, batch, failed)
         with tally.timed("vectors"):
-            vectors.append(_encode(tools, [text for _, text, _ in new]))
-        done += new
-    frame = pl.DataFrame(
-        {
-            "user_id": pl.Series([user for user, _, _ in done], dtype=columns["user_id"]),
-            "text": pl.Series([text for _, text, _ in done], dtype=pl.String),
-            "sentences": pl.Series([sentences for _, _, sentences in done], dtype=SENTENCES),
-        }
-    )
+            parts.append(checked.hstack(_encode(tools, checked["text"].to_list())))
     with tally.timed("files"):
         number = (pl.col("position") + 1).cast(pl.Int32).alias("number")
         event = pl.struct(number, "item_id", "rating", "timestamp")
         shown = histories.group_by("user_id", maintain_order=True).agg(event.alias("history"))
-        found = pl.concat(vectors) if vectors else pl.DataFrame(schema={"vector": columns["vector"], "raw_vector": columns["raw_vector"]})  # fmt: skip
-        table = frame.hstack(found).join(shown, on="user_id", how="left", maintain_order="left")
+        table = pl.concat(parts).join(shown, on="user_id", how="left", maintain_order="left")
         table = table.join(users, on="user_id", how="left", maintain_order="left")
         days = plan.settings.expires_days
         expires = None if days is None else plan.started + int(days * _DAY)
@@ -233,42 +215,58 @@ def _write_all(
     return table, rejected
 
 
-def _write_batch(
-    tools: Tools, histories: Sequence[History], failed: list[tuple[Any, str]], tally: Tally
-) -> Iterator[tuple[Any, str, list[dict[str, Any]]]]:
-    """Texts with their sentences. A history on which the writer or the checker fails is found by halving."""
-    with tally.timed("texts"):
-        texts = _halving(tools.writer.write, histories, failed)
-    for history, written in texts:
-        tally.counts["prompt_tokens"] += written.prompt_tokens
-        tally.counts["completion_tokens"] += written.completion_tokens
-        if written.reason or not written.text:
-            failed.append((history.user_id, written.reason or EMPTY))
-            continue
-        with tally.timed("truth"):
-            try:
-                sentences = _sentences(tools, history, written)
-            except _WRITERS_FAULTS:
-                raise
-            except Exception as error:
-                failed.append((history.user_id, _reason(error)))
-                continue
-        yield history.user_id, written.text, sentences
+def _empty(columns: pl.Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema={name: columns[name] for name in ("user_id", "text", "sentences", "vector", "raw_vector")})
 
 
-def _halving(
-    write: Callable[[Sequence[History]], list[Written]], histories: Sequence[History], failed: list[tuple[Any, str]]
-) -> list[tuple[History, Written]]:
+def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
+    """Histories that lie user by user, so many users at a time."""
+    lengths = histories.group_by("user_id", maintain_order=True).len()["len"].cast(pl.Int64).to_list()
+    start = 0
+    for first in range(0, len(lengths), number):
+        size = sum(lengths[first : first + number])
+        yield histories.slice(start, size)
+        start += size
+
+
+def _texts(tools: Tools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
+    """``user_id, text`` of the users who have one, in the order of the histories."""
+    written = halving(tools.writer.write, histories, failed)
+    for name in ("prompt_tokens", "completion_tokens"):
+        if name in written.columns:
+            tally.counts[name] += int(written[name].sum())
+    order = histories.select(pl.col("user_id").unique(maintain_order=True))
+    broken = pl.Series([user for user, _ in failed], dtype=order.schema["user_id"])
+    order = order.filter(~pl.col("user_id").is_in(broken.implode()))
+    reason = pl.col("reason") if "reason" in written.columns else pl.lit("")
+    known = written.select("user_id", "text", reason.alias("reason")).unique("user_id", keep="first")
+    found = order.join(known, on="user_id", how="left", maintain_order="left").fill_null("")
+    bad = (pl.col("reason") != "") | (pl.col("text").str.strip_chars() == "")
+    why = pl.when(pl.col("reason") == "").then(pl.lit(EMPTY)).otherwise("reason")
+    failed += found.filter(bad).select("user_id", why).rows()
+    return found.filter(~bad).select("user_id", "text")
+
+
+def halving(
+    write: Callable[[pl.DataFrame], pl.DataFrame], histories: pl.DataFrame, failed: list[tuple[Any, str]]
+) -> pl.DataFrame:
+    """What a writer gives, without the users on whom it fails, who are found by halving.
+
+    Raises:
+        OSError, MemoryError, TrackRecError: the writer is at fault, not a row.
+    """
     try:
-        return list(zip(histories, write(histories), strict=True))
+        return write(histories)
     except _WRITERS_FAULTS:
         raise
     except Exception as error:
-        if len(histories) == 1:
-            failed.append((histories[0].user_id, _reason(error)))
-            return []
-    half = len(histories) // 2
-    return _halving(write, histories[:half], failed) + _halving(write, histories[half:], failed)
+        users = histories["user_id"].n_unique()
+        if users == 1:
+            failed.append((histories["user_id"][0], _reason(error)))
+            return pl.DataFrame(schema={"user_id": histories.schema["user_id"], "text": pl.String})
+    return pl.concat(
+        [halving(write, half, failed) for half in by_users(histories, -(-users // 2))], how="diagonal_relaxed"
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -276,12 +274,31 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _sentences(tools: Tools, history: History, written: Written) -> list[dict[str, Any]]:
-    share = tools.plan.settings.checked
-    looked_at = share >= 1 or seed_of_user(tools.recipe.seed + 1, history.user_id) < share * 2**63
-    if tools.checker is None or not looked_at:
-        return unchecked(written.text)
-    return tools.checker.sentences(written.text, history.rows)
+def _checked(
+    tools: Tools, texts: pl.DataFrame, histories: pl.DataFrame, failed: list[tuple[Any, str]]
+) -> pl.DataFrame:
+    """``user_id, text, sentences``."""
+    share, seed = tools.plan.settings.checked, tools.recipe.seed + 1
+    told = [name for name in ("item_id", "rating", "label", "expected") if name in histories.columns]
+    wanted = [share >= 1 or draw(seed, user) < share for user in texts["user_id"]]
+    looked_at = texts.filter(pl.Series(wanted, dtype=pl.Boolean)).select("user_id")
+    rows = histories.join(looked_at, on="user_id", how="semi", maintain_order="left")
+    parts = rows.partition_by("user_id", as_dict=True, maintain_order=True)
+    done, sentences = [], []
+    for (user, text), look in zip(texts.iter_rows(), wanted, strict=True):
+        try:
+            found = unchecked(text)
+            if look and tools.checker is not None:
+                found = tools.checker.sentences(text, parts[(user,)].select(told).to_dicts())
+        except _WRITERS_FAULTS:
+            raise
+        except Exception as error:
+            failed.append((user, _reason(error)))
+            continue
+        done.append((user, text))
+        sentences.append(found)
+    table = pl.DataFrame(done, schema=texts.schema, orient="row")
+    return table.with_columns(pl.Series("sentences", sentences, dtype=SENTENCES))
 
 
 def _encode(tools: Tools, texts: list[str]) -> pl.DataFrame:

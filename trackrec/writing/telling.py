@@ -14,8 +14,11 @@ from trackrec.data.split import SplitSettings
 from trackrec.data.statistics import StatisticsSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.settings import Settings
-from trackrec.teachers.template import TeacherSettings
+from trackrec.users.counts import ProfileSettings
 from trackrec.writing.failures import WriteError
+
+_GROUPS = ("seed", "source", "feedback", "split", "statistics", "profile", "prompts")
+_GENERATOR = ("model", "adapter")
 
 
 class Telling(Settings):
@@ -31,12 +34,14 @@ class Telling(Settings):
     """Of it, the like threshold and the length of histories."""
     statistics: StatisticsSettings
     """How what others thought of an item is smoothed."""
+    profile: ProfileSettings
+    """How a history is counted."""
     prompts: PromptSettings
     """What prompts show."""
-    teacher: TeacherSettings
-    """How the profile teacher writes."""
+    teacher: dict[str, Any]
+    """How the template teacher writes; nothing where the run's teacher is another one."""
     encoder: str
-    """What makes vectors of texts."""
+    """The sentence-transformers model that makes vectors of texts."""
     generator: dict[str, Any]
     """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it."""
 
@@ -49,12 +54,17 @@ class Telling(Settings):
         """
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         try:
-            return cls(
-                **{name: tree[name] for name in ("seed", "source", "feedback", "split", "statistics", "prompts", "teacher")},
-                encoder=tree["ranking"]["encoder"],
-                generator={
-                    "model": tree["model"], "adapter": tree["adapter"], "writing": tree["loop"]["writing"]
-                },
-            )  # fmt: skip
+            groups = {name: tree[name] for name in _GROUPS}
+            generator = {name: tree[name] for name in _GENERATOR} | {"writing": tree["loop"]["writing"]}
+            encoder, teacher = tree["encoder"], tree["teacher"]
+            if encoder["type"] != "sentence-transformer":
+                raise WriteError(
+                    f"the run's encoder is {encoder['type']!r}: writing knows sentence-transformer; name another one by "
+                    "--set encoder=..."
+                )
+            template = teacher if teacher["type"] == "template" else {}
+            return cls(**groups, teacher=template, encoder=encoder["name"], generator=generator)
         except (KeyError, TypeError, ValidationError) as error:
-            raise WriteError(f"{path} is no recipe of a run of this version of trackrec ({error}): run it anew") from error
+            raise WriteError(
+                f"{path} is no recipe of a run of this version of trackrec ({error!r}): run it anew"
+            ) from error

@@ -30,7 +30,7 @@ class Checker:
     """
 
     def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
-        self._vocabulary = Vocabulary(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        self._vocabulary = Vocabulary(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
 
     def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The sentences of a text, as in ``SENTENCES``.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from typing import Any
+
 import numpy as np
 import polars as pl
+
+from trackrec.data.log import stable_hash
 
 
 def shard_of(users: pl.Series, shards: int) -> pl.Series:
@@ -30,6 +34,11 @@ def shard_of(users: pl.Series, shards: int) -> pl.Series:
     mixed = _mix(users.fill_null(0).cast(pl.Int64).to_numpy().astype(np.uint64)) % np.uint64(shards)
     numbers = pl.Series(mixed.astype(np.uint32))
     return numbers if not users.null_count() else pl.select(pl.when(users.is_not_null()).then(numbers).otherwise(0).cast(pl.UInt32)).to_series()  # fmt: skip
+
+
+def draw(seed: int, user: Any) -> float:
+    """A number in [0, 1) from a seed and a user's id alone."""
+    return stable_hash(f"{seed}/{stable_hash(user)}") / 2**64
 
 
 def _mix(bits: np.typing.NDArray[np.uint64]) -> np.typing.NDArray[np.uint64]:

@@ -1,19 +1,16 @@
-"""Writers of texts, behind one protocol: histories in, one text a user out."""
+"""Writers of texts, behind one protocol: histories in, one text a user out, frames both."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
-from trackrec.data.log import stable_hash
 from trackrec.prompts.domains import find_domain
-from trackrec.teachers.template import ProfileTeacher
-from trackrec.users.catalogue import Row
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.writing.failures import WriteError
 from trackrec.writing.telling import Telling
 
@@ -24,25 +21,7 @@ UNFINISHED = "text_not_finished"
 EMPTY = "empty_text"
 """Reason: the writer gave no text."""
 
-
-@dataclass(frozen=True)
-class History:
-    """One user's history, as a writer reads it."""
-
-    user_id: Any
-    rows: list[dict[str, Any]]
-    """``item_id, rating, label`` and, where known, ``expected``; oldest first."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a writer gives for one user."""
-
-    text: str
-    reason: str = ""
-    """Why there is no text that can be used; "": there is."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+_CITATION = re.compile(r" ?\[\d+(?:, ?\d+)*\]")
 
 
 class TextWriter(Protocol):
@@ -57,13 +36,22 @@ class TextWriter(Protocol):
         """The writer and its model in a few words, for the manifest."""
         ...
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
-        """A text for each history, in their order."""
+    def write(self, histories: pl.DataFrame) -> pl.DataFrame:
+        """A text for each user.
+
+        Args:
+            histories: ``user_id, position, item_id, rating, timestamp, label`` and, where known, ``expected``; user by
+                user, oldest first.
+
+        Returns:
+            ``user_id, text`` and, where there are such, ``reason`` (why there is no text that can be used; ""),
+            ``prompt_tokens, completion_tokens``. A user that is left out has no text.
+        """
         ...
 
 
 class TemplateWriter:
-    """The profile teacher: counts a history and puts the counts into prose. It needs no model.
+    """The template teacher, with citations: counts histories and puts the counts into prose. It needs no model.
 
     Args:
         items: the catalogue.
@@ -74,15 +62,13 @@ class TemplateWriter:
 
     def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
         self._seed = recipe.seed
-        self._teacher = ProfileTeacher(items, find_domain(recipe.prompts.domain), about_tokens, recipe.teacher)
+        settings = TeacherSettings.model_validate(recipe.teacher | {"citations": True})
+        domain = find_domain(recipe.prompts.domain)
+        self._teacher = ProfileTeacher(items, domain, about_tokens, settings, recipe.profile)
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
+    def write(self, histories: pl.DataFrame) -> pl.DataFrame:
         """See :class:`TextWriter`."""
-        written = []
-        for history in histories:
-            text = self._teacher.write(history.user_id, history.rows, self._seed)
-            written.append(Written(text))
-        return written
+        return self._teacher.write(histories, self._seed).select("user_id", "text")
 
 
 class TorchWriter:
@@ -111,26 +97,29 @@ class TorchWriter:
         self._decoding = DecodingSettings.model_validate(told["writing"])
         model.load("generator", generator)
         self._seed = recipe.seed
-        self._rows: dict[Any, Sequence[Row]] = {}
-        renderer = Renderer(model.tokenizer, items, recipe.prompts)
+        self._rows: dict[Any, list[dict[str, Any]]] = {}
+        renderer = Renderer(model.tokenizer, items, recipe.prompts, profile=recipe.profile)
         self._generator = Generator(model, renderer, self._rows)
         self._writer = self._generator.writer("generator")
         self.name = f"{settings.name} with adapter {adapter_hash(generator)}"
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
+    def write(self, histories: pl.DataFrame) -> pl.DataFrame:
         """See :class:`TextWriter`."""
-        self._rows |= {history.user_id: history.rows for history in histories}
-        users = [history.user_id for history in histories]
+        self._rows.clear()
+        self._rows |= {user: part.to_dicts() for (user,), part in histories.group_by("user_id", maintain_order=True)}
+        users = list(self._rows)
         prompts = [len(self._generator.prompt(user)) for user in users]
         table = self._writer.write(users, 1, self._decoding, self._seed)
-        self._rows.clear()
-        written = []
-        for prompt, text, ids, finished in zip(
-            prompts, table["text"], table["token_ids"].list.len(), table["finished"], strict=True
-        ):
-            whole, reason = whole_sentences(text, finished)
-            written.append(Written(whole, reason, prompt, ids))
-        return written
+        texts = [whole_sentences(*row) for row in table.select("text", "finished").iter_rows()]
+        return pl.DataFrame(
+            {
+                "user_id": table["user_id"],
+                "text": pl.Series([text for text, _ in texts], dtype=pl.String),
+                "reason": pl.Series([reason for _, reason in texts], dtype=pl.String),
+                "prompt_tokens": prompts,
+                "completion_tokens": table["token_ids"].list.len(),
+            }
+        )
 
 
 def whole_sentences(text: str, finished: bool) -> tuple[str, str]:
@@ -141,18 +130,16 @@ def whole_sentences(text: str, finished: bool) -> tuple[str, str]:
     """
     text = text.strip()
     if not finished:
-        ends = [text.rfind(mark) for mark in ".!?"]
-        text = text[: max(ends) + 1]
+        text = text[: max(text.rfind(mark) for mark in ".!?") + 1]
         if not text:
             return "", UNFINISHED
     return text, "" if text else EMPTY
 
 
 def about_tokens(text: str) -> int:
-    """How many tokens an English text takes, about: a fourth of its characters. No model's tokenizer is needed."""
-    return math.ceil(len(text) / 4)
+    """How many tokens an English text takes without its citations, about: a fourth of its characters.
 
-
-def user_seed(seed: int, user: Any) -> int:
-    """The seed of a user's draws: 63 bits from the run's seed and the user's id."""
-    return stable_hash(f"{seed}/{stable_hash(user)}") >> 1
+    >>> about_tokens("They like dry comedies [3, 11].")
+    6
+    """
+    return math.ceil(len(_CITATION.sub("", text)) / 4)

@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from histories import history_frame, written
 
 from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.truth import found_among
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.pipeline.dataset import with_touched
 from trackrec.prompts.digest import tell_digest
@@ -15,8 +17,9 @@ from trackrec.prompts.movies import MOVIES
 from trackrec.prompts.music import MUSIC
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.consumption import FAME, FAME_CUTS, Watched, fame_level, genre_surplus, what_is_watched
-from trackrec.users.profile import ProfileSettings, profile_history
+from trackrec.users.consumption import FAME, FAME_CUTS, Consumption, fame_level
+from trackrec.users.counts import ProfileSettings, event_table, name_counts
+from trackrec.users.profile import profile_history
 
 ITEMS = pl.DataFrame(
     {
@@ -26,6 +29,7 @@ ITEMS = pl.DataFrame(
         "touched": [6, 2, 1, 1, 0, 0],
     }
 )
+EVIDENCE = ProfileSettings()
 UNTOLD = ITEMS.drop("touched")
 
 
@@ -43,15 +47,21 @@ def test_fame_and_genre_shares_by_hand() -> None:
     assert Catalogue(UNTOLD).genre_shares == {}
 
 
-def test_what_is_watched_by_hand() -> None:
+def test_consumption_by_hand() -> None:
     """Of c, d, b, f: metal 2 of 4 less .8 expected, over 4 + 2: .2; rock the same. One death metal is too few."""
     catalogue = Catalogue(ITEMS)
-    assert genre_surplus(history("cdbf"), catalogue) == pytest.approx({"metal": 0.2, "rock": 0.2})
-    assert what_is_watched(history("cdbf"), catalogue) == Watched(("metal", "rock"), fame=0)
-    assert what_is_watched(history("aaab"), catalogue) == Watched(("pop",), fame=3)  # (3 x .7 + .3) / 4 = .6
-    assert what_is_watched(history("aaabcdef"), catalogue) == Watched((), fame=1)  # 2.6 / 8 = .325
-    assert what_is_watched([], catalogue) is None
-    assert what_is_watched(history("aa"), Catalogue(UNTOLD)) is None
+    counted = name_counts(event_table(history_frame("u", history("cdbf")), catalogue), "genres", catalogue, EVIDENCE)
+    found = {name: value for name, rated, value in counted.select("name", "rated", "surplus").iter_rows() if rated > 1}
+    assert found == pytest.approx({"metal": 0.2, "rock": 0.2})
+    assert profile_history(history("cdbf"), catalogue, EVIDENCE).consumption == Consumption(("metal", "rock"), fame=0)
+    assert profile_history(history("aaab"), catalogue, EVIDENCE).consumption == Consumption(
+        ("pop",), fame=3
+    )  # (3 x .7 + .3) / 4 = .6
+    assert profile_history(history("aaabcdef"), catalogue, EVIDENCE).consumption == Consumption(
+        (), fame=1
+    )  # 2.6 / 8 = .325
+    assert profile_history([], catalogue, EVIDENCE).consumption is None
+    assert profile_history(history("aa"), Catalogue(UNTOLD), EVIDENCE).consumption is None
 
 
 def test_levels_lie_between_the_cuts() -> None:
@@ -61,19 +71,19 @@ def test_levels_lie_between_the_cuts() -> None:
 
 
 def test_digest_and_teacher_tell_it_in_the_domains_words() -> None:
-    settings = TeacherSettings(max_tokens=500, tells=("watched",))
-    told = ProfileTeacher(ITEMS, MUSIC, len, settings).write("u", history("cdbf"), 1)
+    settings = TeacherSettings(max_tokens=500, tells=("consumption",))
+    told = written(ProfileTeacher(ITEMS, MUSIC, len, settings), "u", history("cdbf"), 1)
     assert told == "Listens to a lot of metal and rock music, almost only little-known artists."
-    told = ProfileTeacher(ITEMS, MOVIES, len, settings).write("u", history("aaabcdef"), 1)
+    told = written(ProfileTeacher(ITEMS, MOVIES, len, settings), "u", history("aaabcdef"), 1)
     assert told == "Watches many different films, mostly little-known films."
     profile = profile_history(history("cdbf"), Catalogue(ITEMS), ProfileSettings())
-    assert tell_digest(profile, ("watched",)) == "Often: metal, rock. Fame: almost only little-known.\n"
+    assert tell_digest(profile, ("consumption",)) == "Often: metal, rock. Fame: almost only little-known.\n"
     assert "Often" not in tell_digest(profile)
 
 
 def test_nobody_knows_what_everybody_goes_for() -> None:
-    settings = TeacherSettings(max_tokens=500, tells=("watched",))
-    assert "little-known" not in ProfileTeacher(UNTOLD, MUSIC, len, settings).write("u", history("cdbf"), 1)
+    settings = TeacherSettings(max_tokens=500, tells=("consumption",))
+    assert "little-known" not in written(ProfileTeacher(UNTOLD, MUSIC, len, settings), "u", history("cdbf"), 1)
     sentences = ground("Listens to a lot of metal music, mostly famous artists.", history("cdcd"), music(UNTOLD))
     assert {judged.verdict for sentence in sentences for judged in sentence.claims} == {Verdict.NOT_CHECKABLE}
 
@@ -119,11 +129,27 @@ def test_touched_counts_histories_not_events() -> None:
     assert with_touched(UNTOLD, rows)["touched"].to_list() == [2, 1, 0, 0, 0, 0]
 
 
+def test_a_text_of_an_implicit_log_leads_to_its_own_history() -> None:
+    """Every event is a like: what is gone for is all that tells histories apart. Of another user, it leads astray."""
+    histories = {"metal": history("cdcd"), "pop": history("aaab"), "rock": history("ffbf"), "other": history("eeae")}
+    texts = {
+        "metal": "Listens to a lot of metal music.",
+        "pop": "Listens to a lot of pop music, mostly famous artists.",
+        "rock": "Listens to a lot of rock music.",
+        "other": "Listens to a lot of alternative music.",
+    }
+    assert found_among(texts, histories, music(), seed=1) == dict.fromkeys(texts, 1.0)
+    swapped = dict(zip(texts, [*list(texts.values())[1:], texts["metal"]], strict=True))
+    assert found_among(swapped, histories, music(), seed=1) == dict.fromkeys(texts, 0.0)
+    nothing = dict.fromkeys(texts, "Listens to music.")
+    assert found_among(nothing, histories, music(), seed=1) == dict.fromkeys(texts, 1 / 4)
+
+
 def test_genres_are_left_out_by_chance_but_one_always_stays() -> None:
     """Each of two with chance .7, the one with the higher draw never: both .09, either alone .21 + .49 / 2 = .455."""
-    settings = TeacherSettings(max_tokens=500, tells=("watched",), omit_genres=0.7)
+    settings = TeacherSettings(max_tokens=500, tells=("consumption",), omit_genres=0.7)
     writer = ProfileTeacher(ITEMS, MUSIC, len, settings)
-    texts = [writer.write("u", history("cdbf"), seed) for seed in range(400)]
+    texts = [written(writer, "u", history("cdbf"), seed) for seed in range(400)]
     shares = {"metal and rock": 0.09, "metal": 0.455, "rock": 0.455}
     for told, expected in shares.items():
         found = sum(f"of {told} music" in text for text in texts) / 400
@@ -131,6 +157,6 @@ def test_genres_are_left_out_by_chance_but_one_always_stays() -> None:
     assert sum(f"of {told} music" in text for text in texts for told in shares) == 400
     every = ProfileTeacher(ITEMS, MUSIC, len, settings.model_copy(update={"omit_genres": 0.0}))
     assert (
-        every.write("u", history("cdbf"), 0)
+        written(every, "u", history("cdbf"), 0)
         == "Listens to a lot of metal and rock music, almost only little-known artists."
     )

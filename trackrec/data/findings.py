@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 _ROWS = "rows, left out"
-_FATES: dict[str, tuple[str, str]] = {
+_WORDS: dict[str, tuple[str, str]] = {
     "dropped_without_user_id": ("rows without a user", _ROWS),
     "dropped_without_item_id": ("rows without an item", _ROWS),
     "dropped_without_rating": ("rows whose rating is missing or no number", _ROWS),
@@ -62,7 +62,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
 _SIZES = {"rows", "interactions", "items", "users", "users_in_log", "histories", "examples", "distinct_ratings"}
 
 
-class Fate(NamedTuple):
+class Finding(NamedTuple):
     """Something that was counted."""
 
     name: str
@@ -70,26 +70,26 @@ class Fate(NamedTuple):
     what: str
     """The same in words."""
     number: int
-    fate: str
+    outcome: str
     """What becomes of it."""
 
 
-def tell_fates(counts: Mapping[str, int]) -> list[Fate]:
+def tell_findings(counts: Mapping[str, int]) -> list[Finding]:
     """What becomes of what was counted, without the plain sizes and the zeros; what is left out comes first.
 
     Example:
-        >>> tell_fates({"rows": 9, "dropped_without_user_id": 2})[0].what
+        >>> tell_findings({"rows": 9, "dropped_without_user_id": 2})[0].what
         'rows without a user'
     """
-    told = [Fate(name, *_words(name, number)) for name, number in counts.items() if number and name not in _SIZES]
-    return sorted(told, key=lambda fate: not fate.name.startswith("dropped_"))
+    told = [Finding(name, *_words(name, number)) for name, number in counts.items() if number and name not in _SIZES]
+    return sorted(told, key=lambda finding: not finding.name.startswith("dropped_"))
 
 
 def _words(name: str, number: int) -> tuple[str, int, str]:
-    if name in _FATES:
-        what, fate = _FATES[name]
-        return what, number, fate
-    for pattern, words, fate in _PATTERNS:
+    if name in _WORDS:
+        what, outcome = _WORDS[name]
+        return what, number, outcome
+    for pattern, words, outcome in _PATTERNS:
         if found := re.fullmatch(pattern, name):
-            return found.expand(words).replace("_", " "), number, fate
+            return found.expand(words).replace("_", " "), number, outcome
     return name.replace("_", " "), number, "kept"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trackrec.data.columns import ColumnMapping
 from trackrec.data.folder import found_in
+from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
-from trackrec.data.tables import Table, TableSettings, local_copy, open_table
+from trackrec.data.tables import Table, TableSettings, open_table
 from trackrec.data.tabular import TablesSettings, make_log
 from trackrec.errors import LogError
 

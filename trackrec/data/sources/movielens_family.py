@@ -30,6 +30,11 @@ _COLUMNS = ColumnMapping(
 _DAT_COLUMNS = _COLUMNS.model_copy(update={"user": "user_id", "item": "item_id"})
 
 
+DAT_FILES = ("ratings.dat", "movies.dat", "users.dat")
+CSV_FILES = ("ratings.csv", "movies.csv")
+"""What is read of a folder."""
+
+
 def read_movielens_dat(folder: Path) -> Log:
     """The log of MovieLens-1M or 10M, from ratings.dat, movies.dat and, with 1M, users.dat.
 
@@ -42,7 +47,7 @@ def read_movielens_dat(folder: Path) -> Log:
     Source:
         Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
     """
-    need_files(folder, ("ratings.dat", "movies.dat"), "MovieLens 1M or 10M")
+    need_files(folder, DAT_FILES[:2], "MovieLens 1M or 10M")
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
         place = Path(scratch)
         # 1M is in Latin-1, 10M in UTF-8.
@@ -64,11 +69,10 @@ def read_movielens_csv(folder: Path) -> Log:
     Raises:
         LogError: a file is not there or cannot be used.
     """
-    need_files(folder, ("ratings.csv", "movies.csv"), "MovieLens 20M, 25M, 32M or latest")
+    need_files(folder, CSV_FILES, "MovieLens 20M, 25M, 32M or latest")
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
         ratings, movies = (
-            open_table(TableSettings(path=str(folder / name), separator=","), Path(scratch))
-            for name in ("ratings.csv", "movies.csv")
+            open_table(TableSettings(path=str(folder / name), separator=","), Path(scratch)) for name in CSV_FILES
         )
         tables = {"interactions": ratings, "items": _with_year(movies)}
         return make_log(tables, TablesSettings(columns=_COLUMNS), where=f"MovieLens in {folder}")

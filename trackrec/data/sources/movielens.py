@@ -8,6 +8,7 @@ import polars as pl
 
 from trackrec.data.folder import found_in
 from trackrec.data.log import Log
+from trackrec.data.scan import read_parquet
 from trackrec.errors import LogError
 
 GENRES = (
@@ -37,6 +38,8 @@ _ITEMS = ("movie_id", "movie_title", "release_date", "video_release_date", "IMDb
 _USERS = ("user_id", "age", "gender", "occupation", "zip_code")
 _ORIGINAL = ("u.data", "u.item", "u.user")
 _ASSET = tuple(f"MovieLens100k_{part}.parquet.brotli" for part in ("data", "items", "users"))
+FILES = (*_ORIGINAL, *_ASSET)
+"""What is read of a folder: one of the two forms."""
 
 
 def read_movielens_100k(folder: Path) -> Log:
@@ -97,7 +100,7 @@ def _read_asset(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
     tables = []
     for name, columns in zip(_ASSET, (_DATA, _ITEMS, _USERS), strict=True):
         try:
-            tables.append(pl.read_parquet(folder / name).select(columns))
+            tables.append(read_parquet(folder / name).select(columns))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise LogError(f"{folder / name} cannot be read as MovieLens-100K: {error}") from error
     return tables[0], tables[1], tables[2]
