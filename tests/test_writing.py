@@ -88,7 +88,9 @@ def test_changed_users_alone_equal_a_full_write(run: Path, log: Path, tmp_path: 
     """With every change counting, all columns agree but when and where a row was written."""
     publish(run, tmp_path / "to", log)
     old = pl.read_parquet(log)
-    gone = (pl.col("user_id") == 7) | ((pl.col("user_id") == 9) & (pl.col("timestamp") == pl.col("timestamp").max().over("user_id")))
+    gone = (pl.col("user_id") == 7) | (
+        (pl.col("user_id") == 9) & (pl.col("timestamp") == pl.col("timestamp").max().over("user_id"))
+    )
     new = [(3, 40, 5.0, 1_650_000_000), (3, 39, 1.0, 1_650_000_000), (800, 5, 4.0, 1_650_000_100)]
     grown = pl.concat([old.filter(~gone), pl.DataFrame(new, schema=old.schema, orient="row")])
     grown.write_parquet(tmp_path / "grown.parquet")
@@ -127,7 +129,9 @@ def test_expired_texts_are_written_anew(run: Path, log: Path, tmp_path: Path) ->
 def test_texts_of_another_run_are_not_carried_over(run: Path, log: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "to", log)
     other = write_run(tmp_path / "other", items=41)
-    with pytest.raises(WriteError, match=r"tables/items.parquet.* is not what version 000001 was written with.*in full"):
+    with pytest.raises(
+        WriteError, match=r"tables/items.parquet.* is not what version 000001 was written with.*in full"
+    ):
         publish(other, tmp_path / "to", log, only_changed=True, shards=None)
 
 
@@ -146,7 +150,9 @@ def test_rollback_and_retention(run: Path, log: Path, tmp_path: Path) -> None:
 def test_a_gate_keeps_a_bad_version_from_readers(run: Path, log: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "to", log)
     pl.read_parquet(log).filter(pl.col("user_id") < 40).write_parquet(log)  # a partition of the log is lost
-    with pytest.raises(GateError, match=r"version 000002 .* not published: 35.00% of the earlier version's users are gone"):
+    with pytest.raises(
+        GateError, match=r"version 000002 .*not published: 35.00% of the earlier version's users are gone"
+    ):
         publish(run, tmp_path / "to", log)
     place = Place(str(tmp_path / "to"))
     versions = Versions(place)
@@ -313,7 +319,20 @@ def test_the_command_line_speaks_to_schedulers(
     run: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     to = str(tmp_path / "to")
-    common = ["write", "--run", str(run), "--log", str(log), "--to", to, "--engine", "template", "--workers", "0", "--json"]
+    common = [
+        "write",
+        "--run",
+        str(run),
+        "--log",
+        str(log),
+        "--to",
+        to,
+        "--engine",
+        "template",
+        "--workers",
+        "0",
+        "--json",
+    ]
     settings = ["--set", "encoder=hashing", "--set", "shards=3"]
     assert call(monkeypatch, *common, *settings) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -110,9 +110,7 @@ def as_undisturbed(place: Place, manifest: dict[str, Any], undisturbed: pl.DataF
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_random_moments(
-    kills: int, run: Path, log: Path, undisturbed: pl.DataFrame, tmp_path: Path
-) -> None:
+def test_killed_at_random_moments(kills: int, run: Path, log: Path, undisturbed: pl.DataFrame, tmp_path: Path) -> None:
     place = Place(str(tmp_path / "to"))
     manifest = kill_until_done(run, tmp_path / "to", log, kills, seed=kills)
     as_undisturbed(place, manifest, undisturbed)
@@ -202,8 +200,11 @@ def test_a_put_that_arrived_though_its_answer_was_lost_is_ours() -> None:
         assert place.read(f"{number}") == b"mine"
 
 
-def test_a_version_whose_publishing_was_cut_off_is_published(run: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_whose_publishing_was_cut_off_is_published(
+    run: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed between the manifest and the pointer, the next start moves the pointer and writes nothing anew."""
+
     def dies(self: Versions, name: str) -> None:
         raise KeyboardInterrupt
 
@@ -213,7 +214,9 @@ def test_a_version_whose_publishing_was_cut_off_is_published(run: Path, log: Pat
     monkeypatch.undo()
     place = Place(str(tmp_path / "to"))
     assert Versions(place).current() is None
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "to").rglob("*.parquet") if "work" not in path.parts}
+    before = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "to").rglob("*.parquet") if "work" not in path.parts
+    }
     manifest = publish(run, tmp_path / "to", log)
     assert manifest["version"] == "000001"
     assert Versions(place).current() == "000001"

@@ -36,7 +36,7 @@ def write_run(folder: Path, items: int = 40, prompts: dict[str, Any] | None = No
             "item_id": numbers,
             "title": [f"Film {n} ({1950 + n})" for n in numbers],
             "year": pl.Series([1950 + n for n in numbers], dtype=pl.Int32),
-            "genres": [[GENRES[n % 4], GENRES[(n // 4) % 4]] if n % 4 != (n // 4) % 4 else [GENRES[n % 4]] for n in numbers],
+            "genres": [sorted({GENRES[n % 4], GENRES[(n // 4) % 4]}) for n in numbers],
             "touched": [n % 7 for n in numbers],
         }
     )  # fmt: skip

@@ -59,7 +59,7 @@ def plan(
         return
     for title, part in found.items():
         table = Table(title=title, title_justify="left", show_header=False)
-        for key, value in (part.items() if isinstance(part, dict) else enumerate(part, 1)):
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part, 1):
             table.add_row(str(key).replace("_", " "), _shown(value))
         console.print(table, markup=False)
 
@@ -73,7 +73,9 @@ def write(
     only: Annotated[str, typer.Option("--only", help="changed: only users whose history changed enough.")] = "all",
     executor: Annotated[str, typer.Option(help="local (processes of this machine) or ray (a cluster).")] = "local",
     workers: Annotated[int | None, typer.Option(help="Processes or actors; else one a CPU. 0: this process.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished version as it was begun.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished version as it was begun.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Do shards once more in which users failed.")] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait while another job writes there.")] = 0.0,
     until: Annotated[int | None, typer.Option(help="Leave out events after this second (since 1970).")] = None,
@@ -191,7 +193,9 @@ def _show_version(manifest: dict[str, Any]) -> None:
     for name, value in manifest["counts"].items():
         table.add_row(name.replace("_", " "), _shown(value))
     for gate in manifest["gates"]["gates"]:
-        table.add_row(f"gate: {gate['name'].replace('_', ' ')}", ("passed: " if gate["passed"] else "FAILED: ") + gate["says"])
+        table.add_row(
+            f"gate: {gate['name'].replace('_', ' ')}", ("passed: " if gate["passed"] else "FAILED: ") + gate["says"]
+        )
     console.print(table, markup=False)
     if manifest["projection_note"]:
         console.print(f"Mind: {manifest['projection_note']}.", style="yellow", markup=False, highlight=False)

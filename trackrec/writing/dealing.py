@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from contextlib import ExitStack
@@ -92,7 +93,7 @@ class _Dealer:
                 order = np.argsort(place, kind="stable")
                 ends = np.searchsorted(place[order], np.arange(members.start, members.stop + 1))
                 sorted_rows = batch[order]
-                for number, (start, end) in zip(members, zip(ends[:-1], ends[1:], strict=True), strict=True):
+                for number, (start, end) in zip(members, itertools.pairwise(ends), strict=True):
                     if start == end:
                         continue
                     part = sorted_rows.slice(int(start), int(end - start)).to_arrow()

@@ -65,8 +65,8 @@ class LocalExecutor:
                     deaths[shard] += 1
                     if deaths[shard] >= ATTEMPTS:
                         raise WriteError(
-                            f"the process at work on shard {shard} was killed {ATTEMPTS} times (out of memory, perhaps):"
-                            " the finished shards are kept. Give it fewer workers or smaller shards, and start again"
+                            f"the process at work on shard {shard} was killed {ATTEMPTS} times (out of memory?): "
+                            "the finished shards are kept. Give it fewer workers or smaller shards, and start again"
                         ) from None
                 log.warning("a worker was killed; %d shards are left", len(lost))
             left = [shard for shard in left if shard not in done]

@@ -21,9 +21,9 @@ class GateSettings(Settings):
     contradicted: float | None = Field(default=0.05, ge=0, le=1)
     """Greatest share of sentences that the history contradicts, among those that it can bear out or deny."""
     contradicted_rise: float | None = Field(default=0.02, ge=0, le=1)
-    """By how much that share may exceed the one of the version before."""
+    """By how much that share may exceed that of the version before."""
     length: float | None = Field(default=0.5, gt=0, lt=1)
-    """How far the mean length of a text may lie from that of the version before: .5 is half as long to twice as long."""
+    """How far the mean length of a text may lie from that of the version before: .5 is half to twice as long."""
     users_lost: float | None = Field(default=0.1, ge=0, le=1)
     """Share of the earlier version's users by which there may be fewer: a log that lost a partition looks like that."""
 
@@ -84,7 +84,9 @@ def pass_gates(
         gates.append(Gate("length", inside, ratio, settings.length, says))
     if before and before.get("rows") and settings.users_lost is not None:
         lost = 1 - counts.get("rows", 0) / before["rows"]
-        gates.append(_most("users_lost", max(lost, 0.0), settings.users_lost, "of the earlier version's users are gone"))
+        gates.append(
+            _most("users_lost", max(lost, 0.0), settings.users_lost, "of the earlier version's users are gone")
+        )
     return all(gate.passed for gate in gates), [asdict(gate) for gate in gates]
 
 

@@ -8,13 +8,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from trackrec.users.catalogue import Catalogue
+from trackrec.writing.base import Asked, find_base, same_decade
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
 from trackrec.writing.failures import GateError, TooManyRejected, WriteError
@@ -29,7 +30,7 @@ from trackrec.writing.telling import Telling
 from trackrec.writing.vectors import told_of
 from trackrec.writing.version_plan import VersionPlan, WritingSettings
 from trackrec.writing.versions import Versions
-from trackrec.writing.writers import TEMPLATE, TORCH
+from trackrec.writing.writers import TORCH
 
 Tell = Callable[[str, dict[str, Any]], None]
 """Is told of each event of a job: its name and what there is to say."""
@@ -51,9 +52,9 @@ class Job:
 
     run_folder: Path
     place: Place
-    log: LogSettings = LogSettings()
-    settings: WritingSettings = WritingSettings()
-    gates: GateSettings = GateSettings()
+    log: LogSettings = field(default_factory=LogSettings)
+    settings: WritingSettings = field(default_factory=WritingSettings)
+    gates: GateSettings = field(default_factory=GateSettings)
     only_changed: bool = False
     resume: bool = False
     """Go on with an unfinished version whatever has changed since it was begun."""
@@ -87,7 +88,8 @@ class Job:
             tell("resumed", {"version": unfinished.version})
             return unfinished
         run = RunView.open(self.run_folder)
-        base = self._base(versions, run)
+        asked = Asked.of(self.settings, run)
+        base = find_base(versions, run, asked, self.settings.shards) if self.only_changed else None
         started = int(time.time()) if self.started is None else self.started
         plan = VersionPlan(
             version=versions.next_name(),
@@ -98,10 +100,7 @@ class Job:
             run_fingerprint=run.fingerprint,
             log_fingerprint=_plain(fingerprint(self.log, run.recipe.source)),
             tables={},
-            writer=self._writer(run),
-            engines=_engines(self.settings.writer),
-            encoder=run.recipe.encoder if self.settings.encoder == "auto" else self.settings.encoder,
-            max_history=self.settings.max_history or run.recipe.split.max_history,
+            **asked._asdict(),
             settings=self.settings,
             only="changed" if self.only_changed else "all",
             base=None if base is None else base.version,
@@ -117,42 +116,6 @@ class Job:
         tell("begun", {"version": plan.version, "base": plan.base})
         return plan
 
-    def _base(self, versions: Versions, run: RunView) -> VersionPlan | None:
-        """The version that unchanged texts are taken from."""
-        if not self.only_changed:
-            return None
-        current = versions.current()
-        if current is None:
-            raise WriteError(f"{self.place.url} has nothing published to carry texts over from: write it in full first")
-        base = versions.plan(current)
-        if base is None:
-            raise WriteError(f"version {current} at {self.place.url} has no plan.json: write in full")
-        changed = [name for name in run.fingerprint if base.run_fingerprint.get(name) != run.fingerprint[name]]
-        if changed or set(base.run_fingerprint) - set(run.fingerprint):
-            raise WriteError(
-                f"{', '.join(changed) or 'a file'} of the run {self.run_folder} is not what version {current} was written "
-                "with, so its texts cannot be carried over: write in full, without --only changed"
-            )
-        if self.settings.shards not in (None, base.shards):
-            raise WriteError(
-                f"shards is {self.settings.shards}, but version {current} has {base.shards}: expected the same under "
-                "--only changed, or a full write"
-            )
-        same = {"writer": self._writer(run), "max_history": self.settings.max_history or run.recipe.split.max_history}
-        encoder = run.recipe.encoder if self.settings.encoder == "auto" else self.settings.encoder
-        for name, value in (same | {"encoder": encoder, "engines": _engines(self.settings.writer)}).items():
-            if getattr(base, name) != value:
-                raise WriteError(
-                    f"{name} is {value!r}, but version {current} was written with {getattr(base, name)!r}: expected the "
-                    "same under --only changed, or a full write"
-                )
-        return base
-
-    def _writer(self, run: RunView) -> str:
-        if self.settings.writer != "auto":
-            return self.settings.writer
-        return TORCH if run.generator is not None else TEMPLATE
-
     def _deal(self, plan: VersionPlan, tell: Tell) -> int:
         """Deal the log into the shards' files and put down what workers need; the newest time in the log."""
         inputs = self.place.read_json(f"{plan.work}/inputs.json")
@@ -160,17 +123,19 @@ class Job:
             return int(inputs["high_water"])
         begin = time.monotonic()
         run = RunView.open(Path(plan.run))
-        with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
-            with open_log(self.log, run.recipe.source, Path(scratch)) as log:
-                items = run.catalogue(log.items)
-                decade = Catalogue(items.select("item_id", "title", *_known(items, "year", "genres"))).middle_decade
-                shards = plan.shards if plan.base else self.settings.shards or self._shards(log.rows)
-                told = {"shards": shards, "tables": log.tables.model_dump(mode="json"), "middle_decade": decade}
-                plan = VersionPlan.model_validate(plan.model_dump() | told)
-                self._same_decade(plan)
-                self.place.write_json(f"versions/{plan.version}/plan.json", plan.model_dump(mode="json"))
-                dealt = deal(log.rows, shards, self.place, plan.work)
-                empty = log.rows.limit(1).collect().clear()
+        with (
+            tempfile.TemporaryDirectory(prefix="trackrec-") as scratch,
+            open_log(self.log, run.recipe.source, Path(scratch)) as log,
+        ):
+            items = run.catalogue(log.items)
+            decade = Catalogue(items.select("item_id", "title", *_known(items, "year", "genres"))).middle_decade
+            shards = plan.shards if plan.base else self.settings.shards or self._shards(log.rows)
+            told = {"shards": shards, "tables": log.tables.model_dump(mode="json"), "middle_decade": decade}
+            plan = VersionPlan.model_validate(plan.model_dump() | told)
+            same_decade(Versions(self.place), plan)
+            self.place.write_json(f"versions/{plan.version}/plan.json", plan.model_dump(mode="json"))
+            dealt = deal(log.rows, shards, self.place, plan.work)
+            empty = log.rows.limit(1).collect().clear()
         _put_table(self.place, f"{plan.work}/empty.parquet", empty)
         _put_table(self.place, f"{plan.work}/items.parquet", items)
         recipe = run.recipe.model_dump(mode="json")
@@ -179,14 +144,6 @@ class Job:
         seconds = round(time.monotonic() - begin, 2)
         tell("dealt", {"rows": dealt["rows"], "shards": plan.shards, "seconds": seconds})
         return dealt["high_water"]
-
-    def _same_decade(self, plan: VersionPlan) -> None:
-        base = Versions(self.place).plan(plan.base) if plan.base else None
-        if base is not None and base.middle_decade != plan.middle_decade:
-            raise WriteError(
-                f"new items moved the catalogue's middle decade from {base.middle_decade} to {plan.middle_decade}, which "
-                "texts speak of: write in full, without --only changed"
-            )
 
     def _shards(self, rows: pl.LazyFrame) -> int:
         users = rows.select(pl.col("user_id").approx_n_unique()).collect(engine="streaming").item()
@@ -220,8 +177,8 @@ class Job:
         limit = self.settings.max_rejected
         if seen["users"] >= least and seen["failed"] > limit * seen["users"]:
             raise TooManyRejected(
-                f"{seen['failed']} of {seen['users']} users failed, at most {limit:.1%} are allowed (max_rejected): the "
-                f"reasons are in versions/*/rejected at {self.place.url}. Mend the cause and start again with --again"
+                f"{seen['failed']} of {seen['users']} users failed, at most {limit:.1%} are allowed (max_rejected): "
+                f"the reasons are in versions/*/rejected at {self.place.url}. Mend the cause, and start with --again"
             )
 
     def _finish(self, plan: VersionPlan, versions: Versions, high_water: int, tell: Tell) -> dict[str, Any]:
@@ -304,8 +261,8 @@ class Job:
             says = "; ".join(gate["says"] for gate in manifest["gates"]["gates"] if not gate["passed"])
             tell("refused", {"version": name, "says": says, "current": versions.current()})
             raise GateError(
-                f"version {name} is written, but not published: {says}. Readers keep {versions.current() or 'nothing'}; "
-                f"look at it, and publish it all the same with: trackrec rollback {self.place.url} --to {name} --force"
+                f"version {name} is written, not published: {says}. Readers keep {versions.current() or 'nothing'}. "
+                f"Look at it, and publish it all the same with: trackrec rollback {self.place.url} --to {name} --force"
             )
         dropped = versions.keep(self.settings.keep_versions)
         tell("published", {"version": name, "counts": manifest["counts"], "dropped": dropped})
@@ -338,12 +295,3 @@ def _plain(value: Any) -> Any:
     import json
 
     return json.loads(json.dumps(value, default=str))
-
-
-def _engines(writer: str) -> list[dict[str, Any]]:
-    """The engines that a file of engines names; none where the writer is no file."""
-    if not writer.endswith((".yaml", ".yml")):
-        return []
-    from trackrec.writing.engine_file import read_engines
-
-    return read_engines(Path(writer))

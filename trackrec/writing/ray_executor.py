@@ -23,8 +23,8 @@ class RayExecutor:
 
     Args:
         workers: actors; None: one for each CPU of the cluster.
-        cpus: CPUs that an actor asks for. Less than 1, so that the reading tasks always find some: with all CPUs taken by
-            actors Ray Data waits for ever.
+        cpus: CPUs that an actor asks for. Less than 1, so that the reading tasks always find some:
+            with all CPUs taken by actors Ray Data waits for ever.
     """
 
     def __init__(self, workers: int | None = None, cpus: float = 0.25) -> None:
@@ -47,7 +47,8 @@ class RayExecutor:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         try:
-            size = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            size = self.workers or max(1, int(cluster.get("CPU", 1)))
             left = list(shards)
             for _ in range(ROUNDS):
                 if not left:

@@ -61,8 +61,8 @@ class RunView:
 
     @staticmethod
     def _prior(counted: pl.DataFrame) -> float:
-        raters = counted["raters"].sum()
-        return float(counted["likes"].sum() / raters) if raters else 0.5
+        raters, likes = int(counted["raters"].sum()), int(counted["likes"].sum())
+        return likes / raters if raters else 0.5
 
     def catalogue(self, log_items: pl.DataFrame) -> pl.DataFrame:
         """The run's items, then those that only the log knows; each with ``expected`` (the mean one if nobody said).

@@ -24,9 +24,9 @@ from trackrec.writing.place import Place
 from trackrec.writing.shard_file import commit, schema, shard_name
 from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
+from trackrec.writing.users import draw
 from trackrec.writing.vectors import as_lists, load_projection, make_encoder, projection_fits
 from trackrec.writing.version_plan import VersionPlan
-from trackrec.writing.users import draw
 from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
 
 _DAY = 86_400
@@ -146,7 +146,7 @@ class ShardWork:
                 todo = told.histories
         written, failed = _write_all(tools, todo, told.users, tally)
         if kept is not None:
-            written = pl.concat([written, kept.cast(dict(written.schema))]) if kept.height else written
+            written = pl.concat([written, kept.cast(written.schema)]) if kept.height else written
             tally.counts["carried"] = kept.height
         rejected = pl.concat([told.rejected, failed]).sort("user_id")
         tally.counts["users"] = told.users.height + told.rejected.height
@@ -210,13 +210,15 @@ def _write_all(
             pl.lit(expires, pl.Int64).alias("expires"),
             pl.lit(plan.version).alias("version"),
         )
-        table = table.select(columns.names()).cast(dict(columns))
+        table = table.select(columns.names()).cast(columns)
     rejected = pl.DataFrame(failed, schema={"user_id": columns["user_id"], "reason": pl.String}, orient="row")
     return table, rejected
 
 
 def _empty(columns: pl.Schema) -> pl.DataFrame:
-    return pl.DataFrame(schema={name: columns[name] for name in ("user_id", "text", "sentences", "vector", "raw_vector")})
+    return pl.DataFrame(
+        schema={name: columns[name] for name in ("user_id", "text", "sentences", "vector", "raw_vector")}
+    )
 
 
 def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
@@ -274,9 +276,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _checked(
-    tools: Tools, texts: pl.DataFrame, histories: pl.DataFrame, failed: list[tuple[Any, str]]
-) -> pl.DataFrame:
+def _checked(tools: Tools, texts: pl.DataFrame, histories: pl.DataFrame, failed: list[tuple[Any, str]]) -> pl.DataFrame:
     """``user_id, text, sentences``."""
     share, seed = tools.plan.settings.checked, tools.recipe.seed + 1
     told = [name for name in ("item_id", "rating", "label", "expected") if name in histories.columns]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import Field
 
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.sources import TABLES, SourceSettings, read_log
@@ -29,7 +30,7 @@ class LogSettings(Settings):
     """A file, a folder or a pattern of files, a Delta or Iceberg table, a path or any URL; ``own``: the run's log."""
     items: str = ""
     """The catalogue as it is now. Empty: that of the run, and what the log says of items that the run did not know."""
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = Field(default_factory=dict)
     """What the columns are, over what the run's recipe says; see ``source.tables.columns``."""
 
 
@@ -38,7 +39,7 @@ class OpenLog:
     """A log that is open, but not yet read."""
 
     rows: pl.LazyFrame
-    """``user_id, item_id, rating, timestamp, unusable`` (why a row cannot be used; null: it can), in the log's order."""
+    """``user_id, item_id, rating, timestamp, unusable`` (why a row cannot be used; null: it can), in order."""
     items: pl.DataFrame
     """The catalogue that came with it: ``item_id, title, ...``."""
     tables: TablesSettings
@@ -98,7 +99,9 @@ def _states(path: str) -> list[list[Any]]:
         fs, root = fsspec.core.url_to_fs(path, use_listings_cache=False)
         found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
         infos = [fs.info(name) for name in found]
-        return [[i["name"], i.get("size"), str(i.get("ETag") or i.get("LastModified") or i.get("mtime"))] for i in infos]
+        return [
+            [i["name"], i.get("size"), str(i.get("ETag") or i.get("LastModified") or i.get("mtime"))] for i in infos
+        ]
     files = _local_files(path.removeprefix("file://"))
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
 

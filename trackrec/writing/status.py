@@ -33,4 +33,5 @@ def look(place: Place) -> dict[str, Any]:
 def _row(name: str, state: str, only: str, shards: str, counts: dict[str, int] | None, says: str) -> dict[str, Any]:
     counts = counts or {}
     texts, rejected = counts.get("rows"), counts.get("rejected")
-    return {"version": name, "state": state, "texts": texts, "rejected": rejected, "shards": shards, "only": only, "says": says}  # fmt: skip
+    row = {"version": name, "state": state, "texts": texts, "rejected": rejected}
+    return row | {"shards": shards, "only": only, "says": says}

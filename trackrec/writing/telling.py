@@ -59,8 +59,8 @@ class Telling(Settings):
             encoder, teacher = tree["encoder"], tree["teacher"]
             if encoder["type"] != "sentence-transformer":
                 raise WriteError(
-                    f"the run's encoder is {encoder['type']!r}: writing knows sentence-transformer; name another one by "
-                    "--set encoder=..."
+                    f"the run's encoder is {encoder['type']!r}: writing knows sentence-transformer; "
+                    "name another one by --set encoder=..."
                 )
             template = teacher if teacher["type"] == "template" else {}
             return cls(**groups, teacher=template, encoder=encoder["name"], generator=generator)

@@ -11,9 +11,7 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.writing.telling import Telling
 
-SENTENCES = pl.List(
-    pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)})
-)
+SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)}))
 """Type of the column ``sentences``: its events are numbers in the history, 1 being the oldest."""
 
 COUNTED, NOTHING, NOT_CHECKED = "counted", "", "not_checked"
@@ -30,7 +28,9 @@ class Checker:
     """
 
     def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
-        self._vocabulary = Vocabulary(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
+        self._vocabulary = Vocabulary(
+            items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
 
     def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The sentences of a text, as in ``SENTENCES``.

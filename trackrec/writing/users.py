@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from trackrec.data.log import stable_hash
 
 
 def shard_of(users: pl.Series, shards: int) -> pl.Series:
-    """The shard of each user, UInt32; a row without a user is in shard 0.
+    """The shard of each user, UInt32; rows without a user are all in one.
 
     Whole numbers are mixed by SplitMix64's finaliser, texts by BLAKE2b, each different text once.
 
@@ -32,8 +31,7 @@ def shard_of(users: pl.Series, shards: int) -> pl.Series:
         hashes = [int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") % shards for u in distinct]
         return users.replace_strict(distinct, pl.Series(hashes, dtype=pl.UInt32), default=0, return_dtype=pl.UInt32)
     mixed = _mix(users.fill_null(0).cast(pl.Int64).to_numpy().astype(np.uint64)) % np.uint64(shards)
-    numbers = pl.Series(mixed.astype(np.uint32))
-    return numbers if not users.null_count() else pl.select(pl.when(users.is_not_null()).then(numbers).otherwise(0).cast(pl.UInt32)).to_series()  # fmt: skip
+    return pl.Series(mixed.astype(np.uint32))
 
 
 def draw(seed: int, user: Any) -> float:

@@ -64,7 +64,7 @@ class VersionPlan(Settings):
     """How the log's tables are read."""
     writer: str
     """``template``, ``torch`` or a file of engines."""
-    engines: list[dict[str, Any]] = []
+    engines: list[dict[str, Any]] = Field(default_factory=list)
     """The engines of that file."""
     encoder: str
     """What makes the vectors."""

@@ -14,7 +14,8 @@ POINTER = "current.json"
 class Versions:
     """The versions at a place.
 
-    A version is whole once its manifest is there, which is put last, and unfinished as long as it has a ``work`` folder.
+    A version is whole once its manifest is there, which is put last, and unfinished as long as
+    it has a folder ``work``.
     """
 
     def __init__(self, place: Place) -> None:
