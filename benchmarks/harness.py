@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
 import torch
 
 from trackrec import api as tr
@@ -58,7 +59,7 @@ class Texts:
     def __init__(self, language_model: tr.LanguageModel) -> None:
         log = tr.read_log(tr.SourceSettings())
         split = tr.split_log(log, tr.SplitSettings())
-        self.histories = tr.rows_by_user(split.histories)
+        self.histories, self.frame = tr.rows_by_user(split.histories), split.histories
         self.renderer = tr.Renderer(language_model.tokenizer, log.items, tr.PromptSettings(history_tokens=4000))
         self.teacher = tr.ProfileTeacher(log.items, self.renderer.domain, self.renderer.count_tokens)
         prompts = {user: self.renderer.generator_prompt(rows) for user, rows in self.histories.items()}
@@ -74,8 +75,9 @@ class Texts:
         """A RecCoT of ``RECCOT`` tokens: the teacher's texts with seed after seed, one after another."""
         ids: list[int] = []
         seed = 100 * number
+        history = self.frame.filter(pl.col("user_id") == self.users[user])
         while len(ids) < RECCOT:
-            text = self.teacher.write(user, self.histories[self.users[user]], seed)
+            text = self.teacher.write(history, seed)["text"][0]
             ids += self.renderer.reccot_ids(text)[:-1]
             seed += 1
         return ids[:RECCOT]

@@ -9,7 +9,8 @@ than in a copy of the order (``copied`` counts texts with a copy and no more); V
 same prompt without the attempt. ``harmless`` is how often V's P(Yes) rises as much with "Bring a coat." in the order's
 place: what any text there would do. Each line is one JSON object: ``job, model, rendering, place, attempts, obeyed,
 rate, low, high`` (Wilson's 95% interval) and, for V, ``mean_shift`` of P(Yes). With ``--run`` the promoted G and V of a
-run are attacked, V with all of its settings (the item prior among them); without, the embedded model untuned.
+run are attacked, V with all of its settings (the item prior among them); without, the embedded model, untuned
+and without a prior.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def try_validator(
     ]
     past = [{"item_id": -1 - place, "rating": film[3], "label": int(film[3] >= 4)} for place, film in enumerate(FILMS)]
     users = list(range(len(attempts) + 1))
-    settings = LMValidatorSettings() if recipe is None else recipe.lm_validator
+    settings = LMValidatorSettings() if recipe is None else recipe.judge
     validator = LMValidator(model, adapter or "none", make(items_of(attempts)), dict.fromkeys(users, past), settings)
     in_text = {n for n, one in enumerate(attempts, 1) if one.place == "reccot"}
     targets = pl.DataFrame(

@@ -7,12 +7,20 @@ Nothing is sampled or scored anew. RUN is a run folder, or a committed result th
 again from the recipe's log. Each line is one JSON object with ``study, validator, round, users, value, low, high``
 (95% interval over users) and
 
+* ``run_reliability``: the figure of the run's ``metrics.json``: all samples, all targets, the recipe's kind and
+  seed; and with likes and dislikes weighing alike (``labels_weigh``);
 * ``reliability``: split-half reliability of rewards on ``targets`` targets, by ``reward`` kind;
-* ``one_target``: the same of a single target from variances (text against text x target), which may come out below 0;
+* ``one_target``: the share of the text in the variance of a single target's reward (text against text x target), which
+  may come out below 0;
 * ``carried``: the best of ``samples`` texts by ``targets`` targets, in the reward ``by`` which it was chosen: how much
   better than the mean of these texts it does on the user's other targets, in the reward ``measured``;
 * ``wrong``: contradicted of the checkable claims of the texts so chosen at each grounding ``weight``; ``cost``: what
   their reward on the other targets loses against weight 0.
+
+Reliability draws both halves within label: it takes as given how many of the targets are liked. ``one_target`` and
+``carried`` do not: they ask what a text is worth on other targets, liked or not. Where each user's likes and dislikes
+are equally many by construction (sampled negatives), that is too low: what one label gives to choose by, the other
+targets then lack.
 
 Samples that were cut off cannot be chosen, as in the loop, and equal ones count once; so ``samples`` is the most that a
 user has. ``targets`` of reliability and of choosing are drawn by the user's own seed.
@@ -24,11 +32,13 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import polars as pl
+import yaml
 from numpy.typing import NDArray
 
 from trackrec.checks.truth import ratio, sample_counts
@@ -38,9 +48,10 @@ from trackrec.judges.rewards import PLACEHOLDER, RewardKind, grounding_penalty, 
 from trackrec.metrics.intervals import bootstrap_users
 from trackrec.metrics.probability import Interval, split_half_reliability
 from trackrec.pipeline.dataset import World, prepare
+from trackrec.pipeline.results import reward_arrays
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
-from trackrec.recipe import load_recipe
+from trackrec.recipe import Recipe, make_recipe
 from trackrec.run import Run
 
 SEED, HALVES, SPLITS = 17, 10, 40
@@ -54,6 +65,8 @@ class Judged(NamedTuple):
 
     rewards: dict[RewardKind, Array]
     """By kind, shape (samples, targets)."""
+    labels: Array
+    """0 or 1 of each target, shape (targets,)."""
     contradicted: Array
     checkable: Array
 
@@ -129,12 +142,15 @@ def lines(users: Users, draws: int) -> Iterator[dict[str, Any]]:
         told = bootstrap_users(statistic, np.arange(len(ids)), *values, seed=SEED, draws=draws)
         return {"users": len(ids), **_rounded(told)}
 
+    labels = [users[user].labels[columns[user][:most]] for user in ids]
     for kind in KINDS:
         tables = [users[user].rewards[kind][:, columns[user][:most]] for user in ids]
         for m in range(2, most + 1):
 
             def reliability(who: Array, tables: list[Array] = tables, m: int = m) -> float:
-                return split_half_reliability({i: tables[int(u)][:, :m] for i, u in enumerate(who)}, SEED, HALVES)
+                drawn = {i: tables[int(u)][:, :m] for i, u in enumerate(who)}
+                told = {i: labels[int(u)][:m] for i, u in enumerate(who)}
+                return split_half_reliability(drawn, told, SEED, HALVES)
 
             yield {"study": "reliability", "reward": kind, "targets": m} | over_users(
                 reliability, list(range(len(ids)))
@@ -179,29 +195,61 @@ def judged_users(scores: pl.DataFrame, samples: pl.DataFrame, world: World, voca
             wrong, of = (
                 part[name].to_numpy().reshape(shape)[:, 0].astype(float) for name in ("contradicted", "checkable")
             )
-            found[user] = Judged(rewards, wrong, of)
+            found[user] = Judged(rewards, label[0], wrong, of)
     return found
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The run's recipe without its teacher, whose settings have changed since the first results and decide nothing."""
+    tree = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    return make_recipe({name: group for name, group in tree.items() if name != "teacher"}, str(folder))
 
 
 def read_world(folder: Path) -> World:
     """The run's tables; of a result without them, made again from its recipe."""
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder)
     if (folder / "tables" / "examples.parquet").is_file():
         return World.of(Run(folder, Reporter(), recipe.seed, reading=True))
     with tempfile.TemporaryDirectory() as other:
         return prepare(recipe, Run(Path(other), Reporter(), recipe.seed))
 
 
+def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: int) -> Iterator[dict[str, Any]]:
+    """``split_half_reliability`` of the run's ``metrics.json``: of every sample, equal and cut off ones too.
+
+    Once more with likes and dislikes weighing alike: users with more of one kind then gain nothing by a text that does
+    no more than to raise or lower P(Yes) everywhere. Users with one label alone are left out there.
+    """
+    labels = world.examples.select("user_id", "event_id", "label")
+    scores = scores.drop("label", strict=False).join(labels, on=["user_id", "event_id"], validate="m:1")
+    tables, marks = reward_arrays(scores.filter(pl.col("sample") != PLACEHOLDER), recipe.reward.kind)
+    both = [user for user, label in marks.items() if 0 < label.sum() < len(label)]
+    alike = {
+        user: tables[user] / np.where(marks[user] == 1, marks[user].mean(), 1 - marks[user].mean()) for user in both
+    }
+    for weights, rewards in (("as they occur", tables), ("alike", alike)):
+        ids = list(rewards)
+
+        def reliability(who: Array, rewards: Mapping[Any, Array] = rewards, ids: list[Any] = ids) -> float:
+            drawn = {i: rewards[ids[int(u)]] for i, u in enumerate(who)}
+            return split_half_reliability(drawn, {i: marks[ids[int(u)]] for i, u in enumerate(who)}, recipe.seed)
+
+        told = bootstrap_users(reliability, np.arange(len(ids)), list(range(len(ids))), seed=SEED, draws=draws)
+        head = {"study": "run_reliability", "reward": recipe.reward.kind, "labels_weigh": weights}
+        yield head | {"targets": rewards[ids[0]].shape[1], "users": len(ids), **_rounded(told)}
+
+
 def main(folder: Path, draws: int) -> None:
     """Print the lines of every score table of a run."""
-    world, recipe = read_world(folder), load_recipe(folder / "recipe.yaml")
-    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+    world, recipe = read_world(folder), read_recipe(folder)
+    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
     texts = pl.read_parquet(folder / "reccots.parquet").filter(pl.col("kind") == "sample")
     tables = folder / "tables" if (folder / "tables").is_dir() else folder
     for path in sorted(tables.glob("score-*.parquet")):
         _, kind, number = path.stem.split("-")
         users = judged_users(pl.read_parquet(path), texts.filter(pl.col("round") == int(number)), world, vocabulary)
-        for line in lines(users, draws) if len(users) > 1 else ():
+        study = lines(users, draws) if len(users) > 1 else ()
+        for line in chain(run_reliability(pl.read_parquet(path), world, recipe, draws), study):
             print(json.dumps({"validator": kind, "round": int(number)} | line), flush=True)
 
 

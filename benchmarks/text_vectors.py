@@ -71,7 +71,7 @@ def tuned_encoder(arms: Arms, texts: dict[Any, str], pairs: int, folder: Path) -
         rng = np.random.default_rng([recipe.seed, stable_hash(user)])
         items = rng.permutation(part["item_id"].unique(maintain_order=True).to_numpy())[:pairs]
         rows += [{"anchor": anchors[user], "positive": texts[item]} for item in items.tolist() if texts[item]]
-    model = SentenceTransformer(resolve_encoder(recipe.ranking.encoder), device="cpu")
+    model = SentenceTransformer(resolve_encoder(recipe.encoder.name), device="cpu")
     settings = SentenceTransformerTrainingArguments(
         output_dir=str(folder / "trainer"),
         num_train_epochs=1,
@@ -112,7 +112,7 @@ def arms_of(parts: Parts, promoted: int, pairs: int, folder: Path) -> dict[str, 
     found["tuned"] = user_vectors(mine, tuned)
     width = ExtraSettings().item_components
     for name, encoder, users in (
-        ("items", shared_encoder(recipe.ranking.encoder), final),
+        ("items", shared_encoder(recipe.encoder), final),
         ("items, tuned", tuned, found["tuned"]),
     ):
         found[name] = Arm(users, (item_vectors(texts, encoder),), item_components=width)

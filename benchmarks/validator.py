@@ -1,6 +1,6 @@
 """How good is V0? Tunes the language model as validator on the teacher's RecCoTs and judges it, on no test user.
 
-``python benchmarks/validator.py [RECIPE] [key=value ...]`` warms V up as the recipe says (``lm_validator.warm_up``) and
+``python benchmarks/validator.py [RECIPE] [key=value ...]`` warms V up as the recipe says (``judge.warm_up``) and
 prints one JSON object a line: AUC and LogLoss, with 95% intervals over users, on the LM validation users and
 on the extra LM users that it was not tuned on, with their own RecCoT, another user's and none; then what counting
 reaches on the same examples, and the paired differences.
@@ -41,10 +41,10 @@ def main(name: str, changes: list[str]) -> None:
         loop.tuning.warm_up()
         start = parts.start_folder("lm")
         if start is None:
-            sys.exit("nothing to judge: lm_validator.warm_up_users is 0")
+            sys.exit("nothing to judge: judge.warm_up_users is 0")
         seconds = time.perf_counter() - started
-        users = world.users(Role.LM_VALIDATION) + world.users(Role.LM_EXTRA)[recipe.lm_validator.warm_up_users :]
-        validator = LMValidator(parts.model, "V0", parts.renderer, world.history_rows, recipe.lm_validator)
+        users = world.users(Role.LM_VALIDATION) + world.users(Role.LM_EXTRA)[recipe.judge.warm_up_users :]
+        validator = LMValidator(parts.model, "V0", parts.renderer, world.history_rows, recipe.judge)
         validator.load(start)
         own = run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
         own = own.select("user_id", "text", pl.lit(0, dtype=pl.Int16).alias("sample")).sort("user_id")

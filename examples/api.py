@@ -13,15 +13,16 @@ model = tr.LanguageModel(tr.LanguageModelSettings())
 renderer = tr.Renderer(model.tokenizer, log.items, tr.PromptSettings(history_tokens=96, reccot_tokens=40))
 
 teacher = tr.ProfileTeacher(log.items, renderer.domain, renderer.count_tokens)
+texts = tr.write_texts(teacher, split.histories, renderer, seed=1, users=users)
 generator = tr.Generator(model, renderer, histories)
-generator.distil("G", tr.write_texts(teacher, users, histories, renderer, seed=1), tr.TrainingSettings(), seed=1)
+generator.distil("G", texts, tr.TrainingSettings(), seed=1)
 reccots = generator.writer("G").write(users, n=3, decoding=tr.DecodingSettings(max_new_tokens=40), seed=1)
 
 validator = tr.LMValidator(model, "V", renderer, histories, tr.LMValidatorSettings())
 validator.fit(targets, reccots.filter(sample=0), Path("runs/api/V"), seed=1)
 scores = validator.score(targets, reccots)
 settings = tr.PreferenceSettings(k=0, require_gain=False, drop_all_wrong=False, unfinished_may_win=True)
-groups, counts = tr.build_groups(scores, reccots, settings, kind="log_likelihood")
+groups, counts = tr.build_groups(scores, reccots, settings, tr.LogLikelihood())
 generator.align("G", groups, reccots, tr.AlignmentSettings(), seed=1)
 
 better = generator.writer("G").write(users, n=1, decoding=tr.DecodingSettings(temperature=0), seed=1)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trackrec.cli import Changes, Out, console, quiet_libraries, run_app
+from trackrec.cli import Changes, Out, Trust, console, quiet_libraries, run_app
 from trackrec.errors import RecipeError
 
 
@@ -28,6 +28,7 @@ def compare(
     out: Out = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run.
 
@@ -46,7 +47,7 @@ def compare(
     settings = comparison_settings(quick, own)
     compare_recipe(loaded, folder, settings, Reporter(console))
     print_comparison(folder, console)
-    console.print(f"Page: {write_comparison_page(folder)}")
+    console.say(f"Page: {write_comparison_page(folder)}")
 
 
 @app.command()
@@ -63,6 +64,7 @@ def ablate(
     minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,
     din: Annotated[bool, typer.Option("--din", help="Also try each variant's RecCoTs as a feature of DIN.")] = False,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Vary a recipe's loop, one thing at a time, and check the loop itself: fresh-v, length.
 
@@ -82,7 +84,7 @@ def ablate(
     settings = ablation_settings(only or (), rounds, minutes, din)
     ablate_recipe(loaded, folder, settings, Reporter(console))
     print_ablations(folder, console)
-    console.print(f"Page: {write_ablation_page(folder)}")
+    console.say(f"Page: {write_ablation_page(folder)}")
 
 
 @app.command("make-log")
@@ -104,7 +106,7 @@ def make_log(
         problem = error.errors()[0]
         raise RecipeError(f"--{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}") from error
     counts = write_made_up_log(folder, settings, file_format.value)
-    console.print(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()), highlight=False)
+    console.say(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()))
 
 
 def main() -> None:

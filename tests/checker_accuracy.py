@@ -63,7 +63,7 @@ def accuracy(pairs: Iterable[tuple[str, str]]) -> dict[str, Accuracy]:
 def movielens() -> tuple[pl.DataFrame, pl.DataFrame]:
     """The LM histories of MovieLens-100K under the shipped split, and its items."""
     from trackrec.assets import movielens_100k
-    from trackrec.data.movielens import read_movielens_100k
+    from trackrec.data.sources.movielens import read_movielens_100k
 
     log = read_movielens_100k(movielens_100k())
     return split_log(log, SplitSettings()).histories, log.items

@@ -40,8 +40,8 @@ def write_made_run(
     (folder / "tables").mkdir(parents=True)
     (folder / "manifests").mkdir()
     observer = kinds[1] if len(kinds) > 1 else None
-    loop = {"rounds": rounds, "validator": kinds[0], "observer": observer}
-    recipe = {"name": "made-up", "seed": 17, "loop": loop, "reward": {"kind": "log_likelihood"}}
+    recipe = {"name": "made-up", "seed": 17, "loop": {"rounds": rounds}, "judge": {"type": kinds[0]}}
+    recipe |= {"observer": None if observer is None else {"type": observer}, "reward": {"type": "log_likelihood"}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     _tables(folder, rounds, kinds, title, chance)
     _manifests(folder, rounds, kinds, chance)

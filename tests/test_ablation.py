@@ -42,7 +42,7 @@ def test_every_variant_is_a_recipe_or_the_recipe_itself(name: str) -> None:
     assert left_out, "whatever the recipe does itself is left out"
     for other in made.values():
         if other is not None:
-            assert other.loop.observer is None
+            assert other.observer is None
             assert not other.loop.need_useful_validator
             assert other.roles == recipe.roles
             assert other.evaluation == recipe.evaluation

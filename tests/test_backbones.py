@@ -238,7 +238,7 @@ def test_a_folder_without_a_ranker_is_refused(tmp_path: Path) -> None:
     save_ranker(tmp_path, model("dnn"), "dnn", RankerSizes(catalogue(), RATINGS, LENGTH), SMALL)
     described = (tmp_path / "ranker.json").read_text()
     (tmp_path / "ranker.json").write_text(described.replace('"dnn"', '"dnnn"'))
-    with pytest.raises(RecipeError, match="no backbone 'dnnn': known are .*; the nearest is 'dnn'"):
+    with pytest.raises(RecipeError, match=r"no backbone 'dnnn': known are .*; the nearest is 'dnn'"):
         load_ranker(tmp_path)
 
 

@@ -10,7 +10,7 @@ from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import swap_vectors, user_vectors
 from trackrec.metrics.probability import auc
 from trackrec.rankers.arm import Arm, Inputs
-from trackrec.rankers.compare import RankingSettings, compare_arms, coverage_report, seen_counts, thin
+from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts, thin
 from trackrec.rankers.fit import FitSettings
 
 SETTINGS = RankingSettings(recent=2, seeds=1, folds=1, fit=FitSettings(epochs=8, batch=64, learning_rate=0.01))
@@ -94,15 +94,6 @@ def test_what_cannot_work_is_refused() -> None:
     lost = pl.DataFrame({"user_id": [999], "vector": [[1.0]]})
     with pytest.raises(RunError, match="Arm 'lost' has vectors for 0 training users"):
         compare_arms(world, world.roles, world.items, {"lost": lost}, SETTINGS, seed=0)
-
-
-def test_coverage_report_has_a_line_per_arm() -> None:
-    world = make_world(users=12, per_user=2)
-    report = coverage_report(world, world.roles, {"none": None, "own": arms(world)["own"]})
-    assert report.select("arm", "users", "users_with_vector", "examples_with_vector").rows() == [
-        ("none", 12, 0, 0),
-        ("own", 12, 12, 24),
-    ]
 
 
 def test_a_validators_score_and_item_vectors_reach_the_model() -> None:

@@ -14,7 +14,7 @@ import yaml
 from command_line import call
 
 from trackrec.data.card import describe_log
-from trackrec.data.fates import tell_fates
+from trackrec.data.findings import tell_findings
 from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
 from trackrec.data.sources import SOURCES, Source
@@ -67,7 +67,7 @@ def test_every_count_has_words() -> None:
         "dropped_new_reason": 4,
         "kept_x": 0,
     }
-    told = {fate.name: (fate.what, fate.fate) for fate in tell_fates(counts)}
+    told = {finding.name: (finding.what, finding.outcome) for finding in tell_findings(counts)}
     assert told == {
         "dropped_rows_by_core": ("rows that the filter of core leaves out", "left out"),
         "user_ids_made_text_in_items": ("user ids of the items that are numbers, and text elsewhere", "made text"),
@@ -109,9 +109,9 @@ def test_from_a_csv_to_a_recipe_by_the_messages(
     assert "trackrec run books.recipe.yaml" in out
     card = json.loads((tmp_path / "books.card.json").read_text(encoding="utf-8"))
     assert card["verdict"] == "ready"
-    fates = {fate["name"]: fate["number"] for fate in card["fates"]}
-    assert fates["dropped_without_user_id"] == fates["dropped_without_rating"] == fates["dropped_bad_timestamp"] == 1
-    assert fates["kept_repeated_rows"] == 1
+    found = {finding["name"]: finding["number"] for finding in card["findings"]}
+    assert found["dropped_without_user_id"] == found["dropped_without_rating"] == found["dropped_bad_timestamp"] == 1
+    assert found["kept_repeated_rows"] == 1
     page = (tmp_path / "books.card.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 6
     assert "http" not in page.replace("http-equiv", "").split("<main>")[1].split("xmlns")[0]

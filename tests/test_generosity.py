@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from histories import history_frame, written
 
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
@@ -13,8 +14,9 @@ from trackrec.prompts.digest import tell_digest
 from trackrec.prompts.movies import MOVIES
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.generosity import CUTS, LEVELS, generosity, level_of
-from trackrec.users.profile import ProfileSettings, profile_history
+from trackrec.users.counts import ProfileSettings, event_table, user_counts
+from trackrec.users.generosity import CUTS, LEVELS, level_of
+from trackrec.users.profile import profile_history
 
 ITEMS = pl.DataFrame(
     {"item_id": list("abcdefgh"), "title": list("ABCDEFGH"), "year": [1990] * 8, "genres": [["Drama"], ["War"]] * 4}
@@ -26,14 +28,19 @@ def history(labels: list[int], expected: float | None) -> list[dict[str, Any]]:
     return [{"item_id": i, "rating": 5.0 if y else 1.0, "label": y, "expected": expected} for i, y in rows]
 
 
+def generosity(rows: list[dict[str, Any]]) -> float | None:
+    catalogue = Catalogue(ITEMS)
+    counts = user_counts(event_table(history_frame("u", rows), catalogue), catalogue)
+    return counts["generosity"][0]
+
+
 def test_generosity_by_hand() -> None:
     """8 likes where others would give 4: 4 / (8 + 2); none where they would give 6: -6 / 10."""
     assert generosity(history([1] * 8, 0.5)) == pytest.approx(0.4)
     assert generosity(history([0] * 8, 0.75)) == pytest.approx(-0.6)
     assert generosity(history([1, 0], 0.5)) == 0
-    assert generosity([]) is None
     assert generosity(history([1, 0], None)) is None
-    assert generosity([{"label": 1}]) is None
+    assert generosity([{"item_id": "a", "rating": 1.0, "label": 1}]) is None
 
 
 def test_a_generous_share_of_bad_items_is_more_than_the_same_share_of_good_ones() -> None:
@@ -57,11 +64,11 @@ def test_digest_and_teacher_tell_it_and_stay_silent_without_others() -> None:
         "Kind: very generous. Of 8"
     )
     writer = ProfileTeacher(ITEMS, MOVIES, len, TeacherSettings(max_tokens=500))
-    assert writer.write("u", rows, 1).startswith(
+    assert written(writer, "u", rows, 1).startswith(
         "This is a very generous viewer, far easier to please than most. They like all films rated."
     )
     alone = [{name: row[name] for name in ("item_id", "rating", "label")} for row in rows]
-    assert "generous" not in writer.write("u", alone, 1)
+    assert "generous" not in written(writer, "u", alone, 1)
     assert "Kind" not in tell_digest(profile_history(alone, Catalogue(ITEMS), ProfileSettings()))
 
 

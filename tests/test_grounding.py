@@ -11,7 +11,7 @@ from claim_maker import ClaimMaker
 
 from trackrec.checks.grounding import ground
 from trackrec.checks.reader import find_claims
-from trackrec.checks.truth import deletions, is_gone
+from trackrec.checks.truth import deletions, is_gone, rests_on_evidence
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 
@@ -37,7 +37,7 @@ CASES = [
     ("They enjoyed Mr. Wrong.", C),
     ("Mr. Wrong left them cold.", S),
     ("They loved Unread Things.", C),  # in the catalogue, not in the history
-    ("They loved A Book Nobody Wrote.", C),
+    ('They loved "A Book Nobody Wrote".', C),
     ("They loved Harbor Lights.", C),  # misspelt: Harbour Lights, rated 3
     ("They thought less of Harbor Lights.", S),
     ("They prefer mystery novels (2 of 2 liked), but care less for Romance (0 of 2).", S),
@@ -112,6 +112,17 @@ def test_evidence_is_taken_out_and_as_much_else_for_the_control() -> None:
         assert len(one.control) == 4
         assert {1, 4} <= {row["item_id"] for row in one.control}
     assert deletions("u", "They enjoyed Mr. Wrong.", HISTORY, VOCABULARY, seed=1) == []  # not supported
+
+
+def test_a_claim_rests_on_its_evidence_or_on_the_rest_of_the_history() -> None:
+    """Mystery, 2 of 2, stays above any 4 of the 6 events; the 1990s, 2 of 3, do not once the 3 others are gone."""
+
+    def rests(text: str) -> list[bool]:
+        return [rests_on_evidence(one, VOCABULARY) for one in deletions("u", text, HISTORY, VOCABULARY, seed=1)]
+
+    assert rests("They prefer Mystery books. They enjoyed Contact.") == [True, True]
+    assert rests("They prefer books from the 1990s.") == [False]
+    assert rests("They like most books.") == []
 
 
 def test_a_claim_is_gone_if_no_sentence_makes_it_whatever_the_numbers() -> None:

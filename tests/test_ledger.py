@@ -23,6 +23,7 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.log import stable_hash
 from trackrec.judges import lm as module
 from trackrec.judges.lm import LMValidator, LMValidatorSettings
+from trackrec.judges.rewards import LogLikelihood, Probability
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts import PromptSettings, Renderer
@@ -70,7 +71,7 @@ def by_hand(texts: Mapping[str, str], validator: Any, events: Sequence[int] = (1
     rows = [(user, event, 1) for user in texts for event in events]
     targets = pl.DataFrame(rows, ["user_id", "event_id", "label"], orient="row")
     table = pl.DataFrame({"user_id": list(texts), "text": list(texts.values())})
-    return ledger_by_target(table, targets, dict.fromkeys(texts, HISTORY), VOCABULARY, validator, "probability")
+    return ledger_by_target(table, targets, dict.fromkeys(texts, HISTORY), VOCABULARY, validator, Probability())
 
 
 def test_the_ledger_by_hand() -> None:
@@ -160,14 +161,14 @@ def test_leaving_out_the_first_costs_more_than_a_random_one_of_equal_length(
     new = users[-12:]
     targets, texts = world(new)
     trees: list[int] = []
-    original = module.answer_logits
+    original = module.score_answers
 
     def counted(model: Any, adapter: Any, made: Any, *rest: Any) -> Any:
         trees.append(len(made))
         return original(model, adapter, made, *rest)
 
-    monkeypatch.setattr(module, "answer_logits", counted)
-    found = ledger_by_target(texts, targets, validator.histories, VOCABULARY, validator, "log_likelihood")
+    monkeypatch.setattr(module, "score_answers", counted)
+    found = ledger_by_target(texts, targets, validator.histories, VOCABULARY, validator, LogLikelihood())
     assert trees == [len(new)], "one tree a user, all of them in one call"
     lengths = found.group_by("user_id").agg(pl.col("words").n_unique())["words"]
     assert lengths.to_list() == [1] * len(new), "all sentences are equally long"

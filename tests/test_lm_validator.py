@@ -169,7 +169,7 @@ def test_permuting_rows_permutes_scores(model: LanguageModel, fitted: tuple[Path
 @torch.no_grad()
 def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple[Path, dict[str, Any]]) -> None:
     validator, user = scorer(model, fitted), USERS[0]
-    renderer, (yes, no) = validator.renderer, validator.renderer.answer_ids
+    renderer, (yes, no) = validator.renderer, [ids[0] for ids in validator.renderer.answers]
     targets, _ = world([user])
     for adapter, scores in (
         ("validator", validator.score(targets, samples([user], TEXTS))),
@@ -184,6 +184,42 @@ def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple
                     logits = plain_logits(model.base, prompt)[-1]
                 expected.append(float(torch.sigmoid(logits[yes] - logits[no])))
         assert scores["yes_probability"].to_list() == pytest.approx(expected, abs=1e-5)
+
+
+def test_untuned_it_is_the_bare_model_whatever_the_items_counts_say(model: LanguageModel) -> None:
+    targets, texts = world(USERS[:2])
+    targets = targets.with_columns(likes=pl.Series([2, 4, 2, 4], dtype=pl.Int64))
+    texts = texts.with_columns(sample=pl.lit(0, dtype=pl.Int16))
+    bare, prior = (make(model, item_prior=prior) for prior in (None, 1.0))
+    assert prior.score_zero_shot(targets, texts).equals(bare.score_zero_shot(targets, texts))
+
+
+def test_the_adapter_is_merged_once_however_many_shards_are_scored(
+    model: LanguageModel, fitted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And anew once it is loaded or trained again, by whomever: no score is of weights that are no more."""
+    merges: list[str | None] = []
+    merge = model.merged
+    monkeypatch.setattr(model, "merged", lambda name: (merges.append(name), merge(name))[1])
+    targets, _ = world(USERS[36:])
+    shards = [samples([user], TEXTS) for user in USERS[36:40]]
+    validator = scorer(model, fitted)
+    kept = [validator.score(targets, shard) for shard in shards]
+    assert merges == ["validator"]
+    zero = [validator.score_zero_shot(targets, shard) for shard in shards]
+    assert merges == ["validator", None]
+    for shard, scores, bare in zip(shards, kept, zero, strict=True):
+        assert scorer(model, fitted).score(targets, shard).equals(scores), "bit for bit what a fresh copy gives"
+        assert make(model).score_zero_shot(targets, shard).equals(bare)
+    merges.clear()
+    job = TrainingSettings(learning_rate=1e-2, epochs=1, trees_per_step=4)
+    make(model, job=job).fit(*world(USERS[:8]), tmp_path / "other", seed=1)
+    other = validator.score(targets, shards[0])
+    assert not other.equals(kept[0])
+    assert merges == ["validator"]
+    validator.load(fitted[0])
+    assert validator.score(targets, shards[0]).equals(kept[0])
+    assert merges == ["validator"] * 2
 
 
 def test_loaded_it_scores_as_it_did(model: LanguageModel, tiny_model_folder: Path, tmp_path: Path) -> None:
@@ -241,7 +277,7 @@ def test_what_is_learnt_is_the_answer_after_each_target(
     reccots = reccots.with_columns(text=pl.when(pl.col("user_id") == USERS[2]).then(None).otherwise("text"))
     figures = validator.fit(targets, reccots, tmp_path, 0)
     assert figures["users_with_placeholder"] == 1, "a text that is null is a placeholder too"
-    yes, no = validator.renderer.answer_ids
+    yes, no = (ids[0] for ids in validator.renderer.answers)
     assert [e.answers for e in learnt_from] == [[yes if liked(user) else no] * 2 for user in USERS[:6]]
     assert figures["tokens"] == sum(len(e.tree) for e in learnt_from)
     for user, example in zip(USERS, learnt_from, strict=False):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import platform
+import sys
 from pathlib import Path
 
 import pytest
 
-from trackrec.memory import give_back_memory
+from trackrec.memory import give_back_memory, peak_gigabytes
 
 PIECE = 100_000  # bytes; glibc takes larger ones from the system one by one and gives them back by itself
 
@@ -30,3 +32,35 @@ def test_freed_pieces_between_used_ones_are_given_back() -> None:
     give_back_memory()
     assert resident() < kept - 1_500 * PIECE
     library.free(pieces[-1])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_peak_is_in_gibibytes() -> None:
+    told = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    assert peak_gigabytes() == pytest.approx(int(told.split()[1]) / 2**20, abs=0.02)
+
+
+def test_macos_counts_bytes_and_windows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+
+    class Usage:
+        ru_maxrss = 3 * 2**30
+
+    monkeypatch.setattr(resource, "getrusage", lambda who: Usage)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert peak_gigabytes() == 3.0
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)  # importing it fails, as it does there
+    assert peak_gigabytes() is None
+
+
+def test_nothing_is_imported_that_one_system_alone_has() -> None:
+    only_unix = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty"}
+    package = Path(__file__).resolve().parent.parent / "trackrec"
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [(path.name, name) for name in names if name.split(".")[0] in only_unix]
+    assert found == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from trackrec.metrics.probability import (
     accuracy,
     auc,
     calibrated_probability,
-    expected_calibration_error,
     gauc,
     log_loss,
     platt_calibration,
@@ -86,11 +86,6 @@ def test_log_loss_is_that_of_scikit_learn(rows: list[tuple[int, int, int]]) -> N
     _, labels, scores = columns(rows)
     p = 0.05 + 0.9 * scores
     assert log_loss(labels, p) == pytest.approx(sklearn_metrics.log_loss(labels, p, labels=[0, 1]))
-
-
-def test_calibration_error_by_hand() -> None:
-    # bin [.2, .3): mean .25, half liked: gap .25 over 2 of 3 examples; last bin: 1.0 against 1: no gap.
-    assert expected_calibration_error([1, 0, 1], [0.25, 0.25, 1.0]) == pytest.approx(0.25 * 2 / 3)
 
 
 def test_platt_finds_planted_slope_and_intercept() -> None:
@@ -234,28 +229,88 @@ def test_arrays_of_other_length_are_refused() -> None:
         bootstrap_users(np.mean, ["a", "b"], [1.0, 2.0, 3.0], seed=0)
 
 
+def test_a_nan_is_refused_rather_than_left_to_take_the_interval_away() -> None:
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"array 0 has (nan|inf) at row 1 \(1 of 3\)"):
+            bootstrap_users(np.mean, ["a", "b", "c"], [1.0, bad, 2.0], seed=0)
+        with pytest.raises(ValueError, match=r"finite scores, found (nan|inf)"):
+            bootstrap_users(auc, ["a", "b", "c"], [1, 0, 1], [1.0, bad, 2.0], seed=0)
+        with pytest.raises(ValueError, match=r"probabilities in \[0, 1\], found (nan|inf)"):
+            paired_bootstrap(log_loss, ["a", "b"], [1, 0], [0.5, 0.5], [0.5, bad], seed=0)
+
+
+def reliability(rewards: dict[Any, Any], labels: Any, seed: int = 0) -> float:
+    return split_half_reliability(rewards, dict.fromkeys(rewards, np.asarray(labels)), seed)
+
+
 def test_reliability_by_hand() -> None:
     # Each sample earns the same on both targets, whoever is drawn: the halves agree fully.
-    assert split_half_reliability({"a": [[1, 1], [2, 2]], "b": [[9, 9], [5, 5]]}, seed=0) == pytest.approx(1)
-    # What is gained on one target is lost on the other.
-    assert split_half_reliability({"a": [[1, 0], [0, 1]]}, seed=0) == pytest.approx(-1)
+    assert reliability({"a": [[1, 1], [2, 2]], "b": [[9, 9], [5, 5]]}, [1, 1]) == pytest.approx(1)
+    # What is gained on one like is lost on the other.
+    assert reliability({"a": [[1, 0], [0, 1]]}, [0, 0]) == pytest.approx(-1)
+    # Two likes of which one is a half's; the dislike, which no half can share, is left out.
+    assert reliability({"a": [[1, 7, 0], [0, 9, 1]]}, [1, 0, 1]) == pytest.approx(-1)
     # The users differ, their samples do not: nothing varies within users.
-    assert math.isnan(split_half_reliability({"a": [[1, 1], [1, 1]], "b": [[5, 5], [5, 5]]}, seed=0))
-    assert math.isnan(split_half_reliability({"a": [[1.0], [2.0]], "b": [[1.0, 2.0]]}, seed=0))
+    assert math.isnan(reliability({"a": [[1, 1], [1, 1]], "b": [[5, 5], [5, 5]]}, [1, 1]))
+    assert math.isnan(reliability({"a": [[1.0], [2.0]]}, [1]))
+    assert math.isnan(reliability({"a": [[1.0, 2.0]]}, [1, 1]))
+    assert math.isnan(reliability({"a": [[1.0, 2.0], [3.0, 0.0]]}, [1, 0]))  # no half has a like and a dislike
 
 
-@pytest.mark.parametrize(("spread", "targets"), [(0.0, 8), (0.5, 8), (1.0, 9)])
-def test_reliability_finds_what_was_planted(spread: float, targets: int) -> None:
+def test_reliability_refuses_what_is_no_reward_or_no_label() -> None:
+    with pytest.raises(ValueError, match="user 'a': a reward is nan, expected finite numbers"):
+        reliability({"a": [[1.0, math.nan], [2.0, 1.0]]}, [1, 0])
+    with pytest.raises(ValueError, match=r"user 'a': labels \[1\] of rewards \(2, 2\)"):
+        reliability({"a": [[1.0, 0.0], [2.0, 1.0]]}, [1])
+    with pytest.raises(ValueError, match=r"labels \[1, 2\]"):
+        reliability({"a": [[1.0, 0.0], [2.0, 1.0]]}, [1, 2])
+
+
+@pytest.mark.parametrize(("spread", "targets"), [(0.0, 8), (0.5, 8), (1.0, 8)])
+@pytest.mark.parametrize("likes", [0, 4, 8])
+def test_reliability_finds_what_was_planted(spread: float, targets: int, likes: int) -> None:
     """Reward = user + RecCoT (variance spread^2) + noise of variance 1 a target: reliability s^2 / (s^2 + 1 / m)."""
     random = np.random.default_rng(0)
     rewards = {
         user: 10 * random.normal() + spread * random.normal(size=(10, 1)) + random.normal(size=(10, targets))
         for user in range(400)
     }
+    labels = np.arange(targets) < likes
     expected = spread**2 / (spread**2 + 1 / targets)
-    measured = split_half_reliability(rewards, seed=1)
+    measured = reliability(rewards, labels, seed=1)
     assert measured == pytest.approx(expected, abs=0.06)
-    assert split_half_reliability(dict(reversed(rewards.items())), seed=1) == pytest.approx(measured)
+    assert reliability(dict(reversed(rewards.items())), labels, seed=1) == pytest.approx(measured)
+
+
+def shifted(spread: float, shift: float, noise: float, likes: int) -> dict[int, np.ndarray]:
+    """8 targets, likes first; each text adds a signal to all and, to what dislikes lose, a shift to all likes."""
+    random = np.random.default_rng(2)
+    sign = np.where(np.arange(8) < likes, 1.0, -1.0)
+    return {
+        user: spread * random.normal(size=(4, 1))
+        + shift * random.normal(size=(4, 1)) * sign
+        + noise * random.normal(size=(4, 8))
+        for user in range(200)
+    }
+
+
+def test_a_text_that_only_shifts_the_probability_is_no_signal_where_likes_and_dislikes_balance() -> None:
+    labels = np.arange(8) < 4
+    assert reliability(shifted(0, 1, 0.2, 4), labels) == pytest.approx(0, abs=0.1)
+    alone, both = reliability(shifted(1, 0, 0.5, 4), labels), reliability(shifted(1, 2, 0.5, 4), labels)
+    assert alone == pytest.approx(1 / (1 + 0.25 / 8), abs=0.02)
+    assert both == pytest.approx(alone, abs=0.02)
+
+
+def test_the_order_of_the_targets_decides_nothing() -> None:
+    rewards, order = shifted(0.5, 2, 0.5, 5), np.array([7, 0, 3, 1, 6, 2, 5, 4])
+    labels = np.arange(8) < 5
+    again = {user: table[:, order] for user, table in rewards.items()}
+    assert reliability(again, labels[order]) == pytest.approx(reliability(rewards, labels), abs=0.02)
+
+
+def test_where_all_is_liked_a_shift_is_what_the_reward_pays_for() -> None:
+    assert reliability(shifted(0, 1, 0.2, 8), np.ones(8)) > 0.98
 
 
 def test_with_too_many_users_for_a_matrix_the_draws_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from tiny_language import adapter_weights, add_moved, copy_weights, plain_logits
 from transformers import AutoModelForCausalLM
 
 from trackrec.errors import AssetError, RunError
+from trackrec.files.hashes import file_hash
 from trackrec.lm.attention import ATTENTION
 from trackrec.lm.model import LanguageModel, LanguageModelSettings, adapter_hash
 from trackrec.lm.tree import Tree
@@ -157,3 +161,20 @@ def test_adapter_hash_is_that_of_its_weights(model: LanguageModel, tmp_path: Pat
     data = (tmp_path / "first" / "adapter_model.safetensors").read_bytes()
     assert adapter_hash(tmp_path / "first") == hashlib.sha256(data).hexdigest()[:16] == adapter_hash(tmp_path / "same")
     assert adapter_hash(tmp_path / "second") != adapter_hash(tmp_path / "first")
+
+
+def test_equal_adapters_are_equal_files_whatever_the_hash_seed(tiny_model_folder: Path, tmp_path: Path) -> None:
+    script = """
+import pathlib, sys
+from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
+model = LanguageModel(LanguageModelSettings(name=sys.argv[1], threads=1, device="cpu"), AdapterSettings(rank=2))
+model.add("new", seed=1)
+pathlib.Path(sys.argv[2]).mkdir()
+model.save("new", pathlib.Path(sys.argv[2]))
+"""
+    found = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", script, str(tiny_model_folder), str(tmp_path / seed)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
+        found.append(file_hash(tmp_path / seed))
+    assert found[0] == found[1]

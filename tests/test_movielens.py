@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trackrec.data.movielens import GENRES, read_movielens_100k
 from trackrec.data.sources import SourceSettings, read_log
+from trackrec.data.sources.movielens import GENRES, read_movielens_100k
 from trackrec.errors import LogError
 
 DATA = "196\t242\t3\t881250949\n186\t302\t3\t891717742\n196\t267\t1\t881250950\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trackrec.data.log import Log
 from trackrec.errors import TrackRecError
-from trackrec.pipeline import world
+from trackrec.pipeline import dataset as world
 from trackrec.pipeline.dataset import World, prepare
 from trackrec.progress import Reporter
 from trackrec.rankers.examples import ItemTable, RatingScale, build_examples

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from trackrec.errors import RunError
 from trackrec.judges.preferences import PreferenceSettings, build_groups
+from trackrec.judges.rewards import LogLikelihood, Probability
 
 Table = dict[str, dict[int, list[float]]]
 
@@ -34,7 +35,7 @@ def frames(table: Table, texts: dict[tuple[str, int], str] | None = None) -> tup
 
 
 def build(table: Table, texts: dict[tuple[str, int], str] | None = None, **changes: object):
-    return build_groups(*frames(table, texts), PreferenceSettings.model_validate(changes), "probability")
+    return build_groups(*frames(table, texts), PreferenceSettings.model_validate(changes), Probability())
 
 
 def test_a_group_by_hand() -> None:
@@ -124,11 +125,11 @@ def test_dpo_takes_the_surest_pair_and_softmax_up_to_the_maximum() -> None:
 def test_a_sample_that_was_cut_off_may_lose_and_never_win() -> None:
     scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.7, 0.7], 2: [0.2, 0.2]}})
     texts = texts.with_columns(finished=pl.Series([False, True, False]))
-    groups, counts = build_groups(scores, texts, PreferenceSettings(), "probability")
+    groups, counts = build_groups(scores, texts, PreferenceSettings(), Probability())
     assert groups.select("chosen_sample", "rejected_samples").row(0) == (1, [2])
     assert counts["pairs"] == 2
     free = PreferenceSettings(unfinished_may_win=True)
-    assert build_groups(scores, texts, free, "probability")[0]["chosen_sample"].to_list() == [0]
+    assert build_groups(scores, texts, free, Probability())[0]["chosen_sample"].to_list() == [0]
 
 
 def test_the_gain_asked_for_is_that_of_a_finished_sample_and_users_without_one_are_counted() -> None:
@@ -136,7 +137,7 @@ def test_the_gain_asked_for_is_that_of_a_finished_sample_and_users_without_one_a
     no_gain = {-1: [0.8, 0.8], 0: [0.9, 0.9], 1: [0.7, 0.7]}
     scores, texts = frames({"all": good, "best": no_gain, "good": good})
     texts = texts.with_columns(finished=pl.Series([False, False, False, True, True, False]))
-    groups, counts = build_groups(scores, texts, PreferenceSettings(), "probability")
+    groups, counts = build_groups(scores, texts, PreferenceSettings(), Probability())
     assert groups["user_id"].to_list() == ["good"]
     assert (counts["users_none_finished"], counts["users_no_gain"]) == (1, 1)
 
@@ -144,7 +145,7 @@ def test_the_gain_asked_for_is_that_of_a_finished_sample_and_users_without_one_a
 def test_of_equal_texts_the_finished_one_stays() -> None:
     scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.9, 0.9], 2: [0.2, 0.2]}}, {("u", 1): "text 0"})
     texts = texts.with_columns(finished=pl.Series([False, True, True]))
-    groups, _ = build_groups(scores, texts, PreferenceSettings(), "probability")
+    groups, _ = build_groups(scores, texts, PreferenceSettings(), Probability())
     assert groups.select("chosen_sample", "rejected_samples").row(0) == (1, [2])
 
 
@@ -153,19 +154,19 @@ def test_a_penalty_turns_a_pair_round_by_hand() -> None:
     table = {"u": {-1: [0.3, 0.3], 0: [0.9, 0.7], 1: [0.7, 0.7]}}
     scores, texts = frames(table)
     settings = PreferenceSettings(k=0.5)
-    before, _ = build_groups(scores, texts, settings, "probability")
+    before, _ = build_groups(scores, texts, settings, Probability())
     assert before.select("chosen_sample", "rejected_samples").row(0) == (0, [1])  # differences .2 .0: z = 1
     fined = texts.with_columns(penalty=pl.Series([0.3, 0.0]))
-    after, _ = build_groups(scores, fined, settings, "probability")
+    after, _ = build_groups(scores, fined, settings, Probability())
     assert after.select("chosen_sample", "rejected_samples").row(0) == (1, [0])  # differences .1 .3: z = 2
     # Penalties that leave no gain over the placeholder's .3 drop the user.
-    _, counts = build_groups(scores, texts.with_columns(penalty=pl.Series([0.5, 0.4])), settings, "probability")
+    _, counts = build_groups(scores, texts.with_columns(penalty=pl.Series([0.5, 0.4])), settings, Probability())
     assert counts["users_no_gain"] == 1
 
 
 def test_disliked_targets_and_log_likelihood() -> None:
     scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.8], 1: [0.1, 0.2]}})
-    groups, _ = build_groups(scores.with_columns(label=pl.lit(0)), texts, PreferenceSettings(), "log_likelihood")
+    groups, _ = build_groups(scores.with_columns(label=pl.lit(0)), texts, PreferenceSettings(), LogLikelihood())
     assert groups.select("chosen_sample", "rejected_samples").row(0) == (1, [0])
 
 
@@ -200,9 +201,9 @@ def test_a_planted_best_is_chosen_and_noise_is_mostly_left_out() -> None:
 @given(st.integers(0, 1000))
 def test_row_order_changes_nothing_to_the_bit(seed: int) -> None:
     scores, texts = frames(planted(6, 0.05, seed=3))
-    expected = build_groups(scores, texts, PreferenceSettings(), "log_likelihood")
+    expected = build_groups(scores, texts, PreferenceSettings(), LogLikelihood())
     shuffled = scores.sample(fraction=1, shuffle=True, seed=seed), texts.sample(fraction=1, shuffle=True, seed=seed + 1)
-    groups, counts = build_groups(*shuffled, PreferenceSettings(), "log_likelihood")
+    groups, counts = build_groups(*shuffled, PreferenceSettings(), LogLikelihood())
     assert_frame_equal(groups, expected[0], check_exact=True)
     assert counts == expected[1]
 
@@ -230,10 +231,10 @@ def test_broken_tables_are_refused_by_name() -> None:
     scores, texts = frames({"u": {-1: [0.5, 0.5], 0: [0.9, 0.9], 1: [0.2, 0.2]}})
     plain = PreferenceSettings()
     with pytest.raises(RunError, match="user 'u', sample -1, event 0 stands there more than once"):
-        build_groups(pl.concat([scores, scores.head(1)]), texts, plain, "probability")
+        build_groups(pl.concat([scores, scores.head(1)]), texts, plain, Probability())
     with pytest.raises(RunError, match="user 'u', sample 1 has no score for event 1"):
-        build_groups(scores.head(5), texts, plain, "probability")
+        build_groups(scores.head(5), texts, plain, Probability())
     with pytest.raises(RunError, match="no text for user 'u', sample 1"):
-        build_groups(scores, texts.head(1), plain, "probability")
+        build_groups(scores, texts.head(1), plain, Probability())
     with pytest.raises(RunError, match="stands there more than once; expected one text"):
-        build_groups(scores, pl.concat([texts, texts]), plain, "probability")
+        build_groups(scores, pl.concat([texts, texts]), plain, Probability())

@@ -63,5 +63,12 @@ def test_the_paper_recipe_states_the_paper() -> None:
     paper = load_recipe("paper")
     assert (paper.loop.samples_per_user, paper.loop.rounds, paper.loop.targets_per_user) == (10, 3, 1)
     assert paper.prompts.validator_recent == "all"
-    assert paper.reward.kind == "probability"
+    assert paper.reward.type == "probability"
     assert "7B" in paper.model.name
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "a\\b", "", "..", "a\x1b[31m", ".hidden", "x" * 200])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"name: .*a recipe's name is also that of files"):
+        make_recipe({"name": name})
+    assert make_recipe({"name": "Filme (2026), übers Jahr"}).name == "Filme (2026), übers Jahr"

@@ -27,7 +27,7 @@ def planted(signal: float, noise: float, wrong: float = 0.0, users: int = 30) ->
         table = noise * np.random.default_rng([5, user]).normal(size=(4, 5)) - 0.6
         table[0] += signal
         claims = np.array([4 * wrong, 0, 0, 0])
-        found[user] = Judged(dict.fromkeys(KINDS, table), claims, np.full(4, 4.0))
+        found[user] = Judged(dict.fromkeys(KINDS, table), np.array([1, 0, 1, 0, 1]), claims, np.full(4, 4.0))
     return found
 
 

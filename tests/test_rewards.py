@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trackrec.errors import RunError
-from trackrec.judges.rewards import RewardKind, RewardSettings, gain, grounding_penalty, reward, reward_table
+from trackrec.judges.rewards import Probability, RewardKind, gain, grounding_penalty, reward, reward_table
+from trackrec.recipe import Recipe, make_recipe
 
 KINDS: list[RewardKind] = ["log_likelihood", "probability"]
 LABELS = np.array([1, 0, 1])
@@ -64,7 +65,7 @@ def test_table_by_hand() -> None:
             "yes_probability": [0.9, 0.6, 0.2, 0.4, 0.7],
         }
     )
-    table = reward_table(scores, "probability")
+    table = reward_table(scores, Probability())
     assert table["user_id"].to_list() == ["a", "a", "b"]
     assert table["sample"].to_list() == [-1, 0, 0]
     assert table["targets"].to_list() == [2, 2, 1]
@@ -72,16 +73,25 @@ def test_table_by_hand() -> None:
     np.testing.assert_allclose(table["gain"][:2], [0, 0.25])
     assert table["gain"][2] is None
     with pytest.raises(RunError, match="found P"):
-        reward_table(scores.with_columns(yes_probability=pl.lit(None, dtype=pl.Float64)), "probability")
+        reward_table(scores.with_columns(yes_probability=pl.lit(None, dtype=pl.Float64)), Probability())
 
 
 def test_false_claims_cost_their_share_of_the_checkable_by_hand() -> None:
     """One of four, two of two, none of three, and nothing checkable, at a weight of 0.6."""
     np.testing.assert_allclose(grounding_penalty([1, 2, 0, 0], [4, 2, 3, 0], 0.6), [0.15, 0.6, 0, 0])
     assert not grounding_penalty([1, 2], [4, 2], 0.0).any()
-    assert RewardSettings().grounding_weight == 0
 
 
 def test_the_default_is_ours_and_the_papers_is_a_setting() -> None:
-    assert RewardSettings().kind == "log_likelihood"
-    assert RewardSettings.model_validate({"kind": "probability"}).kind == "probability"
+    assert Recipe().reward.type == "log_likelihood"
+    assert Recipe().extra_rewards == ()
+    assert make_recipe({"reward": {"type": "probability"}}).reward.type == "probability"
+
+
+def test_rewards_that_cannot_be_paid_a_target_are_refused() -> None:
+    def one_a_text(scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+        return scores.select("user_id", "sample", reward=pl.lit(1.0)).unique()
+
+    scores = pl.DataFrame({"user_id": [1, 1], "sample": [0, 0], "event_id": [1, 2], "label": [1, 0]})
+    with pytest.raises(RunError, match="a reward for texts belongs under extra_rewards"):
+        reward_table(scores.with_columns(yes_probability=0.5), one_a_text)

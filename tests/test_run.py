@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,13 @@ from trackrec.run import Run, Stage, file_hash, write_table, written_whole
 
 def make_run(folder: Path, seed: int = 1) -> Run:
     return Run(folder, Reporter(), seed)
+
+
+def dead_process() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 class Counter:
@@ -82,7 +91,7 @@ def test_shards_of_other_settings_are_not_read(tmp_path: Path) -> None:
 def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
     path = tmp_path / "tables" / "t.parquet"
     write_table(path, pl.DataFrame({"a": [1]}))
-    stale = path.with_name(".t.parquet.123.partial")
+    stale = path.with_name(f".t.parquet.{dead_process()}.partial")
     stale.write_bytes(b"half")
     make_run(tmp_path)
     assert not stale.exists()
@@ -130,7 +139,7 @@ def test_the_manifest_says_what_made_what(tmp_path: Path) -> None:
 
 def test_a_run_opened_for_reading_leaves_what_another_command_is_writing(tmp_path: Path) -> None:
     make_run(tmp_path).do("square", Counter().stage, [], {"a": 1})
-    unfinished = tmp_path / "tables" / ".cubes.parquet.7.partial"
+    unfinished = tmp_path / "tables" / f".cubes.parquet.{dead_process()}.partial"
     unfinished.write_text("half of it")
     run = Run(tmp_path, Reporter(), 1, reading=True)
     assert run.read("squares").height == 5

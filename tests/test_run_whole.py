@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,3 +206,32 @@ def test_every_metric_row_says_how_many(finished: Path) -> None:
         assert row.examples >= row.users
         if row.value is not None and row.low is not None and row.high is not None:
             assert row.low <= row.value <= row.high
+
+
+def test_a_second_start_computes_nothing(
+    finished: Path, tiny_model_folder: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("finished work was begun again")
+
+    for target in ("trackrec.run.Stage", "trackrec.pipeline.parts.LanguageModel", "trackrec.lm.model.LanguageModel"):
+        monkeypatch.setattr(target, never)
+    for name in ("features.shared_encoder", "parts.shared_encoder", "truth.claims_table", "truth.found_among"):
+        monkeypatch.setattr(f"trackrec.pipeline.{name}", never)
+    before = {path: path.stat().st_mtime_ns for path in sorted(finished.rglob("*"))}
+    run_recipe(tiny_recipe(tiny_model_folder, log), finished)
+    assert {path: path.stat().st_mtime_ns for path in sorted(finished.rglob("*"))} == before
+
+
+@pytest.mark.parametrize("lost", ["vectors.parquet", "metrics.json", "reccots.parquet", "tables/reasons.parquet"])
+def test_what_was_lost_is_made_again_and_nothing_else(
+    lost: str, finished: Path, tmp_path: Path, tiny_model_folder: Path, log: Path
+) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    (folder / lost).unlink()
+    before = {p: p.stat().st_mtime_ns for p in (folder / "manifests").glob("*.json")}
+    run_recipe(tiny_recipe(tiny_model_folder, log), folder)
+    assert (folder / lost).read_bytes() == (finished / lost).read_bytes()
+    made = {path.stem for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert made == {Path(lost).stem}

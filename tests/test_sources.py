@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from trackrec.data.log import Log
-from trackrec.data.sources import SOURCES, Source, SourceSettings, read_log
+from trackrec.data.sources import SOURCES, Source, SourceSettings, find_source, read_log
 from trackrec.errors import RecipeError
 
 
@@ -29,6 +29,49 @@ def test_a_source_is_found_by_name_and_gets_its_folder(monkeypatch: pytest.Monke
     monkeypatch.setitem(SOURCES, "mine", replace(mine, embedded=None))
     with pytest.raises(RecipeError, match="the source 'mine' needs a folder"):
         read_log(SourceSettings(source="mine"))
+
+
+OWN = """
+import polars as pl
+from trackrec.data.log import Log
+from trackrec.data.sources import Source
+
+def read(folder):
+    rows = pl.read_csv(folder / "sales.txt", has_header=False, new_columns=["user_id", "item_id", "timestamp"])
+    items = rows.select(pl.col("item_id").unique(), title=pl.lit("x"))
+    return Log.checked(rows.with_columns(rating=pl.lit(1.0)), items, where="my shop")
+
+def read_nothing():
+    return Log.checked(
+        pl.DataFrame({"user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [4]}),
+        pl.DataFrame({"item_id": [2], "title": ["y"]}), where="my data base",
+    )
+
+SHOP = Source("shop", read, "products", "implicit")
+number = 7
+def wrong(folder): return 7
+"""
+
+
+def test_a_source_of_ones_own_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "my_shop_of_test.py").write_text(OWN)
+    (tmp_path / "sales.txt").write_text("7,8,1600000000\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("read", "SHOP"):
+        log = read_log(SourceSettings(source=f"my_shop_of_test:{name}", folder=tmp_path))
+        assert log.interactions.rows() == [(0, 7, 8, 1.0, 1_600_000_000)]
+    assert read_log(SourceSettings(source="my_shop_of_test:read_nothing")).items["title"].to_list() == ["y"]
+    assert find_source("my_shop_of_test:SHOP").domain == "products"
+    for name, message in (
+        ("my_shop_of_test:none", "has no 'none'"),
+        ("no_such_module:read", r"cannot be imported \(No module named 'no_such_module'\)"),
+        ("my_shop_of_test:number", "is int: expected a function that gives a Log"),
+        ("my_shop_of_test:wrong", "gave int: expected a Log"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            read_log(SourceSettings(source=name, folder=tmp_path))
+    with pytest.raises(RecipeError, match="needs a folder"):
+        read_log(SourceSettings(source="my_shop_of_test:read"))
 
 
 def test_an_unknown_source_names_the_nearest() -> None:

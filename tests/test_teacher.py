@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from histories import written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,8 @@ from trackrec.prompts.domains import DOMAINS
 from trackrec.prompts.movies import MOVIES
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.profile import Age, ProfileSettings, Tally, profile_history
+from trackrec.users.counts import ProfileSettings
+from trackrec.users.profile import Age, Tally, profile_history
 
 GENRES = ["Drama", "Children's", "Film-Noir", "Sci-Fi"]
 YEARS = [1951, 1974, 1988, 1994, 1996]
@@ -99,7 +101,7 @@ def check_claims(text: str, history: list[dict[str, Any]], domain: Domain = MOVI
 @given(HISTORIES.filter(bool), st.integers(0, 2**32), st.integers(16, 60))
 def test_every_claim_is_borne_out(pairs: list[tuple[int, int]], seed: int, max_tokens: int) -> None:
     history = rows(pairs)
-    text = teacher(max_tokens).write(1, history, seed)
+    text = written(teacher(max_tokens), 1, history, seed)
     check_claims(text, history)
     assert text.endswith(".")
     assert words(text) <= max_tokens
@@ -112,28 +114,28 @@ def test_every_claim_is_borne_out_in_every_domain(
     domain: Domain, pairs: list[tuple[int, int]], seed: int, max_tokens: int
 ) -> None:
     history = rows(pairs)
-    text = teacher(max_tokens, domain=domain).write(1, history, seed)
+    text = written(teacher(max_tokens, domain=domain), 1, history, seed)
     check_claims(text, history, domain)
     assert text.endswith(".")
     assert words(text) <= max_tokens
     # Apart from its nouns it is the text of films, which the other tests look at.
-    films = teacher(1000, domain=MOVIES).write(1, history, seed)
+    films = written(teacher(1000, domain=MOVIES), 1, history, seed)
     nouns = {MOVIES.person: domain.person, MOVIES.items: domain.items, MOVIES.attribute: domain.attribute}
     nouns |= {MOVIES.items.capitalize(): domain.items.capitalize()}
     own = re.sub(r"\b(viewer|films|Films|genre)\b", lambda found: nouns[found.group()], films)
-    assert teacher(1000, domain=domain).write(1, history, seed) == own
+    assert written(teacher(1000, domain=domain), 1, history, seed) == own
 
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=lambda domain: domain.name)
 def test_planted_taste_is_told_in_every_domain(domain: Domain) -> None:
-    told = [teacher(items=PLANTED, domain=domain).write("u", PLANTED_HISTORY, seed) for seed in range(5)]
+    told = [written(teacher(items=PLANTED, domain=domain), "u", PLANTED_HISTORY, seed) for seed in range(5)]
     for text in told:
         assert re.match(rf"Th\w+ {domain.person} likes about 6 in 10 {domain.items} rated\. ", text)
         old = f"About 3 in 10 {domain.items} are from before 1960. They "
         for part in (old, "Drama (4 of 4 liked).", "Film-Noir (1 of 4 liked).", "Bob", "Flo"):
             assert part in text
     even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
-    assert f"No {domain.attribute} stands out." in teacher(items=PLANTED, domain=domain).write("u", even, 3)
+    assert f"No {domain.attribute} stands out." in written(teacher(items=PLANTED, domain=domain), "u", even, 3)
 
 
 def test_the_check_itself_can_fail() -> None:
@@ -182,7 +184,7 @@ def test_planted_taste_is_counted_by_hand() -> None:
 
 
 def test_planted_taste_is_told() -> None:
-    text = teacher(items=PLANTED).write("u", PLANTED_HISTORY, 0)
+    text = written(teacher(items=PLANTED), "u", PLANTED_HISTORY, 0)
     assert re.match(
         r"Th\w+ viewer likes about 6 in 10 films rated\. About 3 in 10 films are from before 1960\. They ", text
     )
@@ -195,7 +197,7 @@ def test_too_little_evidence_is_no_claim() -> None:
     profile = profile_history(alone, Catalogue(PLANTED), ProfileSettings())
     assert (profile.above, profile.below, profile.age, profile.comparable_genres) == ((), (), Age(1960, 1, 2), 0)
     even = [{"item_id": item, "rating": 5.0, "label": 1} for item in "abcdefgh"]
-    assert "from before 1960. No genre stands out. They" in teacher(items=PLANTED).write("u", even, 3)
+    assert "from before 1960. No genre stands out. They" in written(teacher(items=PLANTED), "u", even, 3)
 
 
 @pytest.mark.parametrize(
@@ -210,23 +212,23 @@ def test_too_little_evidence_is_no_claim() -> None:
     ],
 )
 def test_rating_habit_comes_first(likes: int, total: int, expected: str) -> None:
-    text = teacher().write(1, rows([(i, 5 if i < likes else 1) for i in range(total)]), 0)
+    text = written(teacher(), 1, rows([(i, 5 if i < likes else 1) for i in range(total)]), 0)
     assert re.match(rf"(This|The) viewer likes {expected} rated\.", text)
 
 
 def test_empty_history() -> None:
-    assert teacher().write(1, [], 0).endswith("viewer has rated no films yet.")
+    assert written(teacher(), 1, [], 0).endswith("viewer has rated no films yet.")
 
 
 def test_wording_varies_with_the_seed_and_the_user_but_is_reproducible() -> None:
     history = rows([(i, 1 + i % 5) for i in range(20)])
     writer = teacher()
-    texts = [writer.write(1, history, seed) for seed in range(30)]
-    assert texts == [teacher().write(1, history, seed) for seed in range(30)]
+    texts = [written(writer, 1, history, seed) for seed in range(30)]
+    assert texts == [written(teacher(), 1, history, seed) for seed in range(30)]
     assert len(set(texts)) > 20
-    assert {writer.write(user, history, 0) for user in range(5)} != {texts[0]}
+    assert {written(writer, user, history, 0) for user in range(5)} != {texts[0]}
     # The order of the claims varies, too: above and below the average, liked and not liked.
-    planted = [teacher(items=PLANTED).write("u", PLANTED_HISTORY, seed) for seed in range(30)]
+    planted = [written(teacher(items=PLANTED), "u", PLANTED_HISTORY, seed) for seed in range(30)]
     for one, other in (("Drama", "Film-Noir"), ("Bob", "Flo")):
         assert {text.index(one) < text.index(other) for text in planted} == {True, False}
 
@@ -234,12 +236,12 @@ def test_wording_varies_with_the_seed_and_the_user_but_is_reproducible() -> None
 def test_clauses_are_dropped_never_cut() -> None:
     lengths = []
     for budget in range(16, 60):
-        text = teacher(budget, PLANTED).write("u", PLANTED_HISTORY, 5)
+        text = written(teacher(budget, PLANTED), "u", PLANTED_HISTORY, 5)
         assert words(text) <= budget
         assert text.endswith((".", "!"))
         lengths.append(words(text))
     assert lengths[0] < lengths[-1]
-    short = teacher(20, PLANTED).write("u", PLANTED_HISTORY, 5)
+    short = written(teacher(20, PLANTED), "u", PLANTED_HISTORY, 5)
     assert "before 1960" in short, "what predicts best stays longest"
     assert "Drama" not in short
 
@@ -250,7 +252,7 @@ def test_a_side_without_any_genre_says_so() -> None:
     pairs = zip("abcdefgh", [5.0, 5.0, 5.0, 1.0, 5.0, 1.0, 5.0, 1.0], strict=True)
     history = [{"item_id": item, "rating": rating, "label": int(rating >= 4)} for item, rating in pairs]
     # Own share 5/8: Drama (2 - 2 x 5/8) / 4 = .19, Film-Noir (2 - 3 x 5/8) / 5 = .03.
-    text = teacher(items=items).write("u", history, 0)
+    text = written(teacher(items=items), "u", history, 0)
     assert "Drama (2 of 2 liked)." in text
     assert "No genre is liked less." in text
 
@@ -258,7 +260,7 @@ def test_a_side_without_any_genre_says_so() -> None:
 def test_facts_are_left_out_by_chance_but_one_always_stays() -> None:
     settings = TeacherSettings(max_tokens=200, tells=("habit", "age", "genres"), omit=0.5)
     writer = ProfileTeacher(PLANTED, MOVIES, words, settings)
-    texts = [writer.write("u", PLANTED_HISTORY, seed) for seed in range(200)]
+    texts = [written(writer, "u", PLANTED_HISTORY, seed) for seed in range(200)]
     told = [frozenset(fact for fact in ("rated.", "before", "Drama") if fact in text) for text in texts]
     # Eight subsets are equally likely; the empty one turns into one of the three single ones.
     shares = {subset: told.count(subset) / 200 for subset in set(told)}
@@ -273,7 +275,7 @@ def test_facts_are_left_out_by_chance_but_one_always_stays() -> None:
 def test_any_domain_and_vocabulary() -> None:
     books = replace(MOVIES, items="books", person="reader", attribute="subject")
     items = PLANTED.with_columns(pl.Series("genres", [["Cookery & Wine"]] * 4 + [["Poetry"]] * 4)).drop("year")
-    text = ProfileTeacher(items, books, words, TeacherSettings(max_tokens=200)).write("u", PLANTED_HISTORY, 1)
+    text = written(ProfileTeacher(items, books, words, TeacherSettings(max_tokens=200)), "u", PLANTED_HISTORY, 1)
     assert "reader likes about 6 in 10 books rated." in text
     assert "Cookery & Wine (4 of 4" in text
     assert "film" not in text
@@ -282,14 +284,14 @@ def test_any_domain_and_vocabulary() -> None:
 
 def test_title_with_its_own_full_stop_gets_no_second_one() -> None:
     history = [{"item_id": "h", "rating": 5.0, "label": 1}]
-    assert teacher(items=PLANTED).write("u", history, 0).endswith(" Hal!")
+    assert written(teacher(items=PLANTED), "u", history, 0).endswith(" Hal!")
 
 
 def test_titles_are_those_that_the_generator_reads_and_counts_are_of_all() -> None:
     """Four liked, then one not liked; only the last two are read one by one."""
     history = rows([(0, 5), (1, 5), (2, 5), (3, 4), (4, 1)])
     for seed in range(10):
-        text = teacher().write(1, history, seed, recent=2)
+        text = written(teacher(), 1, history, seed, recent=2)
         assert "likes about 8 in 10 films rated" in text
         assert set(re.findall(r"Title\w+", text)) == {TITLES[3], TITLES[4]}
 
@@ -305,7 +307,7 @@ def test_texts_keep_to_the_budget_of_the_embedded_model() -> None:
     writer = ProfileTeacher(ITEMS, MOVIES, renderer.count_tokens)
     history = rows([(i, 1 + i * 7 % 5) for i in range(30)])
     for seed in range(20):
-        text = writer.write(1, renderer.visible_history(history), seed)
+        text = written(writer, 1, renderer.visible_history(history), seed)
         assert renderer.count_tokens(text) <= 60
         assert renderer.decode(renderer.reccot_ids(text)) == text
         assert renderer.reccot_ids(text)[-1] == renderer.stop_ids[0]

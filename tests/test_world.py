@@ -10,7 +10,7 @@ import pytest
 
 from trackrec.data.log import Log
 from trackrec.data.roles import Role
-from trackrec.pipeline import world
+from trackrec.pipeline import dataset as world
 from trackrec.pipeline.dataset import World, with_turns
 from trackrec.progress import Reporter
 from trackrec.recipe import make_recipe

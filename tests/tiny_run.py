@@ -54,18 +54,17 @@ def tiny_recipe(model: Path, log: Path, **changes: Any) -> Recipe:
         "distillation": {"texts_per_user": 1, "training": training},
         "loop": {
             "rounds": 2,
-            "observer": "ranker",
             "targets_per_user": 3,
             "samples_per_user": 3,
             "sampling": {"max_new_tokens": 10},
             "writing": {"temperature": 0, "max_new_tokens": 10},
             "need_useful_validator": False,
         },
-        "reward": {"grounding_weight": 0.5},
+        "extra_rewards": [{"type": "grounding", "weight": 0.5}],
         "preferences": {"k": 0, "unfinished_may_win": True, "require_gain": False, "drop_all_wrong": False},
         "alignment": {"training": training},
-        "lm_validator": {"training": training, "warm_up_users": 3, "warm_up": training},
-        "ranker_validator": {"members": 2, "fit": {"epochs": 1}},
+        "judge": {"training": training, "warm_up_users": 3, "warm_up": training},
+        "observer": {"type": "ranker", "members": 2, "fit": {"epochs": 1}},
         "evaluation": {"users": 6, "targets_per_user": 3, "validation_targets_per_user": 3, "bootstrap": 100},
         "ranking": {"folds": 1, "seeds": 1, "components": 4, "fit": {"epochs": 1}},
         "shard_users": 2,
@@ -104,7 +103,7 @@ def kill_at(function: str, call: int) -> None:
     if function == "sampling":
         _count_down(trackrec.lm.generator, "sample", call)
     elif function == "scoring":
-        _count_down(trackrec.judges.lm, "answer_logits", call)
+        _count_down(trackrec.judges.lm, "score_answers", call)
     elif function == "training":
         _count_down(trackrec.lm.training._TreeTrainer, "compute_loss", call)
     elif function == "table":

@@ -13,6 +13,7 @@ from trackrec.judges.base import Validator
 from trackrec.judges.lm import LMValidator, LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings, build_groups
 from trackrec.judges.ranker import RankerValidator, RankerValidatorSettings
+from trackrec.judges.rewards import LogLikelihood, Probability
 from trackrec.lm.generator import AlignmentSettings, Generator
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
@@ -22,7 +23,8 @@ from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import RankingSettings, compare_arms
 from trackrec.recipe import Recipe, load_recipe
-from trackrec.teachers.template import ProfileTeacher, Teacher, TeacherSettings, write_texts
+from trackrec.teachers.base import Teacher, write_texts
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 
 __all__ = [
     "AdapterSettings",
@@ -38,7 +40,9 @@ __all__ = [
     "LanguageModel",
     "LanguageModelSettings",
     "Log",
+    "LogLikelihood",
     "PreferenceSettings",
+    "Probability",
     "ProfileTeacher",
     "PromptSettings",
     "RankerValidator",

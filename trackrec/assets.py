@@ -8,6 +8,7 @@ and every later call only returns the path.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -78,6 +80,9 @@ _GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CONVERSION = 1
 """Raise it when the conversion below changes what it writes, so that old caches are not used."""
 
+_checked: set[Path] = set()
+"""Folders that this process has compared with their hashes."""
+
 
 def asset_folder() -> Path:
     """The cache folder: ``$TRACKREC_CACHE``, else ``$XDG_CACHE_HOME/trackrec``, else ``~/.cache/trackrec``."""
@@ -130,7 +135,7 @@ def embedded_encoder() -> Path:
 
 
 def movielens_100k() -> Path:
-    """The folder with ``MovieLens100k_{data,items,users}.parquet.brotli`` (``trackrec.data.movielens`` reads it)."""
+    """The folder with ``MovieLens100k_{data,items,users}.parquet.brotli`` (``trackrec.data.sources`` reads it)."""
     return fetch(MOVIELENS)
 
 
@@ -148,22 +153,26 @@ def _build_once(folder_name: str, build: Callable[[Path], None]) -> Path:
     """The cache's folder of that name; if there is none yet, ``build`` fills a fresh one, which is then renamed.
 
     A lock lets one process work while the others wait for its result; a killed process leaves its lock open and a
-    partial folder that the next one clears away.
+    partial folder that the next one clears away. The files' hashes are kept beside the folder, and compared once a
+    process.
     """
     cache = asset_folder()
     final = cache / folder_name
     if final.is_dir():
+        _check(final)
         return final
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f".{folder_name}.lock"):
             if final.is_dir():
+                _check(final)
                 return final
             partial = cache / f".{folder_name}.partial"
             _clear(partial)
             try:
                 partial.mkdir()
                 build(partial)
+                _write_sums(final, _sums(partial))
                 partial.rename(final)
             finally:
                 _clear(partial)
@@ -173,6 +182,48 @@ def _build_once(folder_name: str, build: Callable[[Path], None]) -> Path:
             "Set TRACKREC_CACHE to a folder that can be written and has 1 GB free."
         ) from error
     return final
+
+
+def _check(folder: Path) -> None:
+    """Compare the files of an asset with what they were when it was made, once in a process.
+
+    Raises:
+        AssetError: a file is damaged, missing or new.
+    """
+    if folder in _checked:
+        return
+    found, told = _sums(folder), _sums_file(folder)
+    if told.is_file():
+        try:
+            expected = dict(json.loads(told.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):  # then nothing is known to be right
+            expected = {}
+        wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        if wrong:
+            raise AssetError(
+                f"the cached asset {folder} is damaged: {', '.join(wrong[:3])} is not what was unpacked. Delete that "
+                "folder and start again: it is made anew"
+            )
+    else:  # made before hashes were kept
+        with suppress(OSError):  # a cache that can only be read
+            _write_sums(folder, found)
+    _checked.add(folder)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file, by its name in the folder."""
+    files = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(files)}
+
+
+def _sums_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.sha256.json")
+
+
+def _write_sums(folder: Path, sums: dict[str, str]) -> None:
+    partial = folder.with_name(f".{folder.name}.sha256.{os.getpid()}.partial")
+    partial.write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    os.replace(partial, _sums_file(folder))
 
 
 def _clear(partial: Path) -> None:

@@ -1,4 +1,4 @@
-"""Memory that is free inside the process, given back to the system."""
+"""Memory of the process: what is free inside it given back to the system, and how much it has needed."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def peak_gigabytes() -> float | None:
+    """The most memory that the process has had so far, in GiB; None where the system does not say (Windows)."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    units = 2**30 if sys.platform == "darwin" else 2**20  # bytes on macOS, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units, 2)

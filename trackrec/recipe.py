@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.filters import FilterSettings
@@ -17,19 +17,22 @@ from trackrec.data.sources import SourceSettings
 from trackrec.data.split import SplitSettings
 from trackrec.data.statistics import StatisticsSettings
 from trackrec.errors import RecipeError
-from trackrec.judges.base import Kind
+from trackrec.features.encoder import TextEncoderSettings
+from trackrec.files.names import why_not
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
-from trackrec.judges.ranker import RankerValidatorSettings
-from trackrec.judges.rewards import RewardSettings
+from trackrec.judges.rewards import ExtraRewardSettings, LogLikelihoodSettings
+from trackrec.knowledge.settings import KnowledgeSettings
 from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
-from trackrec.settings import Settings
+from trackrec.registry import Choice, component, settings_class, short_name
+from trackrec.settings import ComponentSettings, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
+from trackrec.users.counts import ProfileSettings
 
 
 class DistillationSettings(Settings):
@@ -48,10 +51,6 @@ class LoopSettings(Settings):
 
     rounds: int = Field(default=2, ge=0)
     """Rounds after distillation."""
-    validator: Kind = "lm"
-    """Which kind of validator the generator is aligned to."""
-    observer: Kind | None = None
-    """A second kind that judges the same samples; a trial alignment shows how well the generator can learn from it."""
     targets_per_user: int = Field(default=8, ge=1)
     """m: on how many interactions after the history a RecCoT is judged."""
     samples_per_user: int = Field(default=4, ge=2)
@@ -90,7 +89,7 @@ class Recipe(Settings):
     """Everything that decides what a run does."""
 
     name: str = "movielens-100k"
-    """What the report calls this run."""
+    """What the report calls this run; its folder too, unless another is asked for."""
     seed: int = 17
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
@@ -105,46 +104,81 @@ class Recipe(Settings):
     """How many users do what."""
     statistics: StatisticsSettings = StatisticsSettings()
     """What is counted of each item, among LM users."""
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    """What is known of items beside the catalogue."""
+    profile: ProfileSettings = ProfileSettings()
+    """How a history is counted: for the digest, the teacher and the checker alike."""
     prompts: PromptSettings = PromptSettings()
     """What the prompts show."""
     model: LanguageModelSettings = LanguageModelSettings()
     """The language model."""
     adapter: AdapterSettings = AdapterSettings()
     """Shape of the adapters."""
-    teacher: TeacherSettings = TeacherSettings()
+    teacher: Annotated[SerializeAsAny[ComponentSettings], component("teacher", "template")] = TeacherSettings()
     """The writer that distillation learns from."""
     distillation: DistillationSettings = DistillationSettings()
     """From the teacher to the first generator."""
     loop: LoopSettings = LoopSettings()
     """The rounds."""
-    reward: RewardSettings = RewardSettings()
-    """What a RecCoT is paid for."""
+    judge: Annotated[SerializeAsAny[ComponentSettings], component("judge", "lm")] = LMValidatorSettings()
+    """The validator that the generator is aligned to: `lm` (the paper's) or `ranker`."""
+    observer: Annotated[SerializeAsAny[ComponentSettings], component("judge", "ranker")] | None = None
+    """A second judge of another type for the same samples; a trial alignment shows how well the generator can learn
+    from it."""
+    reward: Annotated[SerializeAsAny[ComponentSettings], component("reward", "log_likelihood")] = (
+        LogLikelihoodSettings()
+    )
+    """What a RecCoT is paid for on each target: `log_likelihood`, or `probability` (the paper)."""
+    extra_rewards: tuple[Annotated[SerializeAsAny[ExtraRewardSettings], component("reward", "grounding")], ...] = ()
+    """Rewards for the text itself, each with its `weight`: `grounding` takes off what the history contradicts."""
     preferences: PreferenceSettings = PreferenceSettings()
     """From rewards to chosen and rejected."""
     alignment: AlignmentSettings = AlignmentSettings()
     """The generator's preference step."""
-    lm_validator: LMValidatorSettings = LMValidatorSettings()
-    """The language model as validator."""
-    ranker_validator: RankerValidatorSettings = RankerValidatorSettings()
-    """The ranker as validator."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the recommender G then V is tested."""
     write_for: Literal["all"] | int = "all"
     """Whom the last generator writes for: every user with a role, or so many ranker users (the tested ones first). A
     ranker is trained with and without RecCoTs on those ranker users."""
+    encoder: Annotated[SerializeAsAny[ComponentSettings], component("encoder", "sentence-transformer")] = (
+        TextEncoderSettings()
+    )
+    """From texts to vectors."""
     ranking: RankingSettings = RankingSettings()
     """RecCoT as a feature: ordinary rankers with and without."""
     shard_users: int = Field(default=8, ge=1)
     """Users in a shard, the unit of redo after a crash."""
 
+    @field_validator("name")
+    @classmethod
+    def _is_no_path(cls, name: str) -> str:
+        if reason := why_not(name):
+            raise ValueError(f"a recipe's name is also that of files: {reason}")
+        return name
+
+    @model_validator(mode="after")
+    def _two_judges(self) -> Recipe:
+        if self.observer is not None and short_name(self.observer) == short_name(self.judge):
+            raise ValueError(f"judge and observer are both of type {self.judge.type!r}: the second one must be another")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_place_of_profile(cls, tree: Any) -> Any:
+        """Recipes of earlier runs have it under ``teacher``."""
+        teacher = tree.get("teacher") if isinstance(tree, dict) else None
+        if isinstance(teacher, dict) and "profile" in teacher and "profile" not in tree:
+            rest = {name: value for name, value in teacher.items() if name != "profile"}
+            return {**tree, "teacher": rest, "profile": teacher["profile"]}
+        return tree
+
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:
         extra = self.roles.lm_extra_users
-        wanted = {
-            "distillation.extra_users": self.distillation.extra_users,
-            "lm_validator.extra_users": self.lm_validator.extra_users,
-            "lm_validator.warm_up_users": self.lm_validator.warm_up_users,
-        }
+        wanted = {"distillation.extra_users": self.distillation.extra_users}
+        for place in ("judge", "observer"):
+            for name in ("extra_users", "warm_up_users"):
+                wanted[f"{place}.{name}"] = getattr(getattr(self, place), name, 0)
         for name, number in wanted.items():
             if number > extra:
                 raise ValueError(f"{name} asks for {number} of the {extra} extra LM users (roles.lm_extra_users)")
@@ -183,7 +217,7 @@ def make_recipe(tree: dict[str, Any], where: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError(f"{where}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+        raise RecipeError(f"{where}: " + "; ".join(_explain(problem, tree) for problem in error.errors())) from error
 
 
 def shipped() -> Path:
@@ -196,39 +230,50 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def apply_change(tree: dict[str, Any], change: str) -> None:
-    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML."""
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
-
-
-def _explain(problem: Any) -> str:
+def _explain(problem: Any, tree: Any) -> str:
     path = [str(part) for part in problem["loc"]]
     name = ".".join(path)
     if problem["type"] != "extra_forbidden":
         return f"{name}: {problem['msg']}, got {problem['input']!r}"
-    known = _fields(path[:-1])
+    known = _fields(path[:-1], tree)
     near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.0)
     return f"unknown setting {name!r}; the nearest known one is {'.'.join([*path[:-1], *near])!r}"
 
 
-def _fields(path: Sequence[str]) -> list[str]:
-    """Names of the settings of a group."""
+def _fields(path: Sequence[str], tree: Any) -> list[str]:
+    """Names of the settings of a group; ``tree`` says of which type it is where it can be swapped."""
     group: type[BaseModel] = Recipe
+    choice: Choice | None = None
     for part in path:
-        annotation = group.model_fields[part].annotation if part in group.model_fields else None
-        options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if not options:
-            return []
-        group = options[0]
+        tree = _inside(tree, part)
+        if not part.isdigit():  # a place in a list is no name
+            field = group.model_fields[part]
+            choice = next(_choices([*field.metadata, field.annotation]), None)
+            options = [a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)]
+            group = next((a for a in options if issubclass(a, BaseModel)), BaseModel)
+        if choice is not None and isinstance(tree, dict):
+            group = settings_class(choice.kind, str(tree.get("type", choice.default)))
     return list(group.model_fields)
+
+
+def _default_type(path: Sequence[str]) -> str | None:
+    """The type that is meant where a component's settings name none."""
+    if len(path) != 1 or path[0] not in Recipe.model_fields:
+        return None
+    field = Recipe.model_fields[path[0]]
+    choice = next(_choices([*field.metadata, field.annotation]), None)
+    return choice.default if choice is not None else None
+
+
+def _inside(tree: Any, part: str) -> Any:
+    if isinstance(tree, Sequence) and not isinstance(tree, str):
+        return tree[int(part)]
+    return tree.get(part) if isinstance(tree, dict) else None
+
+
+def _choices(annotations: Sequence[Any]) -> Iterator[Choice]:
+    """The component choices in annotations, however deep."""
+    for annotation in annotations:
+        if isinstance(annotation, Choice):
+            yield annotation
+        yield from _choices([*get_args(annotation), *getattr(annotation, "__metadata__", ())])

@@ -1,29 +1,45 @@
-"""Components by name: what the ``type:`` of a recipe stands for, and how a class of one's own is found."""
+"""Components by name: what the ``type:`` of a recipe stands for, and how a class of one's own is found.
+
+A component is a class with two attributes: ``Settings``, its own :class:`trackrec.settings.ComponentSettings`, and a
+class method ``make(settings, context)``, where the context is what its kind may ask for (see the kind's ``base.py``).
+Sources and backbones are simpler: see :mod:`trackrec.data.sources` and :mod:`trackrec.rankers.base`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from trackrec.errors import RecipeError
+from trackrec.settings import ComponentSettings
 
 Kind = Literal["backbone", "encoder", "engine", "executor", "judge", "reward", "source", "teacher"]
 """What can be swapped. One's own is named by import path, or by an entry point of the group ``trackrec.<kind>s``."""
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {"din": "trackrec.rankers.din:DIN", "dcnv2": "trackrec.rankers.dcnv2:DCNv2"},
-    "encoder": {},
-    "engine": {},
+    "encoder": {"sentence-transformer": "trackrec.features.encoder:TextEncoder"},
+    "engine": {"torch": "trackrec.engines.torch:TorchEngine", "openai": "trackrec.engines.openai:OpenAIEngine"},
     "executor": {},
-    "judge": {},
-    "reward": {},
+    "judge": {"lm": "trackrec.judges.lm:LMValidator", "ranker": "trackrec.judges.ranker:RankerValidator"},
+    "reward": {
+        "log_likelihood": "trackrec.judges.rewards:LogLikelihood",
+        "probability": "trackrec.judges.rewards:Probability",
+        "grounding": "trackrec.checks.reward:Grounding",
+        "horoscope": "trackrec.checks.horoscope:Horoscope",
+    },
     "source": {},
-    "teacher": {},
+    "teacher": {
+        "template": "trackrec.teachers.template:ProfileTeacher",
+        "texts": "trackrec.teachers.texts:TextsTeacher",
+        "llm": "trackrec.teachers.llm:LLMTeacher",
+    },
 }
 """Import path of each built-in component, by kind and name; nothing is imported before it is asked for."""
 
@@ -68,6 +84,73 @@ def named(kind: Kind) -> AfterValidator:
 @cache
 def _from_entry_points(kind: Kind) -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=f"trackrec.{kind}s")}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(BeforeValidator):
+    """What :func:`component` gives: a validator that remembers which kind it chooses from."""
+
+    kind: Kind = "teacher"
+    default: str = ""
+
+
+def component(kind: Kind, default: str = "") -> Choice:
+    """For a settings field that holds a component's settings: a tree with ``type`` becomes its settings class.
+
+    Write it as ``Annotated[SerializeAsAny[ComponentSettings], component("judge", "lm")]``.
+
+    Args:
+        kind: of component.
+        default: the type that is meant where none is given.
+    """
+
+    def parse(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        name = value.get("type", default)
+        try:
+            return settings_of(kind, value | {"type": name})
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+
+    return Choice(parse, kind=kind, default=default)
+
+
+def settings_of(kind: Kind, tree: dict[str, Any]) -> ComponentSettings:
+    """A component's settings from a tree that says their ``type``."""
+    return settings_class(kind, str(tree["type"])).model_validate(tree)
+
+
+def settings_class(kind: Kind, name: str) -> type[ComponentSettings]:
+    """The settings class of a component.
+
+    Raises:
+        RecipeError: there is no such component, or it is none: it lacks ``Settings`` or ``make``.
+    """
+    found = find(kind, name)
+    settings = getattr(found, "Settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, ComponentSettings) and hasattr(found, "make")):
+        raise RecipeError(
+            f"the {kind} {name!r} is no component: expected a class with `Settings` (of ComponentSettings) and a class "
+            "method `make(settings, context)`"
+        )
+    return settings
+
+
+def make(kind: Kind, settings: ComponentSettings, context: Any = None) -> Any:
+    """The component that settings describe.
+
+    Args:
+        kind: of component.
+        settings: of its own settings class.
+        context: what its kind may ask for.
+    """
+    return find(kind, settings.type).make(settings, context)
+
+
+def short_name(settings: ComponentSettings) -> str:
+    """A component's name where names must be short and safe, such as in names of stages: ``a.b:Judge`` is ``judge``."""
+    return settings.type.rpartition(":")[2].lower()
 
 
 def _unknown(kind: Kind, name: str) -> str:

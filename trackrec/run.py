@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
-import resource
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,55 +18,19 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
-from trackrec.memory import give_back_memory
+from trackrec.files.forgotten import Forgotten
+from trackrec.files.hashes import file_hash, text_hash
+from trackrec.files.lock import locked
+from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same
+from trackrec.files.names import check_name
+from trackrec.files.tables import read_table
+from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
+from trackrec.memory import give_back_memory, peak_gigabytes
 from trackrec.progress import Reporter
-from trackrec.table_files import read_table
+
+__all__ = ["Run", "Stage", "file_hash", "text_hash", "write_json", "write_table", "written_whole"]
 
 _VERSIONS = ("trackrec", "torch", "transformers", "peft", "polars")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder (names and contents), hexadecimal."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode() if path.is_dir() else b"")
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def text_hash(table: pl.DataFrame) -> str:
-    """SHA-256 of a small table's content, hexadecimal."""
-    return hashlib.sha256(table.write_json().encode()).hexdigest()
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to (a file or a folder); it becomes ``path`` once the block has ended well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(partial, path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        elif partial.exists():
-            partial.unlink()
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a Parquet file whole or not at all."""
-    with written_whole(path) as partial:
-        table.write_parquet(partial)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
 
 
 class Stage:
@@ -82,6 +46,12 @@ class Stage:
     def write(self, table_name: str, table: pl.DataFrame) -> None:
         """Write a table of the run."""
         path = self.run.table(table_name)
+        write_table(path, table)
+        self.outputs.append(path)
+
+    def output(self, name: str, table: pl.DataFrame) -> None:
+        """Write a table that leaves the run, at the top of its folder."""
+        path = self.run.folder / f"{name}.parquet"
         write_table(path, table)
         self.outputs.append(path)
 
@@ -119,12 +89,15 @@ class Stage:
             for number, start in enumerate(starts):
                 shard = items[start : start + size]
                 path = folder / f"{number:05d}-of-{len(starts):05d}.parquet"
-                if path.exists():
-                    advance(len(shard), False)
-                else:
-                    write_table(path, work(shard))
-                    advance(len(shard), True)
-                parts.append(read_table(path))
+                part = _whole_shard(path)
+                if part is None and path.exists():
+                    self.run.reporter.line(f"{self.name}: the shard {path} is damaged and is made again")
+                worked = part is None
+                if part is None:
+                    _write_shard(path, work(shard))
+                    part = read_table(path)
+                advance(len(shard), worked)
+                parts.append(part)
         table = pl.concat(parts) if parts else pl.DataFrame()
         self.write(table_name, table)
         return table
@@ -146,37 +119,56 @@ class Run:
     ) -> None:
         self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
         self.reading = reading
+        check_format(folder)
+        self.forgotten = Forgotten.of(folder)
+        """Whom no stage may read."""
         if reading:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.rglob(".*.partial"):  # what a killed run was writing
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        with locked(folder):
+            for stale in abandoned(folder):  # what a killed run was writing
+                remove(stale)
 
     def table(self, name: str) -> Path:
-        """Path of a table."""
-        return self.folder / "tables" / f"{name}.parquet"
+        """Path of a table.
+
+        Raises:
+            RunError: the name would lead out of the run's tables.
+        """
+        return self.folder / "tables" / f"{check_name(name, 'the table')}.parquet"
 
     def read(self, name: str) -> pl.DataFrame:
         """A table that a stage wrote.
 
         Raises:
-            RunError: the stage that writes it has not run here.
+            RunError: the stage that writes it has not run here, or the table is not what the stage wrote.
         """
         path = self.table(name)
         if not path.is_file():
             raise RunError(
                 f"the run {self.folder} has no table {name!r} ({path}): run the recipe first, or go on with it"
             )
+        expected = self._hashes.get(path.relative_to(self.folder).as_posix())
+        if expected and file_hash(path) not in expected:
+            raise RunError(
+                f"the table {path} is not what its stage wrote: it was damaged or changed by hand. Start the run "
+                "again, which makes it anew"
+            )
         return read_table(path)
 
     def manifest(self, stage: str) -> dict[str, Any]:
         """What a finished stage recorded of itself."""
-        path = self.folder / "manifests" / f"{stage}.json"
+        path = self._manifest_path(stage)
         if not path.is_file():
             raise RunError(
                 f"the stage {stage!r} has not finished in {self.folder}: there is no {path.name} in manifests/"
             )
-        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        manifest = read_manifest(path)
+        if manifest is None:
+            raise RunError(f"{path} is damaged: it is no manifest. Start the run again, which does this stage anew")
+        return manifest
+
+    def _manifest_path(self, stage: str) -> Path:
+        return self.folder / "manifests" / f"{check_name(stage, 'the stage')}.json"
 
     def do(
         self,
@@ -188,55 +180,113 @@ class Run:
     ) -> None:
         """Run a stage unless it is finished, here or in the lender, with these very settings, inputs and seed.
 
+        A finished stage whose outputs are no longer what it wrote is done again.
+
         Args:
             name: the stage's name, that of its manifest.
             work: does it, through the stage that it is given.
             inputs: files and folders that it reads; their hashes decide whether an earlier result still holds.
             settings: what else decides its result; anything that JSON can say.
             regardless_of: settings (with dots) that are recorded but change nothing in this stage.
+
+        Raises:
+            RunError: another process is at work in the folder.
         """
         if self.reading:
             raise RunError(f"the run {self.folder} was opened for reading, but stage {name!r} was to run: open it anew")
-        fingerprint = {
-            "settings": json.loads(json.dumps(settings, default=str)),
-            "inputs": {str(path.relative_to(self.folder)): file_hash(path) for path in inputs},
-            "seed": self.seed,
-        }
-        path = self.folder / "manifests" / f"{name}.json"
-        if path.is_file():
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            whole = all((self.folder / output).exists() for output in manifest["outputs"])
-            if whole and _same(manifest["fingerprint"], fingerprint, regardless_of):
-                self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
+        with locked(self.folder):
+            fingerprint = {
+                "settings": json.loads(json.dumps(settings, default=str)),
+                "inputs": {path.relative_to(self.folder).as_posix(): file_hash(path) for path in inputs},
+                "seed": self.seed,
+            }
+            if self._done_before(name, fingerprint, regardless_of):
                 return
-        if self.lender is not None and self._borrow(self.lender, name, fingerprint, regardless_of):
-            return
+            self._no_longer_done(name)
+            self._take_nothing_over()
+            if self.lender is None or not self._borrow(self.lender, name, fingerprint, regardless_of):
+                self._work(name, work, fingerprint)
+
+    def _done_before(self, name: str, fingerprint: dict[str, Any], regardless_of: Sequence[str]) -> bool:
+        """Whether a stage is finished, with this fingerprint and with outputs that are still what it wrote."""
+        path = self._manifest_path(name)
+        if not path.is_file():
+            return False
+        manifest = read_manifest(path)
+        if manifest is None:
+            self.reporter.line(f"{name}: {path} is damaged; the stage is done again")
+            return False
+        taken_over = manifest.pop(TAKE_OVER, [])
+        if not same(manifest["fingerprint"], fingerprint, (*regardless_of, *taken_over)):
+            return False
+        for output, expected in manifest["outputs"].items():
+            place = self.folder / output
+            if not place.exists():
+                self.reporter.line(f"{name}: {place} is gone; the stage is done again")
+                return False
+            if file_hash(place) != expected:
+                self.reporter.line(f"{name}: {place} is not what the stage wrote (damaged or changed); done again")
+                return False
+        if taken_over:
+            write_json(path, manifest | {"fingerprint": fingerprint})
+        self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
+        return True
+
+    @cached_property
+    def _hashes(self) -> dict[str, set[str]]:
+        """Hashes of what the finished stages wrote, by path in the run folder."""
+        written: dict[str, set[str]] = {}
+        for path in (self.folder / "manifests").glob("*.json"):
+            for output, found in ((read_manifest(path) or {}).get("outputs") or {}).items():
+                written.setdefault(output, set()).add(found)
+        return written
+
+    def _no_longer_done(self, name: str) -> None:
+        """Take away the manifest of a stage that is to be done again: until then nothing holds for what it wrote."""
+        path = self._manifest_path(name)
+        for output in (read_manifest(path) or {}).get("outputs") or {}:
+            self._hashes.pop(output, None)
+        path.unlink(missing_ok=True)
+
+    def _take_nothing_over(self) -> None:
+        """Once a stage is done again, what follows from its tables is not what it was when somebody was forgotten."""
+        for path in (self.folder / "manifests").glob("*.json") if self.forgotten else ():
+            manifest = read_manifest(path) or {}
+            if manifest.pop(TAKE_OVER, None):
+                write_json(path, manifest)
+
+    def _finish(self, name: str, manifest: dict[str, Any]) -> None:
+        write_json(self._manifest_path(name), manifest)
+        self._hashes.update({output: {found} for output, found in manifest["outputs"].items()})
+
+    def _work(self, name: str, work: Callable[[Stage], None], fingerprint: dict[str, Any]) -> None:
         stage = Stage(self, name, fingerprint)
         started = time.monotonic()
         work(stage)
         seconds = time.monotonic() - started
         give_back_memory()
         manifest = {
+            "format": FORMAT,
             "stage": name,
             "fingerprint": fingerprint,
-            "outputs": {str(output.relative_to(self.folder)): file_hash(output) for output in stage.outputs},
+            "outputs": {output.relative_to(self.folder).as_posix(): file_hash(output) for output in stage.outputs},
             "counts": stage.counts,
             "seconds": round(seconds, 2),
-            "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+            "peak_gb": peak_gigabytes(),
+            "threads": _threads(),
             "versions": {package: version(package) for package in _VERSIONS},
         }
-        write_json(path, manifest)
+        self._finish(name, manifest)
         for folder in stage.shard_folders:
             shutil.rmtree(folder)
         self.reporter.line(f"{name}: {seconds:.0f} s")
 
     def _borrow(self, lender: Path, name: str, fingerprint: dict[str, Any], regardless_of: Sequence[str]) -> bool:
         """Take over a stage of the lender, if it is the same one and its outputs are still what its manifest says."""
-        path = lender / "manifests" / f"{name}.json"
-        if not path.is_file():
-            return False
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not _same(manifest["fingerprint"], fingerprint, regardless_of):
+        if self.forgotten != Forgotten.of(lender):
+            return False  # the lender's tables may hold somebody who is forgotten here
+        manifest = read_manifest(lender / "manifests" / f"{name}.json")
+        if manifest is None or not same(manifest["fingerprint"], fingerprint, regardless_of):
             return False
         outputs = manifest["outputs"]
         if any(not (lender / output).exists() or file_hash(lender / output) != outputs[output] for output in outputs):
@@ -248,25 +298,32 @@ class Run:
                 else:
                     _link(lender / output, partial)
         origin = {"fingerprint": fingerprint, "borrowed_from": os.path.relpath(lender, self.folder)}
-        write_json(self.folder / "manifests" / f"{name}.json", manifest | origin)
+        self._finish(name, manifest | origin)
         self.reporter.line(f"{name}: as in {lender.name} ({manifest['seconds']:.0f} s saved)")
         return True
 
 
-def _same(left: dict[str, Any], right: dict[str, Any], regardless_of: Sequence[str]) -> bool:
-    """Whether two fingerprints agree, some settings left aside."""
-    return _without(left, regardless_of) == _without(right, regardless_of)
+def _write_shard(path: Path, table: pl.DataFrame) -> None:
+    """Write a shard, and before it is there its hash, so that a damaged one is known."""
+    with written_whole(path) as partial:
+        table.write_parquet(partial)
+        with written_whole(path.with_suffix(".sha256")) as note:
+            note.write_text(file_hash(partial), encoding="utf-8")
 
 
-def _without(fingerprint: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    left: dict[str, Any] = copy.deepcopy(fingerprint)
-    for name in names:
-        *parents, last = name.split(".")
-        group = left["settings"]
-        for parent in parents:
-            group = group.get(parent, {})
-        group.pop(last, None)
-    return left
+def _whole_shard(path: Path) -> pl.DataFrame | None:
+    """A shard as it was written; None if there is none, or another."""
+    note = path.with_suffix(".sha256")
+    if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != file_hash(path):
+        return None
+    return read_table(path)
+
+
+def _threads() -> dict[str, Any]:
+    """What of the process's threads may change the last bits of a result."""
+    torch = sys.modules.get("torch")  # a stage that computes without it need not load it
+    limit = os.environ.get("OMP_THREAD_LIMIT")
+    return {"torch": torch.get_num_threads() if torch else None, "omp_thread_limit": limit}
 
 
 def _link(source: Path | str, target: Path | str) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import yaml
 from pydantic import BaseModel, ConfigDict
+
+from trackrec.errors import RecipeError
 
 
 class Settings(BaseModel):
@@ -12,3 +17,34 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ComponentSettings(Settings):
+    """The settings of something that can be swapped; ``type`` says which class they are for.
+
+    A component's own settings class gives ``type`` its default and adds its fields.
+    """
+
+    type: str
+    """A built-in name, the name of an installed package's entry point, or an import path such as
+    ``my_shop.teachers:Teacher``."""
+
+
+def apply_change(tree: dict[str, Any], change: str) -> None:
+    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
+
+    Raises:
+        RecipeError: it is no change, or leads through a value that is no group of settings.
+    """
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
+    try:
+        tree[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error

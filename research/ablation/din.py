@@ -75,7 +75,7 @@ class DinJudge:
 
         def work(stage: Stage) -> None:
             wanted = self.users.select("user_id").join(texts, on="user_id", how="left", maintain_order="left")
-            vectors = user_vectors(wanted, shared_encoder(settings.encoder))
+            vectors = user_vectors(wanted, shared_encoder(self.recipe.encoder))
             with self.run.reporter.steps(name, "trainings") as progress:
                 predictions = compare_arms(
                     self.world, self.users, self.world.items, {name: vectors}, settings, self.recipe.seed,

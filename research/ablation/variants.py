@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackrec.errors import RecipeError
-from trackrec.recipe import Recipe, apply_change, make_recipe
+from trackrec.recipe import Recipe, make_recipe
+from trackrec.settings import apply_change
 
 CHECKS = {
     "fresh-v": "Does a validator that had no part in the loop find the same gain?",
@@ -19,8 +20,8 @@ QUICK_AT_MOST: dict[str, int] = {
     "roles.lm_users": 12,
     "roles.lm_validation_users": 24,
     "distillation.extra_users": 12,
-    "lm_validator.warm_up_users": 24,
-    "lm_validator.extra_users": 12,
+    "judge.warm_up_users": 24,
+    "judge.extra_users": 12,
     "loop.rounds": 2,
     "loop.samples_per_user": 3,
     "loop.targets_per_user": 4,
@@ -56,10 +57,10 @@ VARIANTS = (
     Variant("no-distillation", "the generator starts as the base model", ("loop.distils=false",)),
     Variant("dpo", "one rejected RecCoT a user", ("preferences.loss=dpo",)),
     Variant("softmax-dpo", "several rejected RecCoTs a user", ("preferences.loss=softmax_dpo",)),
-    Variant("reward-probability", "paid by P(true label)", ("reward.kind=probability",)),
-    Variant("reward-log-likelihood", "paid by log P(true label)", ("reward.kind=log_likelihood",)),
-    Variant("v-lm", "the validator is a language model", ("loop.validator=lm",)),
-    Variant("v-ranker", "the validator is a ranker that reads the RecCoT's vector", ("loop.validator=ranker",)),
+    Variant("reward-probability", "paid by P(true label)", ("reward.type=probability",)),
+    Variant("reward-log-likelihood", "paid by log P(true label)", ("reward.type=log_likelihood",)),
+    Variant("v-lm", "the validator is a language model", ("judge.type=lm",)),
+    Variant("v-ranker", "the validator is a ranker that reads the RecCoT's vector", ("judge.type=ranker",)),
     Variant("v-sees-0", "the validator sees no event beside the RecCoT", ("prompts.validator_recent=0",)),
     Variant("v-sees-3", "the validator sees 3 events", ("prompts.validator_recent=3",)),
     Variant("v-sees-all", "the validator sees what the generator sees (the paper)", ("prompts.validator_recent=all",)),
@@ -67,8 +68,8 @@ VARIANTS = (
     Variant("samples-2", "n = 2", ("loop.samples_per_user=2",)),
     Variant("k-0", "any difference makes a preference", ("preferences.k=0",)),
     Variant("k-1", "only differences above one standard error do", ("preferences.k=1",)),
-    Variant("grounding-0", "false claims cost nothing", ("reward.grounding_weight=0",)),
-    Variant("grounding-0.5", "false claims cost up to 0.5", ("reward.grounding_weight=0.5",)),
+    Variant("grounding-0", "false claims cost nothing", ("extra_rewards=[]",)),
+    Variant("grounding-0.5", "false claims cost up to 0.5", ("extra_rewards=[{type: grounding, weight: 0.5}]",)),
     Variant("v-frozen", "the first validator judges all rounds", ("loop.retunes=false",), at_least=2),
     Variant("targets-2", "m = 2, for rewards and the validator's training", ("loop.targets_per_user=2",)),
     Variant("targets-10", "m = 10", ("loop.targets_per_user=10",)),
@@ -104,9 +105,7 @@ def variant_recipe(recipe: Recipe, variant: Variant, rounds: int) -> Recipe | No
     if not variant.sets_rounds:
         rounds = min(recipe.loop.rounds, max(rounds, variant.at_least))
         other = changed(other, [f"loop.rounds={rounds}"])
-    return changed(
-        other, [f"name={recipe.name}, {variant.name}", "loop.observer=null", "loop.need_useful_validator=false"]
-    )
+    return changed(other, [f"name={recipe.name}, {variant.name}", "observer=null", "loop.need_useful_validator=false"])
 
 
 def quick_recipe(recipe: Recipe) -> Recipe:

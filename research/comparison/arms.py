@@ -9,13 +9,14 @@ from typing import Any
 import polars as pl
 
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.files.tables import read_table
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
 from trackrec.run import Stage
-from trackrec.table_files import read_table
-from trackrec.teachers.template import ProfileTeacher, write_texts
+from trackrec.teachers.base import write_texts
+from trackrec.teachers.template import TeacherSettings
 from trackrec.users.numbers import HistoryNumbers, ranker_numbers
 
 NO_TEXT, FINAL, SWAPPED = "no text", "final round", "another user's"
@@ -101,7 +102,7 @@ class Arms:
             }
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
-        settings = {"encoder": self.parts.recipe.ranking.encoder, "numbers": self.numbers.digest}
+        settings = self.parts.encoder_settings | {"numbers": self.numbers.digest}
         self.parts.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:
@@ -120,9 +121,10 @@ class Arms:
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
         recipe = self.parts.recipe
-        encoder = shared_encoder(recipe.ranking.encoder)
+        encoder = shared_encoder(recipe.encoder)
         ids = self.users.select("user_id")
-        vectors = read_table(self.run.folder / "vectors.parquet")
+        # Every arm gets directions of its own in each fold; the run's own projection would favour the final round.
+        vectors = read_table(self.run.folder / "vectors.parquet").select("user_id", "has_reccot", vector="raw_vector")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
         texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
         if self.zero_shot:
@@ -144,11 +146,12 @@ class Arms:
     def _history_texts(self) -> pl.DataFrame:
         recipe = self.parts.recipe
         domain = find_domain(recipe.prompts.domain)
-        return history_texts(self.world.histories, self.world.items, domain, recipe.prompts.attributes)
+        prompts = recipe.prompts
+        return history_texts(self.world.histories, self.world.items, domain, prompts.attributes, prompts.show_tags)
 
     def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
         """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""
-        recipe, renderer = self.parts.recipe, self.parts.renderer
-        settings = recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0})  # all that it knows
-        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, settings)
-        return write_texts(teacher, users, self.world.history_rows, renderer, seed=recipe.seed)
+        recipe = self.parts.recipe
+        all_told = {"omit": 0.0, "omit_genres": 0.0} if isinstance(recipe.teacher, TeacherSettings) else {}
+        teacher = self.parts.teacher(recipe.teacher.model_copy(update=all_told))
+        return write_texts(teacher, self.world.histories, self.parts.renderer, recipe.seed, users=users)

@@ -14,6 +14,7 @@ import polars as pl
 from research.reranking.compare import INITIAL, RerankingSettings, compare_rerankers
 from trackrec.data.roles import Role
 from trackrec.data.statistics import ItemStatistics
+from trackrec.files.tables import read_table
 from trackrec.metrics.calibration import equal_mass_calibration_error
 from trackrec.metrics.cold_start import break_down
 from trackrec.metrics.probability import auc, gauc, log_loss
@@ -26,7 +27,6 @@ from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts
 from trackrec.rankers.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
 
 CTR_METRICS: dict[str, Callable[..., float]] = {
     "auc": auc,

@@ -210,12 +210,12 @@ class ExtraArms:
 
         def work(stage: Stage) -> None:
             if source == "text":
-                texts = item_texts(self.world.items, domain, recipe.prompts.attributes)
+                texts = item_texts(self.world.items, domain, recipe.prompts.attributes, recipe.prompts.item_tags)
             else:
                 texts = ItemTeacher(self.world.items, domain).write_all(recipe.seed)
-            table = item_vectors(texts, shared_encoder(recipe.ranking.encoder))
+            table = item_vectors(texts, shared_encoder(recipe.encoder))
             stage.write(name, table)
             stage.counts = {"items": table.height, "with_vector": table["vector"].count()}
 
-        settings = {"encoder": recipe.ranking.encoder} | self.parts.prompt_settings
+        settings = self.parts.encoder_settings | self.parts.prompt_settings
         self.parts.do(name, work, [self.run.table("items")], settings)

@@ -20,6 +20,7 @@ from research.comparison.extra_arms import ExtraArms, ExtraSettings
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
 from trackrec.errors import RecipeError
+from trackrec.files.tables import read_table
 from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import World
@@ -27,11 +28,10 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.search import SEARCH, Trial
-from trackrec.recipe import Recipe, apply_change
+from trackrec.recipe import Recipe
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
-from trackrec.settings import Settings
-from trackrec.table_files import read_table
+from trackrec.settings import Settings, apply_change
 
 
 class ComparisonSettings(Settings):

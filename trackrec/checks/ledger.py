@@ -11,7 +11,7 @@ import polars as pl
 from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.judges.base import Validator
-from trackrec.judges.rewards import RewardKind, with_target_reward
+from trackrec.judges.rewards import Reward, with_target_reward
 from trackrec.metrics.intervals import bootstrap_users
 from trackrec.metrics.probability import Interval
 from trackrec.users.catalogue import Row
@@ -36,7 +36,7 @@ def ledger_by_target(
     histories: Mapping[Any, Sequence[Row]],
     vocabulary: Vocabulary,
     validator: Validator,
-    kind: RewardKind,
+    reward: Reward,
 ) -> pl.DataFrame:
     """Every sentence with its verdict and its use on each target.
 
@@ -49,7 +49,7 @@ def ledger_by_target(
         histories: each user's whole LM history, oldest first.
         vocabulary: made from the items.
         validator: who was not tuned on these users.
-        kind: of the reward in which use is counted.
+        reward: in which use is counted.
 
     Returns:
         ``user_id, sentence`` (from 0), ``sentence_text, words, verdict, event_id, use``: the target's reward with the
@@ -69,7 +69,7 @@ def ledger_by_target(
     reccots = pl.DataFrame(branches, schema=schema, orient="row").filter(
         pl.col("user_id").is_in(wanted["user_id"].unique().implode())
     )
-    scored = with_target_reward(validator.score(wanted, reccots), kind)
+    scored = with_target_reward(validator.score(wanted, reccots), reward)
     whole = scored.filter(pl.col("sample") == WHOLE).select("user_id", "event_id", with_all="target_reward")
     told = [
         (user, number, sentence.text, len(sentence.text.split()), str(sentence.verdict))

@@ -35,24 +35,33 @@ def claims_table(texts: pl.DataFrame, histories: Histories, vocabulary: Vocabula
 
     Returns:
         The key of the text, ``sentence`` (its number), ``sentence_text``, ``claim`` (its kind; null where a sentence
-        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history); one row a claim.
+        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history), ``way`` (how the
+        sentence's verdict was reached), ``cited`` (numbers of events, 1 the oldest), ``about_user`` (it says something
+        of the user, so it should cite); one row a claim.
     """
     rows = []
     for *key, text in texts.select(*KEY, "text").iter_rows():
         for number, sentence in enumerate(ground(text or "", histories[key[0]], vocabulary)):
             if not sentence.claims:
-                rows.append((*key, number, sentence.text, None, str(Verdict.NOT_CHECKABLE), "", False, []))
+                none: tuple[Any, ...] = (None, str(Verdict.NOT_CHECKABLE), "", False, [])
+                rows.append((*key, number, sentence.text, *none, *_about(sentence)))
             for one in sentence.claims:
                 told = (one.claim.kind, str(one.verdict), one.reason, one.invented, list(one.evidence))
-                rows.append((*key, number, sentence.text, *told))
+                rows.append((*key, number, sentence.text, *told, *_about(sentence)))
     schema: dict[str, Any] = {name: texts.schema[name] for name in KEY}
     schema |= {"sentence": pl.Int16, "sentence_text": pl.String, "claim": pl.String, "verdict": pl.String}
     schema |= {"reason": pl.String, "invented": pl.Boolean, "evidence": pl.List(pl.Int32)}
+    schema |= {"way": pl.String, "cited": pl.List(pl.Int32), "about_user": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def _about(sentence: GroundedSentence) -> tuple[str, list[int], bool]:
+    return sentence.way, list(sentence.cited), sentence.about_user
+
+
 def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
-    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``.
+    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``, and
+    ``on_user``, sentences on the user, of which ``uncited`` cite no event.
 
     ``grounded`` is supported / checkable, null where nothing is checkable.
     """
@@ -66,6 +75,8 @@ def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
             supported=(pl.col("verdict") == Verdict.SUPPORTED).sum(),
             contradicted=(pl.col("verdict") == Verdict.CONTRADICTED).sum(),
             invented=pl.col("invented").sum(),
+            on_user=pl.col("sentence").filter("about_user").n_unique(),
+            uncited=pl.col("sentence").filter(pl.col("about_user") & (pl.col("cited").list.len() == 0)).n_unique(),
         )
         .with_columns(grounded=pl.when(pl.col("checkable") > 0).then(pl.col("supported") / pl.col("checkable")))
     )
@@ -98,7 +109,7 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
     these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
-    ``coverage``: sentences with a checkable claim.
+    ``coverage``: sentences with a checkable claim; ``uncited_rate``: sentences on the user that cite no event.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
@@ -111,11 +122,15 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
         "claims_per_reccot": interval(lambda found: float(np.mean(found)), "checkable"),
         "claims_median": interval(lambda found: float(np.median(found)), "checkable"),
         "coverage": interval(ratio, "checked_sentences", "sentences"),
+        "uncited_rate": interval(ratio, "uncited", "on_user"),
     }
 
 
 def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: Vocabulary) -> int:
-    """How well a RecCoT without its titles, numbers and years fits a history: directions that hold, less the others.
+    """How well a RecCoT without its titles, numbers and years fits a history: what holds of it, less what does not.
+
+    Counted are likings and comparisons of attributes and, of logs that have nothing but likes, what is gone for more
+    often than by everybody, that nothing is, and how well known it is.
 
     Args:
         text: the RecCoT.
@@ -123,13 +138,16 @@ def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: V
         rows: the history that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
     for sentence in ground(text, own, vocabulary):
         for one in sentence.claims:
             subjects = [one.claim.subject, *([one.claim.other] if one.claim.other else [])]
             plain = all(s.attributes and s.low is None and s.high is None for s in subjects)
-            if one.claim.kind in ("direction", "comparison") and plain:
+            if (one.claim.kind in ("direction", "comparison", "often") and plain) or one.claim.kind in (
+                "mixed",
+                "fame",
+            ):
                 verdict = judge(one.claim, history, vocabulary.catalogue).verdict
                 score += {Verdict.SUPPORTED: 1, Verdict.CONTRADICTED: -1, Verdict.NOT_CHECKABLE: 0}[verdict]
     return score
@@ -150,16 +168,6 @@ def found_among(texts: Mapping[Any, str], histories: Histories, vocabulary: Voca
         best = max(scores)
         found[user] = 1 / scores.count(best) if scores[0] == best else 0.0
     return found
-
-
-def deletion_changes(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[bool]:
-    """For each supported claim with evidence: does its verdict change once that evidence is out of the history?"""
-    changes = []
-    for one in _supported(ground(text, rows, vocabulary)):
-        rest = [row for place, row in enumerate(rows) if place not in set(one.evidence)]
-        after = judge(one.claim, History(rest, vocabulary.catalogue), vocabulary.catalogue)
-        changes.append(after.verdict != one.verdict)
-    return changes
 
 
 class Deletion(NamedTuple):
@@ -195,6 +203,19 @@ def deletions(user: Any, text: str, rows: Sequence[Row], vocabulary: Vocabulary,
     return found
 
 
+def rests_on_evidence(case: Deletion, vocabulary: Vocabulary) -> bool:
+    """Whether a claim hangs on its own evidence: true no more without it, still true without as many other events.
+
+    The first half alone would say nothing: by the rules hardly any claim stays true of a history that has nothing of
+    its subject. A claim that other events decide as well (a kind liked more than the rest, by a hair) fails the second.
+    """
+    catalogue = vocabulary.catalogue
+    without, control = (
+        judge(case.judged.claim, History(rows, catalogue), catalogue).verdict for rows in (case.rest, case.control)
+    )
+    return without != Verdict.SUPPORTED and control == Verdict.SUPPORTED
+
+
 def is_gone(judged: Judged, text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> bool:
     """Whether a text that was written from other rows no longer makes a claim, whatever numbers it puts to it."""
     return _gist(judged) not in {_gist(it) for sentence in ground(text, rows, vocabulary) for it in sentence.claims}
@@ -216,9 +237,16 @@ def _supported(sentences: Sequence[GroundedSentence]) -> list[Judged]:
     return [one for s in sentences for one in s.claims if one.verdict == Verdict.SUPPORTED and one.evidence]
 
 
-def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str]) -> str:
-    """The supported sentences alone; where none is left, another text (the profile writer's)."""
-    kept = [sentence.text for sentence in sentences if sentence.verdict == Verdict.SUPPORTED]
+def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str], may_accuse: bool = True) -> str:
+    """The supported sentences alone; where none is left, another text (the profile writer's).
+
+    Args:
+        sentences: of a RecCoT, judged.
+        fallback: writes the other text.
+        may_accuse: whether the checker's word counts on such texts (see `trackrec.checks.gate.may_accuse`). If not,
+            nothing is withheld.
+    """
+    kept = [sentence.text for sentence in sentences if not may_accuse or sentence.verdict == Verdict.SUPPORTED]
     return " ".join(kept) or fallback()
 
 

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
@@ -13,6 +14,7 @@ from rapidfuzz import fuzz, process
 
 from trackrec.prompts.domain import Domain
 from trackrec.users.catalogue import Catalogue, Item
+from trackrec.users.counts import ProfileSettings
 
 Key = tuple[str, ...]
 """Words of a name in lower case, without punctuation."""
@@ -43,7 +45,7 @@ class Word:
     @property
     def key(self) -> str:
         """In lower case, without apostrophes."""
-        return "and" if self.text == "&" else re.sub(r"['’]", "", self.text).casefold()
+        return "and" if self.text == "&" else self.text.replace("'", "").replace("’", "").casefold()
 
     @property
     def is_capital(self) -> bool:
@@ -56,6 +58,7 @@ def words_of(text: str) -> list[Word]:
     return [Word(found.group(), *found.span()) for found in _WORD.finditer(text)]
 
 
+@lru_cache(maxsize=65_536)
 def key_of(text: str) -> Key:
     """A name as a key."""
     return tuple(word.key for word in words_of(text))
@@ -94,13 +97,21 @@ class Vocabulary:
     """The names of a catalogue.
 
     Args:
-        items: the items table: ``item_id``, ``title``, ``year``, ``genres`` and the columns of ``attributes``.
+        items: the items table: ``item_id``, ``title``, ``year``, ``genres``, the columns of ``attributes`` and, from
+            knowledge cards, ``tags``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
+        profile: how much evidence the writer's claims needed, as in the recipe; None: the default.
     """
 
-    def __init__(self, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> None:
-        self.catalogue = Catalogue(items, attributes)
+    def __init__(
+        self,
+        items: pl.DataFrame,
+        domain: Domain,
+        attributes: Sequence[str] = (),
+        profile: ProfileSettings | None = None,
+    ) -> None:
+        self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
         own = {domain.item, domain.items}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
@@ -114,6 +125,10 @@ class Vocabulary:
                 self._titles.add(name, item_id)
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
+        self._tags: set[str] = set()
+        self._same: dict[str, set[str]] = defaultdict(set)
+        for tag in sorted({tag for item_id in items["item_id"].to_list() for tag in self.catalogue[item_id].tags}):
+            self._add_tag(tag)
         self._close: dict[str, str | None] = {}
 
     def _add_value(self, value: str) -> None:
@@ -128,6 +143,28 @@ class Vocabulary:
         self._single[joined] = value
         if len(key) > 1 and all(2 <= len(part) <= 4 for part in key):
             self._short.append((key, value))
+
+    def _add_tag(self, tag: str) -> None:
+        """A tag is named whole: of the parts of "small town" and "true story" none is a kind of its own."""
+        if not (key := key_of(tag)):
+            return
+        forms = (key, (*key[:-1], _other_number(key[-1])))
+        short = [value for short, value in self._short if _is_short_for(short, key)]
+        same = [value for form in forms for value in self._values.by_key.get(form, ()) if value not in self._tags]
+        if found := [*short, *(value for value in same if key_of(value) in forms)]:
+            self._same[found[0]].add(tag)  # "science fiction" is the genre Sci-Fi
+            return
+        self._tags.add(tag)
+        for form in forms:
+            self._values.add(form, tag)
+
+    def alike(self, value: str) -> frozenset[str]:
+        """A value and the tags that are it in other letters: the genre "Sci-Fi" and the tag "science fiction"."""
+        return frozenset({value, *self._same.get(value, ())})
+
+    def is_tag(self, value: str) -> bool:
+        """Whether a value is known from knowledge cards alone; these are short, so a lack denies nothing."""
+        return value in self._tags
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:
         """The titles and attribute values in a text, none overlapping another; the longest at each place.
@@ -161,6 +198,10 @@ class Vocabulary:
         """Whether a word means items in general, such as "films"."""
         return word.casefold() in self.nouns
 
+    def is_kind(self, name: str) -> bool:
+        """Whether a name is an attribute value or a tag, and not a title of its own: "Classic", "Film Noir"."""
+        return key_of(name) in self._values.by_key
+
     def _own_titles(self, seen: Iterable[Any]) -> _Names:
         own = _Names()
         for item_id in dict.fromkeys(seen):
@@ -172,6 +213,7 @@ class Vocabulary:
         first = words[place]
         keys = [word.key for word in words[place : place + 24]]
         opens = place == 0 or text[words[place - 1].end : first.start].strip()[-1:] in {".", "!", "?"}
+        keys = keys[: _before_parenthesis(text, words, place)]
         title, is_own = max(((own.longest(keys), True), (self._titles.longest(keys), False)), key=lambda it: len(it[0]))
         if not (len(title) > 2 or (first.is_capital and (len(title) > 1 or not opens or is_own))):
             title = ()
@@ -200,8 +242,8 @@ class Vocabulary:
         if name:
             best = min(self._values.by_key[name], key=lambda value: (key_of(value) != name, value))
         for short, value in self._short:
-            if best and key_of(best) == name:
-                break
+            if best and key_of(best) == name and len(short) <= size:
+                continue
             if len(keys) >= len(short) > size and all(k.startswith(s) for s, k in zip(short, keys, strict=False)):
                 best, size = value, len(short)
         if not best and len(keys) > 1 and keys[1] in self.nouns and (close := self._near_value(keys[0])):
@@ -220,7 +262,16 @@ class Vocabulary:
         return self._close[word]
 
 
-def _title_forms(item: Item, short: bool = False) -> list[Key]:
+def _before_parenthesis(text: str, words: list[Word], place: int) -> int:
+    """How many words from a place on stand before a number in parentheses: "Scream (2 stars)" is not "Scream 2"."""
+    for number in range(place + 1, min(len(words), place + 24)):
+        if words[number].text.isdigit() and "(" in text[words[number - 1].end : words[number].start]:
+            return number - place
+    return 24
+
+
+@lru_cache(maxsize=65_536)
+def _title_forms(item: Item, short: bool = False) -> tuple[Key, ...]:
     """The ways in which a title is written; ``short``: also without its article and without what follows a colon."""
     names = [item.title, item.short_title]
     if inside := re.search(r"\(([^()]+)\)$", item.title):
@@ -229,7 +280,7 @@ def _title_forms(item: Item, short: bool = False) -> list[Key]:
     if short:
         keys += [key[1:] for key in keys if len(key) > 2 and key[0] in {"the", "a", "an"}]
         keys += [head for name in names if ":" in name and len(head := key_of(name.partition(":")[0])) > 1]
-    return list(dict.fromkeys(key for key in keys if key))
+    return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def _other_number(word: str) -> str:
@@ -245,6 +296,11 @@ def _same_stem(one: str, other: str) -> bool:
     """Whether two words share five letters or more from their beginning, and most of the longer one."""
     common = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return common >= 5 and common >= 0.6 * max(len(one), len(other))
+
+
+def _is_short_for(short: Key, key: Key) -> bool:
+    """Whether a short value stands for a longer name: "sci fi" for "science fiction"."""
+    return len(short) == len(key) and all(whole.startswith(part) for part, whole in zip(short, key, strict=True))
 
 
 def _stump(text: str, words: list[Word], place: int, own: _Names) -> Mention | None:

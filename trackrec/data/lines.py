@@ -7,10 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from trackrec.data.tables import Table, TableSettings, local_copy
-
-_NEVER = "\x1f"
-"""The unit separator: stands in no line, so that each line is one field."""
+from trackrec.data.local_file import local_copy
+from trackrec.data.scan import scan_lines
+from trackrec.data.table import Table, TableSettings
 
 
 def open_lines(
@@ -31,9 +30,7 @@ def open_lines(
         LogError: the file cannot be opened.
     """
     path, _ = local_copy(TableSettings(path=str(file), encoding=encoding), scratch)
-    lines = pl.scan_csv(
-        path, separator=_NEVER, quote_char=None, has_header=False, new_columns=["line"], infer_schema=False
-    )
+    lines = scan_lines(path)
     line = pl.col("line").str.strip_chars_end("\r")
     rows = lines.slice(int(header)).filter(line.str.strip_chars() != "")
     groups = line.str.extract_groups(pattern).struct.rename_fields(list(names))

@@ -12,12 +12,12 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.features.encoder import Encoder, shared_encoder
 from trackrec.features.item_vectors import item_vectors
+from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
 
 Table = Literal["examples", "users", "items"]
 
@@ -42,7 +42,8 @@ COLUMNS: dict[Table, dict[str, str]] = {
         "history_events": "how many events the RecCoT was written from",
         "has_reccot": "false: no RecCoT was written, reccot and reccot_vector are null",
         "reccot": "the text of the promoted round",
-        "reccot_vector": "the text's unit vector, float32",
+        "reccot_vector": "the text as rankers read it: its unit vector, projected (projection.safetensors)",
+        "reccot_raw_vector": "the text's unit vector, float32, of the recipe's encoder",
     },
     "items": {
         "item_id": "one row an item of the catalogue",
@@ -132,7 +133,7 @@ def read_features(
         items=items.select(*COLUMNS["items"]),
         name=recipe.name,
         recent=recipe.split.recent,
-        encoder=recipe.ranking.encoder,
+        encoder=recipe.encoder.type if not hasattr(recipe.encoder, "name") else recipe.encoder.name,
     )
 
 
@@ -149,7 +150,9 @@ def _users(run: Run, folder: Path, promoted: int, fold: int) -> pl.DataFrame:
     split = pl.when(fold_of == fold).then(pl.lit("test")).when(fold_of == stop).then(pl.lit("validation"))
     texts = read_table(folder / "reccots.parquet").filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     texts = texts.select("user_id", pl.col("text").alias("reccot")).unique("user_id", keep="last")
-    vectors = read_table(folder / "vectors.parquet").rename({"vector": "reccot_vector"})
+    vectors = read_table(folder / "vectors.parquet").rename(
+        {"vector": "reccot_vector", "raw_vector": "reccot_raw_vector"}
+    )
     events = run.read("histories").group_by("user_id").agg(history_events=pl.len())
     users = roles.select("user_id", split.otherwise(pl.lit("train")).alias("split"))
     for table in (vectors, texts, events):
@@ -178,8 +181,9 @@ def _items(items: pl.DataFrame, recipe: Recipe, with_vectors: bool, encoder: Enc
     if not with_vectors:
         nothing = pl.lit(None, dtype=pl.List(pl.Float32))
         return items.with_columns(has_text=pl.lit(False), item_vector=nothing)
-    texts = item_texts(items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
-    vectors = item_vectors(texts, encoder or shared_encoder(recipe.ranking.encoder))
+    prompts = recipe.prompts
+    texts = item_texts(items, find_domain(prompts.domain), prompts.attributes, prompts.item_tags)
+    vectors = item_vectors(texts, encoder or shared_encoder(recipe.encoder))
     return items.join(
         vectors.rename({"vector": "item_vector"}), on="item_id", how="left", maintain_order="left"
     ).with_columns(pl.col("has_text").fill_null(False))

@@ -14,6 +14,7 @@ from trackrec.export.huggingface import write_huggingface
 from trackrec.export.parquet import write_parquet
 from trackrec.export.recbole import write_recbole
 from trackrec.features.encoder import Encoder
+from trackrec.files.names import EXPORT_MARK
 from trackrec.run import file_hash, write_json, written_whole
 
 FORMATS: dict[str, Callable[[FeatureTables, Path], None]] = {
@@ -24,8 +25,7 @@ FORMATS: dict[str, Callable[[FeatureTables, Path], None]] = {
 }
 """Each writes its files into a folder that is empty."""
 
-MARK = "trackrec-export.json"
-"""Says where an export came from; only a folder with it is ever written over."""
+MARK = EXPORT_MARK
 
 
 def export_run(

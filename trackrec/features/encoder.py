@@ -12,6 +12,9 @@ import polars as pl
 
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
+from trackrec.registry import make
+from trackrec.settings import ComponentSettings
+from trackrec.users.citations import without_citations
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,6 +23,14 @@ class Encoder(Protocol):
     """Whatever turns texts into vectors: one float32 row a text, shape (texts, dimensions)."""
 
     def encode(self, texts: Sequence[str]) -> Floats: ...
+
+
+class TextEncoderSettings(ComponentSettings):
+    """A sentence-transformers model."""
+
+    type: str = "sentence-transformer"
+    name: str = "all-minilm-l6-v2"
+    """The embedded one by name, a local folder or a Hugging Face id."""
 
 
 class TextEncoder:
@@ -34,6 +45,13 @@ class TextEncoder:
             that goes on after a crash needs; on a CPU it costs nothing.
     """
 
+    Settings = TextEncoderSettings
+
+    @classmethod
+    def make(cls, settings: TextEncoderSettings, context: Any = None) -> TextEncoder:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings.name)
+
     def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 1) -> None:
         self.name = name
         self.batch = batch
@@ -41,7 +59,11 @@ class TextEncoder:
         self._cache: dict[bytes, Floats] = {}
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors of the texts, shape (texts, dimensions); equal texts are encoded once in this object's life."""
+        """Unit vectors of the texts, shape (texts, dimensions); equal texts are encoded once in this object's life.
+
+        Numbers of events that a RecCoT cites are not read: they mean nothing beside another user's.
+        """
+        texts = [without_citations(text) for text in texts]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._cache}
         if new:
@@ -91,12 +113,14 @@ class TextEncoder:
         return [text[part[0][0] : part[-1][1]] for part in parts]
 
 
-_ENCODERS: dict[str, TextEncoder] = {}
+_ENCODERS: dict[ComponentSettings, Encoder] = {}
 
 
-def shared_encoder(name: str) -> TextEncoder:
-    """The process's one encoder of that name, so that its weights and its cache exist once."""
-    return _ENCODERS.setdefault(name, TextEncoder(name))
+def shared_encoder(settings: ComponentSettings) -> Encoder:
+    """The process's one encoder of these settings, so that its weights and its cache exist once."""
+    if settings not in _ENCODERS:
+        _ENCODERS[settings] = make("encoder", settings)
+    return _ENCODERS[settings]
 
 
 def user_vectors(texts: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
-Kind = Literal["lm", "ranker"]
+from trackrec.features.encoder import Encoder
+from trackrec.lm.model import LanguageModel
+from trackrec.lm.training import Progress
+from trackrec.prompts.renderer import Renderer
+from trackrec.rankers.compare import SplitTables
+from trackrec.users.catalogue import Row
+
+Kind = str
+"""A judge's short name, see :func:`trackrec.registry.short_name`; stages and tables carry it."""
+
+
+@dataclass(frozen=True)
+class JudgeContext:
+    """What a judge may ask for when it is made; models are made at their first use."""
+
+    name: str
+    """Of this version of the judge: its adapter's, if it is one."""
+    items: pl.DataFrame
+    """The catalogue."""
+    split: SplitTables
+    """``histories`` and ``examples`` (with recent events), as tables."""
+    histories: Mapping[Any, Sequence[Row]]
+    """Each user's events, oldest first."""
+    language_model: Callable[[], LanguageModel]
+    renderer: Callable[[], Renderer]
+    encoder: Callable[[], Encoder]
+    progress: Progress | None = None
+    """Called while training."""
+    start: Path | None = None
+    """Folder of the weights that ``fit`` starts from; None: from the beginning."""
 
 
 class Validator(Protocol):
@@ -19,6 +50,10 @@ class Validator(Protocol):
     """
 
     kind: str
+    learns_all_targets: bool
+    """Whether ``fit`` wants every example of a user, or the few targets that RecCoTs are judged on."""
+    scores_in_shards: bool
+    """Whether scoring is slow, so that a restart should go on where it stopped."""
 
     def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
         """Start anew, learn every target with the RecCoT (``user_id, text``) of its user, write ``folder``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -14,26 +14,29 @@ from pydantic import Field
 
 from trackrec.data.log import stable_hash
 from trackrec.data.rows import rows_by_user
+from trackrec.judges.base import JudgeContext
+from trackrec.lm.answers import answers_example, answers_loss, score_answers, single
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.scoring import answer_logits
+from trackrec.lm.scoring import MergedCopy
 from trackrec.lm.training import (
+    Loss,
     Progress,
     TrainingSettings,
-    TreeExample,
     answer_cross_entropy,
     answer_cross_entropy_given,
     train,
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 from trackrec.users.catalogue import Row
 
 
-class LMValidatorSettings(Settings):
+class LMValidatorSettings(ComponentSettings):
     """The language model as validator (the paper's)."""
 
+    type: str = "lm"
     training: TrainingSettings = TrainingSettings(learning_rate=1e-3, epochs=2, trees_per_step=4)
     """How it is tuned in every round, each time from the same start."""
     warm_up_users: int = Field(default=0, ge=0)
@@ -66,7 +69,23 @@ class LMValidator:
         training: how ``fit`` tunes; None takes what the settings say of a round.
     """
 
+    Settings = LMValidatorSettings
     kind = "lm"
+    learns_all_targets = False
+    scores_in_shards = True
+
+    @classmethod
+    def make(cls, settings: LMValidatorSettings, context: JudgeContext) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(
+            context.language_model(),
+            context.name,
+            context.renderer(),
+            context.histories,
+            settings,
+            context.progress,
+            context.start,
+        )
 
     def __init__(
         self,
@@ -82,6 +101,7 @@ class LMValidator:
         self.model, self.adapter, self.renderer = model, adapter, renderer
         self.histories, self.settings, self.progress = histories, settings, progress
         self.start, self.training = start, training or settings.training
+        self._copies = {name: MergedCopy(model, name) for name in (adapter, None)}
 
     def tree(self, user: Any, text: str | None, targets: Sequence[Row]) -> tuple[Tree, list[int]]:
         """The prompt tree of one RecCoT: last events and RecCoT once, a branch for each target.
@@ -104,7 +124,7 @@ class LMValidator:
 
     def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
         """See :class:`Validator`. ``folder`` gets a PEFT adapter."""
-        yes, no = self.renderer.answer_ids
+        answers = self.renderer.answers
         by_user = rows_by_user(targets)
         examples, without = [], 0
         for row in reccots.sort("user_id").iter_rows(named=True):
@@ -113,8 +133,9 @@ class LMValidator:
             text = None if drawn else row["text"]
             without += text is None
             tree, ends = self.tree(user, text, by_user[user])
-            answers = [yes if target["label"] else no for target in by_user[user]]
-            examples.append(TreeExample(tree, ends, answers, log_odds=self._log_odds(by_user[user])))
+            liked = [bool(target["label"]) for target in by_user[user]]
+            odds = _log_odds(by_user[user], self.settings.item_prior)
+            examples.append(answers_example(tree, ends, answers, liked, odds))
         if self.start is None:
             self.model.add(self.adapter, seed)
         else:
@@ -123,7 +144,7 @@ class LMValidator:
             self.model,
             self.adapter,
             examples,
-            answer_cross_entropy_given(yes, no) if self.settings.item_prior else answer_cross_entropy,
+            self._loss(),
             self.training,
             seed,
             units=lambda example: len(example.answers),
@@ -138,24 +159,34 @@ class LMValidator:
             "curve": curve,
         }
 
+    def _loss(self) -> Loss:
+        """The loss that teaches the right answer."""
+        answers, given = self.renderer.answers, bool(self.settings.item_prior)
+        if not single(answers):
+            return answers_loss(answers, given)
+        return answer_cross_entropy_given(answers[0][0], answers[1][0]) if given else answer_cross_entropy
+
     def score(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
         """See :class:`Validator`."""
-        return self._score(self.adapter, targets, reccots)
+        return self._score(self.adapter, targets, reccots, self.settings.item_prior)
 
     def score_zero_shot(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
-        """What the untuned base model says: as :meth:`score`, without the adapter."""
-        return self._score(None, targets, reccots)
+        """What the untuned base model says by itself: as :meth:`score`, without adapter and without the item prior."""
+        return self._score(None, targets, reccots, None)
 
-    def _score(self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
+    def _score(
+        self, adapter: str | None, targets: pl.DataFrame, reccots: pl.DataFrame, prior: float | None
+    ) -> pl.DataFrame:
         by_user, texts = rows_by_user(targets), rows_by_user(reccots)
         trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
-        logits = answer_logits(self.model, adapter, trees, self.renderer.answer_ids, self.settings.token_budget)
+        budget, copy = self.settings.token_budget, self._copies[adapter].get()
+        logits = score_answers(self.model, adapter, trees, self.renderer.answers, budget, copy)
         pairs = {user: list(both.view(len(texts[user]), -1, 2)) for user, both in zip(texts, logits, strict=True)}
         rows = list(reccots.iter_rows(named=True))
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
         for row in rows:
             pair = pairs[row["user_id"]].pop(0)
-            known = torch.tensor(self._log_odds(by_user[row["user_id"]]) or 0.0, dtype=torch.float64)
+            known = torch.tensor(_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
             probabilities = yes_probability(pair[:, 0].double() + known, pair[:, 1].double())
             for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):
                 parts["user_id"].append(row["user_id"])
@@ -174,13 +205,13 @@ class LMValidator:
         )
         return pl.DataFrame(parts, schema=schema)
 
-    def _log_odds(self, targets: Sequence[Row]) -> list[float]:
-        """The items' counted log-odds of being liked; empty if the model is to judge alone."""
-        more = self.settings.item_prior
-        if more is None:
-            return []
-        return [log((row["likes"] + more) / (row["raters"] - row["likes"] + more)) for row in targets]
-
     def load(self, folder: Path) -> None:
         """See :class:`Validator`."""
         self.model.load(self.adapter, folder)
+
+
+def _log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
+    """The items' counted log-odds of being liked; empty if the model is to judge alone (``prior`` None)."""
+    if prior is None:
+        return []
+    return [log((row["likes"] + prior) / (row["raters"] - row["likes"] + prior)) for row in targets]

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.errors import RunError
-from trackrec.judges.rewards import PLACEHOLDER, RewardKind, reward_table, with_target_reward
+from trackrec.judges.rewards import PLACEHOLDER, Reward, reward_table, with_target_reward
 from trackrec.settings import Settings
 
 
@@ -33,7 +33,7 @@ class PreferenceSettings(Settings):
 
 
 def build_groups(
-    scores: pl.DataFrame, texts: pl.DataFrame, settings: PreferenceSettings, kind: RewardKind
+    scores: pl.DataFrame, texts: pl.DataFrame, settings: PreferenceSettings, reward: Reward
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Choose and reject among the RecCoTs of each user, and count what each filter took away.
 
@@ -48,7 +48,7 @@ def build_groups(
             cut off at the length limit; without the column all count as finished) and penalty (taken off the reward, in
             its unit; the same on every target, so it moves a pair's difference and leaves its error).
         settings: see `PreferenceSettings`.
-        kind: which reward, see `RewardSettings`.
+        reward: what a RecCoT earns on each target.
 
     Returns:
         groups: user_id, chosen_sample, rejected_samples (list, surest first), weight (the mean over the pairs of the
@@ -67,7 +67,7 @@ def build_groups(
         TrackRec, CoT preference alignment; the standard errors and the placeholder are ours.
     """
     _check(scores, texts, settings)
-    rewards = reward_table(scores, kind)
+    rewards = reward_table(scores, reward)
     samples = _with_texts(rewards.filter(pl.col("sample") != PLACEHOLDER), texts, settings)
     counts = {"users": samples["user_id"].n_unique(), "samples": samples.height}
 
@@ -84,7 +84,7 @@ def build_groups(
         counts[name] = samples["user_id"].n_unique() - kept["user_id"].n_unique()
         samples = kept
 
-    pairs = _pairs(samples, scores, kind)
+    pairs = _pairs(samples, scores, reward)
     counts["pairs"] = pairs.height
     sure = pairs.filter((pl.col("difference") > 0) & (pl.col("difference") > settings.k * pl.col("error").fill_null(0)))
     counts["pairs_within_noise"] = pairs.height - sure.height
@@ -138,7 +138,7 @@ def _user_filters(settings: PreferenceSettings) -> dict[str, pl.Expr]:
     }
 
 
-def _pairs(samples: pl.DataFrame, scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
+def _pairs(samples: pl.DataFrame, scores: pl.DataFrame, reward: Reward) -> pl.DataFrame:
     """user_id, chosen_sample, sample (each other one), difference (mean over targets), error (null: one target)."""
     chosen = (
         samples.filter("may_win")
@@ -147,7 +147,7 @@ def _pairs(samples: pl.DataFrame, scores: pl.DataFrame, kind: RewardKind) -> pl.
         .agg(pl.col("sample").first().alias("chosen_sample"))
     )
     rewards = (
-        with_target_reward(scores, kind)
+        with_target_reward(scores, reward)
         .join(samples.select("user_id", "sample", "penalty"), on=["user_id", "sample"])
         .select("user_id", "sample", "event_id", pl.col("target_reward") - pl.col("penalty"))
     )

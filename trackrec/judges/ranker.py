@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from trackrec.errors import RunError
 from trackrec.features.encoder import Encoder, Floats
 from trackrec.features.projection import Projection
+from trackrec.judges.base import JudgeContext
 from trackrec.metrics.probability import auc, log_loss
 from trackrec.rankers.backbones import build_ranker
 from trackrec.rankers.base import BackboneSettings, RankerSizes
@@ -25,16 +26,17 @@ from trackrec.rankers.compare import SplitTables
 from trackrec.rankers.examples import DENSE_FEATURES, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict_logits, seeded
 from trackrec.registry import named
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
 from trackrec.users.numbers import history_numbers
 
 WEIGHTS = "ranker.safetensors"
 DESCRIPTION = "ranker.json"
 
 
-class RankerValidatorSettings(Settings):
+class RankerValidatorSettings(ComponentSettings):
     """The ranker as validator."""
 
+    type: str = "ranker"
     recent: int = 3
     """Recent events in view beside the RecCoT: the fewer, the more the RecCoT must carry."""
     members: int = 4
@@ -59,7 +61,7 @@ class _Fitted:
 
 
 class RankerValidator:
-    """A validator in the sense of :class:`trackrec.judges.lm.Validator`.
+    """A validator in the sense of :class:`trackrec.judges.base.Validator`.
 
     Args:
         split: histories and examples of :class:`trackrec.data.split.Split`; gives each target its recent events.
@@ -68,7 +70,15 @@ class RankerValidator:
         encoder: turns RecCoTs into vectors.
     """
 
+    Settings = RankerValidatorSettings
     kind = "ranker"
+    learns_all_targets = True
+    scores_in_shards = False
+
+    @classmethod
+    def make(cls, settings: RankerValidatorSettings, context: JudgeContext) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(context.split, context.items, settings, context.encoder())
 
     def __init__(
         self, split: SplitTables, items: pl.DataFrame, settings: RankerValidatorSettings, encoder: Encoder

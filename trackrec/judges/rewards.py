@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from trackrec.errors import RunError
-from trackrec.settings import Settings
+from trackrec.settings import ComponentSettings
+from trackrec.users.counts import ProfileSettings
 
 RewardKind = Literal["log_likelihood", "probability"]
 PLACEHOLDER = -1
@@ -19,14 +20,86 @@ SMALLEST_PROBABILITY = 1e-6
 """Floor under log: one target about which the validator is surely wrong must not decide alone (log gives -13.8)."""
 
 
-class RewardSettings(Settings):
-    """What a RecCoT is paid for."""
+class Reward(Protocol):
+    """Says what each RecCoT earns. ``trackrec.testing.check_reward`` is what every reward passes."""
 
-    kind: RewardKind = "log_likelihood"
-    """`log_likelihood`: mean log-likelihood of the true labels; `probability`: their mean probability (the paper)."""
-    grounding_weight: float = Field(default=0.0, ge=0)
-    """How much is taken off a RecCoT's reward, in its unit, if the history contradicts all its checkable claims;
-    a part of it for a part of them. 0, as in the paper; docs/grounding.md has what speaks for 0.05 nats."""
+    def __call__(self, scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+        """The rewards of a batch of users.
+
+        Args:
+            scores: ``user_id, sample, event_id, label, yes_probability``, a row for each RecCoT (the placeholder's
+                sample is -1) and target.
+            texts: ``user_id, sample, text, finished``.
+            histories: the users' events, ``user_id, position, item_id, rating, label, ...``, oldest first.
+
+        Returns:
+            ``user_id, sample, event_id, reward`` where a target earns (the recipe's ``reward``), in the order of
+            ``scores``; ``user_id, sample, reward`` where the text does (``extra_rewards``). Higher is better.
+        """
+        ...
+
+
+class RewardContext(NamedTuple):
+    """What a reward may ask for when it is made."""
+
+    items: pl.DataFrame
+    """The catalogue."""
+    domain: str
+    """The prompts' domain, by name or file."""
+    attributes: tuple[str, ...]
+    """Further columns of the items that prompts tell."""
+    profile: ProfileSettings
+    """How much evidence a claim about a user needs."""
+
+
+class LogLikelihoodSettings(ComponentSettings):
+    """Paid by the log-likelihood of the true labels, in nats a target."""
+
+    type: str = "log_likelihood"
+
+
+class ProbabilitySettings(ComponentSettings):
+    """Paid by the probability of the true labels (the paper)."""
+
+    type: str = "probability"
+
+
+class ExtraRewardSettings(ComponentSettings):
+    """A reward that is paid for the text itself, beside that for what the judge predicts."""
+
+    weight: float = Field(default=0.05, ge=0, allow_inf_nan=False)
+    """What it counts, in the unit of ``reward``: a text that earns 1 more is worth so much more."""
+
+
+class _ByTarget:
+    """A reward that each target earns by its formula, see `target_reward`."""
+
+    kind: ClassVar[RewardKind]
+
+    @classmethod
+    def make(cls, settings: ComponentSettings, context: Any) -> Self:
+        """See :mod:`trackrec.registry`; nothing is asked for."""
+        return cls()
+
+    def __call__(self, scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+        """See :class:`Reward`."""
+        # A null becomes NaN here, which `target_reward` refuses by name.
+        yes, label = scores["yes_probability"].cast(pl.Float64).to_numpy(), scores["label"].to_numpy()
+        return scores.select("user_id", "sample", "event_id", pl.Series("reward", target_reward(yes, label, self.kind)))
+
+
+class LogLikelihood(_ByTarget):
+    """Log-likelihood of the true label."""
+
+    Settings = LogLikelihoodSettings
+    kind = "log_likelihood"
+
+
+class Probability(_ByTarget):
+    """Probability of the true label."""
+
+    Settings = ProbabilitySettings
+    kind = "probability"
 
 
 def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
@@ -35,7 +108,7 @@ def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind)
     Args:
         probabilities: the validator's P(Yes), any shape.
         labels: 0 or 1, of a shape that broadcasts to it.
-        kind: see `RewardSettings`.
+        kind: `log_likelihood` or `probability`.
 
     Returns:
         P(true label), or its logarithm in nats (floored at `SMALLEST_PROBABILITY`); shape of ``probabilities``.
@@ -59,7 +132,7 @@ def reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDA
     Args:
         probabilities: P(Yes) for each RecCoT and target, shape (samples, targets).
         labels: of the targets, shape (targets,).
-        kind: see `RewardSettings`.
+        kind: `log_likelihood` or `probability`.
 
     Returns:
         Shape (samples,).
@@ -80,7 +153,7 @@ def gain(probabilities: ArrayLike, placeholder: ArrayLike, labels: ArrayLike, ki
         probabilities: shape (samples, targets).
         placeholder: P(Yes) of the same targets with the placeholder in the RecCoT's slot, shape (targets,).
         labels: shape (targets,).
-        kind: see `RewardSettings`.
+        kind: `log_likelihood` or `probability`.
 
     Returns:
         Shape (samples,). Above 0: the validator predicts better with this RecCoT than with none.
@@ -94,7 +167,7 @@ def grounding_penalty(contradicted: ArrayLike, checkable: ArrayLike, weight: flo
     Args:
         contradicted: contradicted claims of each RecCoT.
         checkable: its checkable ones; where there are none, nothing is taken off.
-        weight: see `RewardSettings.grounding_weight`.
+        weight: see `ExtraRewardSettings.weight`.
 
     Returns:
         In the unit of the reward, at least 0; shape of the counts.
@@ -106,19 +179,19 @@ def grounding_penalty(contradicted: ArrayLike, checkable: ArrayLike, weight: flo
     return np.asarray(weight * wrong / np.maximum(all_of_them, 1), dtype=np.float64)
 
 
-def reward_table(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
+def reward_table(scores: pl.DataFrame, reward: Reward) -> pl.DataFrame:
     """Reward and gain of every scored RecCoT.
 
     Args:
         scores: user_id, sample (-1: placeholder), event_id, label, yes_probability; a row for each RecCoT and target.
-        kind: see `RewardSettings`.
+        reward: what a target earns.
 
     Returns:
         user_id, sample, targets, reward, gain, true_probability (mean P of the true labels); one row for each user
         and sample, the placeholder's among them, ordered by both. ``gain`` is null for users without placeholder.
     """
     means = (
-        with_target_reward(scores, kind)
+        with_target_reward(scores, reward)
         .sort("user_id", "sample", "event_id")
         .group_by("user_id", "sample", maintain_order=True)
         .agg(
@@ -138,11 +211,19 @@ def reward_table(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
     )
 
 
-def with_target_reward(scores: pl.DataFrame, kind: RewardKind) -> pl.DataFrame:
-    """``scores`` with two more columns: ``target_reward`` of the kind and ``true_probability``, P of the true label."""
-    # A null becomes NaN here, which `target_reward` refuses by name.
-    yes, label = scores["yes_probability"].cast(pl.Float64).to_numpy(), scores["label"].to_numpy()
+def with_target_reward(scores: pl.DataFrame, reward: Reward) -> pl.DataFrame:
+    """``scores`` with two more columns: ``target_reward`` of the kind and ``true_probability``, P of the true label.
+
+    Raises:
+        RunError: the reward gives other rows than it got, or a number that is none.
+    """
+    earned = reward(scores, scores.clear(), scores.clear())
+    if earned.height != scores.height or not {"event_id", "reward"} <= set(earned.columns):
+        raise RunError(
+            f"the reward gave {earned.height} rows with the columns {', '.join(earned.columns)}, expected one for each "
+            f"of the {scores.height} scores, with event_id and reward; a reward for texts belongs under extra_rewards"
+        )
     return scores.with_columns(
-        pl.Series("target_reward", target_reward(yes, label, kind)),
-        pl.Series("true_probability", target_reward(yes, label, "probability")),
+        earned["reward"].cast(pl.Float64).alias("target_reward"),
+        Probability()(scores, scores.clear(), scores.clear())["reward"].alias("true_probability"),
     )

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from pydantic import model_validator
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import AssetError, RunError
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
+from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
+from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
 
@@ -41,8 +46,19 @@ class LanguageModelSettings(Settings):
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
     threads: int = 2
     """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
-    trust_remote_code: bool = False
-    """Whether code that comes with a model from a hub may run. Leave it off unless you have read that code."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_file_gives_trust(cls, given: Any) -> Any:
+        """A run folder from elsewhere must not decide that code in it runs here."""
+        if not isinstance(given, dict) or "trust_remote_code" not in given:
+            return given
+        if given["trust_remote_code"]:
+            raise ValueError(
+                "trust_remote_code cannot be set in a recipe: if you have read the code that comes with the model and "
+                "trust it, say --trust-remote-code on the command line"
+            )
+        return {key: value for key, value in given.items() if key != "trust_remote_code"}
 
 
 class AdapterSettings(Settings):
@@ -71,26 +87,29 @@ class LanguageModel:
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, trust_remote_code=settings.trust_remote_code
+                self.path, trust_remote_code=remote_code_is_trusted()
             )
             base = self._base()
         except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
             raise AssetError(
                 f"the language model {settings.name!r} could not be loaded: {error}. Expected the name of the embedded "
-                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors"
+                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors. "
+                "Code that comes with a model runs only with --trust-remote-code"
             ) from error
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
+        logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
+        self._changes: Counter[str] = Counter()
 
     def _base(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             self.path,
             dtype=getattr(torch, self.settings.dtype),
             use_safetensors=True,
-            trust_remote_code=self.settings.trust_remote_code,
+            trust_remote_code=remote_code_is_trusted(),
         )
         model.to(self.device)  # type: ignore[arg-type]
         return quicken(model.eval())
@@ -145,6 +164,7 @@ class LanguageModel:
     def add(self, name: str, seed: int) -> None:
         """Add a fresh adapter, which changes nothing until it is trained. It replaces one of the same name."""
         self.drop(name)
+        self.changed(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.peft.add_adapter(name, self._lora())
@@ -159,6 +179,7 @@ class LanguageModel:
         if not (folder / "adapter_model.safetensors").is_file():
             raise RunError(f"no adapter in {folder}: expected adapter_config.json and adapter_model.safetensors there")
         self.drop(name)
+        self.changed(name)
         self.peft.load_adapter(str(folder), adapter_name=name, is_trainable=True)
         self.adapters.add(name)
 
@@ -168,6 +189,14 @@ class LanguageModel:
             self.peft.delete_adapter(name)
             self.adapters.discard(name)
 
+    def changed(self, name: str) -> None:
+        """Note that an adapter has other weights now (added, loaded, trained), so that copies of it are out of date."""
+        self._changes[name] += 1
+
+    def version(self, name: str | None) -> int:
+        """How often an adapter's weights have changed; 0 for the base model alone."""
+        return 0 if name is None else self._changes[name]
+
     def save(self, name: str, folder: Path) -> None:
         """Write an adapter as an ordinary PEFT folder (safetensors)."""
         self.peft.save_pretrained(str(folder), selected_adapters=[name], safe_serialization=True)
@@ -175,6 +204,12 @@ class LanguageModel:
         for file in inner.iterdir():
             file.replace(folder / file.name)
         inner.rmdir()
+        # PEFT writes a set in the order of Python's hash seed: equal adapters would differ in their hash.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config.get("target_modules"), list):
+            config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[None]:
@@ -209,8 +244,7 @@ class LanguageModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
-        head = self.base.get_output_embeddings()
-        return head(hidden).float()  # type: ignore[no-any-return]
+        return logits_of(self.base, hidden)
 
 
 def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from trackrec.lm.attention import ATTENTION, run_decoder
+from trackrec.lm.head import logits_of
 from trackrec.lm.shared_prefix import SharedPrompts
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
@@ -235,7 +236,7 @@ class _Job:
             self.model, chosen[:, None], positions, self.cache, past_key_values=self.cache, use_cache=True
         )
         self.cache.end_step()
-        self.logits = self.model.get_output_embeddings()(output.last_hidden_state[:, -1]).float()
+        self.logits = logits_of(self.model, output.last_hidden_state[:, -1])
 
     def read_prompts(self, slots: Sequence[int]) -> None:
         """Let waiting prompts into free slots, as many in a pass as the token budget allows."""
@@ -275,6 +276,6 @@ class _Job:
         texts = torch.tensor(list(numbers), device=device)[:, None] * self.n + lanes
         self.text_of[rows] = texts.flatten()
         ends = torch.tensor(batch.sizes, device=device).cumsum(0) - 1
-        first = self.model.get_output_embeddings()(output.last_hidden_state[0, ends]).float()
+        first = logits_of(self.model, output.last_hidden_state[0, ends])
         self.rows = torch.cat([self.rows, rows])
         self.logits = torch.cat([self.logits, first.repeat_interleave(self.n, dim=0)])

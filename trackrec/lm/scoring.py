@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trackrec.lm.head import token_logits
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
 
@@ -30,6 +31,31 @@ def batches_of_tokens(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
+class MergedCopy:
+    """A copy of the model with an adapter's update added to its weights, for whoever scores with it again and again.
+
+    It is made when first asked for and kept as long as this object; once the adapter has been loaded or trained anew,
+    it is made again.
+
+    Args:
+        model: the language model.
+        adapter: the adapter's name; None: the base model alone.
+    """
+
+    def __init__(self, model: LanguageModel, adapter: str | None) -> None:
+        self.model, self.adapter = model, adapter
+        self._copy: PreTrainedModel | None = None
+        self._version = -1
+
+    def get(self) -> PreTrainedModel:
+        """The copy, as the adapter is now."""
+        version = self.model.version(self.adapter)
+        if self._copy is None or version != self._version:
+            self._copy = None  # two of them at a time may not fit
+            self._copy, self._version = self.model.merged(self.adapter), version
+        return self._copy
+
+
 @torch.inference_mode()
 def answer_logits(
     model: LanguageModel,
@@ -47,7 +73,7 @@ def answer_logits(
         trees: each tree with the segments after which the answer comes.
         answers: token ids of "Yes" and "No".
         token_budget: most tokens in one forward pass; bounds the memory.
-        merged: a copy of the model with the adapter merged in, if the caller has one.
+        merged: a copy of the model with the adapter merged in (`MergedCopy`); made for this call alone if None.
 
     Returns:
         For each tree a float32 tensor of shape (segments, 2) on the CPU: logit of Yes, logit of No. The full head is
@@ -55,12 +81,11 @@ def answer_logits(
     """
     items = list(trees)
     results: list[Tensor] = []
-    head = model.base.get_output_embeddings().weight[list(answers)].float()
     merged = merged or model.merged(adapter)  # a quarter quicker than adding the update in every layer
     for indices in batches_of_tokens([len(tree) for tree, _ in items], token_budget):
         hidden = model.hidden([items[i][0] for i in indices], merged)
         for row, index in enumerate(indices):
             tree, segments = items[index]
-            ends = torch.tensor([tree.last(segment) for segment in segments], device=head.device)
-            results.append((hidden[row][ends].float() @ head.T).cpu())
+            ends = torch.tensor([tree.last(segment) for segment in segments], device=hidden[row].device)
+            results.append(token_logits(model.base, hidden[row][ends], answers).cpu())
     return results

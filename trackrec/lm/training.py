@@ -231,6 +231,7 @@ def train(
     """
     if not examples:
         raise ValueError(f"nothing to train the adapter {adapter!r} on: got no examples")
+    model.changed(adapter)
 
     def collate(batch: list[TreeExample]) -> dict[str, Any]:
         labels = torch.zeros(sum(units(example) for example in batch), dtype=torch.long)

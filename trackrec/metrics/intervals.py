@@ -52,13 +52,17 @@ def bootstrap_users(
         arrays: mostly labels and scores, each (examples,). The last may be (seeds, examples): the statistic is then
             averaged over the seeds of training.
         seed: of the draws. The order of the examples does not matter.
-        draws: number of resamples; those in which the statistic is undefined are left out.
+        draws: number of resamples; those in which the statistic is undefined (no like was drawn, say) are left out.
         level: coverage aimed at.
         folds: the fold of each example, shape (examples,), each user in one fold. The statistic is then taken within
             folds and averaged by their examples, since scores of models of different folds do not compare.
 
     Returns:
         The statistic and its bounds; the bounds are NaN if a fold has a single user.
+
+    Raises:
+        ValueError: the arrays differ in length, or a label, a score or another number is not one. Only values of lists
+            (`mean_of_lists`) may be NaN, where a list has no liked candidate.
     """
     value, drawn = draw_users(statistic, users, [arrays], seed, draws, folds)
     return _interval(float(value[0]), drawn[:, 0], level)
@@ -146,6 +150,7 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, count: int, *ar
     if statistic is mean_of_lists:
         return _mean_of_draws(users, np.asarray(arrays[1], dtype=np.float64), count)
     if statistic not in (auc, gauc, log_loss, accuracy):
+        _refuse_undefined(arrays)
 
         def copied(times: FloatArray) -> FloatArray:
             rows = [row[users].astype(np.intp) for row in times]
@@ -158,6 +163,16 @@ def _prepare(statistic: Callable[..., float], users: IndexArray, count: int, *ar
     else:
         values = log_losses(y, s) if statistic is log_loss else ((s >= 0.5) == (y == 1)).astype(np.float64)
     return _mean_of_draws(users, values, count)
+
+
+def _refuse_undefined(arrays: tuple[NDArray[Any], ...]) -> None:
+    """One NaN would make every draw that holds its user undefined: the interval would shrink, or go, without a word."""
+    for number, array in enumerate(arrays):
+        if np.issubdtype(array.dtype, np.floating) and (bad := ~np.isfinite(array)).any():
+            raise ValueError(
+                f"array {number} has {array[bad][0]} at row {int(np.argmax(bad))} ({int(bad.sum())} of {len(array)}): "
+                "expected finite numbers; leave these examples out and say how many are left"
+            )
 
 
 def draw_users(

@@ -126,37 +126,56 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
     return Interval(share, centre - half, centre + half)
 
 
-def split_half_reliability(scores: Mapping[Any, ArrayLike], seed: int, halves: int = 100) -> float:
+def split_half_reliability(
+    scores: Mapping[Any, ArrayLike], labels: Mapping[Any, ArrayLike], seed: int, halves: int = 100
+) -> float:
     """How well the mean reward of RecCoTs on one half of their targets agrees with that on the other half.
 
-    Rewards are centred within the user before correlating: that some users are easier says nothing about RecCoTs. With
-    an odd number of targets one is left out by chance. The correlation is averaged over the random halves, then
-    stepped up to the full number of targets by Spearman-Brown, 2r / (1 + |r|).
+    Each half has as many likes and as many dislikes as the other, and both kinds weigh in it as they do among all of
+    the user's targets. Drawn without regard to labels, a half with more likes would leave fewer to the other one, so
+    that a text which only raises P(Yes) everywhere would earn in the one what it loses in the other: strongly negative,
+    though nothing about it is unreliable. So drawn, such a text earns the same in both: nothing where likes and
+    dislikes balance; and what it does earn where they do not, both halves agree on.
+
+    Rewards are centred within the user before correlating: that some users are easier says nothing about RecCoTs. Of an
+    odd number of likes or dislikes one is left out by chance. The correlation is averaged over the random halves, then
+    stepped up to twice the size of a half by Spearman-Brown, 2r / (1 + |r|).
 
     Args:
-        scores: for each user the rewards of its RecCoTs, shape (samples, targets). Users with fewer than two of
-            either are left out.
-        seed: of the halves, which depend on the number of targets alone.
+        scores: for each user the rewards of its RecCoTs, shape (samples, targets). Users of whom no half can be drawn
+            (`can_be_halved`) are left out.
+        labels: of the same users, 0 or 1 for each target, shape (targets,).
+        seed: of the halves, which depend on the numbers of likes and dislikes alone.
 
     Returns:
         A value in [-1, 1]: 0 is noise. NaN if no user can be used or no reward varies.
+
+    Raises:
+        ValueError: a reward is not finite, or the labels of a user are not one 0 or 1 for each target.
     """
-    by_targets: dict[int, list[FloatArray]] = {}
-    for table in (np.asarray(table, dtype=np.float64) for table in scores.values()):
-        if min(table.shape) >= 2:
-            by_targets.setdefault(table.shape[1], []).append(table)
-    correlations = []
-    streams = {targets: np.random.default_rng([seed, targets]) for targets in by_targets}
-    # All RecCoTs with the same number of targets in one table: centring once, on the targets, centres every half.
+    by_labels: dict[tuple[int, int], list[FloatArray]] = {}
+    for user, rewards in scores.items():
+        table, label = np.asarray(rewards, dtype=np.float64), np.asarray(labels[user])
+        if label.shape != table.shape[1:] or not np.isin(label, (0, 1)).all():
+            raise ValueError(
+                f"user {user!r}: labels {label.tolist()} of rewards {table.shape}: expected 0 or 1 for each target"
+            )
+        if not np.isfinite(table).all():
+            raise ValueError(f"user {user!r}: a reward is {table[~np.isfinite(table)][0]}, expected finite numbers")
+        likes = int(label.sum())
+        if can_be_halved(table, label):
+            dislikes = len(label) - likes
+            by_labels.setdefault((likes, dislikes), []).append(table[:, np.argsort(label != 1, kind="stable")])
+    # All RecCoTs with the same numbers of likes and dislikes in one table, likes first: centring once, on the targets,
+    # centres every half.
     centred = {
-        targets: np.concatenate([table - table.mean(axis=0) for table in tables])
-        for targets, tables in by_targets.items()
+        counts: np.concatenate([table - table.mean(axis=0) for table in tables])
+        for counts, tables in sorted(by_labels.items())
     }
-    for _ in range(halves if by_targets else 0):
-        pairs = []
-        for targets, table in centred.items():
-            order, half = streams[targets].permutation(targets), targets // 2
-            pairs.append([table[:, order[:half]].mean(axis=1), table[:, order[half : 2 * half]].mean(axis=1)])
+    streams = {counts: np.random.default_rng([seed, *counts]) for counts in centred}
+    correlations = []
+    for _ in range(halves if centred else 0):
+        pairs = [_halves(table, counts, streams[counts]) for counts, table in centred.items()]
         first, second = np.concatenate(pairs, axis=1)
         spread = math.sqrt(float(first @ first) * float(second @ second))
         if spread > 1e-20:
@@ -165,6 +184,29 @@ def split_half_reliability(scores: Mapping[Any, ArrayLike], seed: int, halves: i
         return math.nan
     mean = float(np.mean(correlations))
     return 2 * mean / (1 + abs(mean))
+
+
+def can_be_halved(rewards: ArrayLike, labels: ArrayLike) -> bool:
+    """Whether a user counts in `split_half_reliability`: two samples or more, and two targets of one label or more.
+
+    Args:
+        rewards: shape (samples, targets).
+        labels: 0 or 1, shape (targets,).
+    """
+    likes = int(np.sum(np.asarray(labels)))
+    return len(np.asarray(rewards)) >= 2 and max(likes, len(np.asarray(labels)) - likes) >= 2
+
+
+def _halves(table: FloatArray, counts: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+    """Mean rewards on two halves of the targets, drawn within label; (RecCoTs, targets) -> (2, RecCoTs)."""
+    both, start = np.zeros((2, len(table))), 0
+    for count in counts:
+        order, half = start + rng.permutation(count), count // 2
+        if half:
+            means = [table[:, order[:half]].mean(axis=1), table[:, order[half : 2 * half]].mean(axis=1)]
+            both += count / sum(counts) * np.stack(means)
+        start += count
+    return both
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:

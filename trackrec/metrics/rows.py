@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
+from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.whole import written_whole
 
 
 class MetricRow(BaseModel):
@@ -23,7 +25,7 @@ class MetricRow(BaseModel):
     round: int | None = None
     """Round of the loop; null where there is none."""
     role: str
-    """Role of the users measured on."""
+    """Roles of the users measured on, as `roles_of` names them; empty if it read nobody."""
     metric: str
     """Name of the metric, such as ``auc``."""
     value: float | None
@@ -33,9 +35,9 @@ class MetricRow(BaseModel):
     high: float | None = None
     """Upper end of the 95% interval over users; null if there is none."""
     users: int
-    """Users measured on."""
+    """Users measured on: those whose examples this figure read, not those of the round."""
     examples: int
-    """Examples measured on."""
+    """Examples measured on, of these users."""
     seed: int | None = None
     """Training seed; null if averaged over several or if nothing was trained."""
     note: str = ""
@@ -47,12 +49,21 @@ class MetricRow(BaseModel):
         return number if number is not None and math.isfinite(number) else None
 
 
+def roles_of(users: Iterable[Any], roles: Mapping[Any, str]) -> str:
+    """The roles of some users, in the order of `Role`, as in "lm, lm_validation".
+
+    >>> roles_of([1, 2], {1: "ranker", 2: "lm", 3: "lm_extra"})
+    'lm, ranker'
+    """
+    found = {roles[user] for user in users}
+    return ", ".join(role for role in Role if role in found)
+
+
 def write_metrics(path: Path, rows: Iterable[MetricRow]) -> None:
     """Write the rows as a JSON list, by atomic rename."""
     text = json.dumps([row.model_dump() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[MetricRow]:

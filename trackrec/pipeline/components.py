@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder
-from trackrec.judges.base import Kind, Validator
-from trackrec.judges.lm import LMValidator
-from trackrec.judges.ranker import RankerValidator
+from trackrec.files.hashes import content_of
+from trackrec.judges.base import JudgeContext, Kind, Validator
+from trackrec.judges.lm import LMValidatorSettings
+from trackrec.judges.rewards import Reward, RewardContext
 from trackrec.lm.generator import Generator
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
@@ -23,8 +24,12 @@ from trackrec.pipeline.dataset import World
 from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
+from trackrec.registry import find, make, short_name
 from trackrec.run import Run, Stage
-from trackrec.teachers.template import ProfileTeacher
+from trackrec.settings import ComponentSettings
+from trackrec.teachers.base import Teacher, TeacherContext
+from trackrec.teachers.template import TeacherSettings
+from trackrec.users.citations import without_citations
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -32,7 +37,7 @@ OUTSIDE = 0
 """Users who are in neither half (validation and ranker users) are scored by the validator of this fold."""
 Aside = Literal["none", "fresh"]
 """Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
-READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics")
+READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 
 
@@ -47,10 +52,35 @@ class Parts:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.kinds: list[Kind] = [recipe.loop.validator]
-        if recipe.loop.observer not in (None, recipe.loop.validator):
-            self.kinds.append(recipe.loop.observer)
+        self.judges: dict[Kind, ComponentSettings] = {
+            short_name(settings): settings for settings in (recipe.judge, recipe.observer) if settings is not None
+        }
+        self.kinds = list(self.judges)
         self.rounds = range(recipe.loop.rounds + 1)
+
+    @property
+    def lm_judge(self) -> LMValidatorSettings:
+        """Settings of the language model as judge; the defaults if the recipe has none."""
+        settings = self.judges.get("lm")
+        return settings if isinstance(settings, LMValidatorSettings) else LMValidatorSettings()
+
+    @cached_property
+    def reward(self) -> Reward:
+        """What a RecCoT earns on each target."""
+        reward: Reward = make("reward", self.recipe.reward, self.reward_context)
+        return reward
+
+    @property
+    def reward_context(self) -> RewardContext:
+        """What rewards may ask for."""
+        prompts = self.recipe.prompts
+        return RewardContext(self.world.items, prompts.domain, prompts.attributes, self.recipe.profile)
+
+    def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
+        """The recipe's teacher, or one of other settings."""
+        context = TeacherContext(self.world.items, self.renderer, self.recipe.profile)
+        teacher: Teacher = make("teacher", settings or self.recipe.teacher, context)
+        return teacher
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -60,7 +90,7 @@ class Parts:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts)
+        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts, profile=self.recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
@@ -71,18 +101,23 @@ class Parts:
         self, kind: Kind, number: int, fold: int, progress: Progress | None = None, start: Path | None = None
     ) -> Validator:
         """The validator of a kind, round and fold, not yet loaded; ``start``: the adapter that tuning starts from."""
-        if kind == "ranker":
-            encoder = shared_encoder(self.recipe.ranking.encoder)
-            return RankerValidator(self.world, self.world.items, self.recipe.ranker_validator, encoder)
-        return LMValidator(
-            self.model,
-            f"validator-{number}-{fold}",
-            self.renderer,
-            self.world.history_rows,
-            self.recipe.lm_validator,
-            progress,
-            start,
+        context = JudgeContext(
+            name=f"validator-{number}-{fold}",
+            items=self.world.items,
+            split=self.world,
+            histories=self.world.history_rows,
+            language_model=lambda: self.model,
+            renderer=lambda: self.renderer,
+            encoder=lambda: shared_encoder(self.recipe.encoder),
+            progress=progress,
+            start=start,
         )
+        validator: Validator = make("judge", self.judges[kind], context)
+        return validator
+
+    def scores_in_shards(self, kind: Kind) -> bool:
+        """Whether a judge scores so slowly that a restart should go on where it stopped."""
+        return bool(find("judge", self.judges[kind].type).scores_in_shards)
 
     def loaded_validator(self, kind: Kind, number: int, fold: int = OUTSIDE) -> Validator:
         """The validator of a kind, round and fold, as it was tuned."""
@@ -103,7 +138,7 @@ class Parts:
 
     def start_folder(self, kind: Kind, aside: Aside | None = None) -> Path | None:
         """Where the adapter is kept that every round's tuning starts from; None: from the base model."""
-        if kind != "lm" or not self.recipe.lm_validator.warm_up_users:
+        if kind != "lm" or not self.lm_judge.warm_up_users:
             return None
         return self.run.folder / "adapters" / ("validator-lm-start" + (f"-{aside}" if aside else ""))
 
@@ -139,12 +174,13 @@ class Parts:
         settings: dict[str, Any],
         regardless_of: Sequence[str] = (),
     ) -> None:
-        """Run a stage of this loop; its settings are written as plain values."""
+        """Run a stage of this loop; its settings are written as plain values, with what is in files that they name."""
         plain = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        self.run.do(name, work, inputs, plain, regardless_of)
+        content = content_of(plain)
+        self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
 
     @property
     def model_settings(self) -> dict[str, Any]:
@@ -152,17 +188,27 @@ class Parts:
         return {"model": self.recipe.model}
 
     @property
-    def prompt_settings(self) -> dict[str, Any]:
-        """What of the recipe decides prompts and base model; a domain's own file counts by what it says."""
+    def encoder_settings(self) -> dict[str, Any]:
+        """What of the recipe decides the text encoder."""
+        return {"encoder": self.recipe.encoder}
+
+    @property
+    def domain_settings(self) -> dict[str, Any]:
+        """A domain's own file counts by what it says; a known domain is named among the prompts."""
         domain = self.recipe.prompts.domain
-        texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
-        return {"prompts": self.recipe.prompts} | texts | self.model_settings
+        return {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
+
+    @property
+    def prompt_settings(self) -> dict[str, Any]:
+        """What decides prompts and base model."""
+        told = {"prompts": self.recipe.prompts, "profile": self.recipe.profile}
+        return told | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
-        """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
-        renderer = self.renderer
-        teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, self.recipe.teacher)
-        return teacher.write(user, self.world.history_rows[user], self.recipe.seed)
+        """The template teacher's text on a user, which is shown where nothing of the RecCoT may be published."""
+        settings = self.recipe.teacher if isinstance(self.recipe.teacher, TeacherSettings) else TeacherSettings()
+        history = self.world.histories.filter(pl.col("user_id") == user)
+        return without_citations(self.teacher(settings).write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,15 +13,20 @@ import polars as pl
 from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
+from trackrec.data.log import Log
 from trackrec.data.roles import Role, assign_roles
-from trackrec.data.rows import rows_by_user
+from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
 from trackrec.data.split import split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.files.forgotten import Forgotten
+from trackrec.files.hashes import file_hash
+from trackrec.knowledge.catalogue import add_knowledge, load_cards
 from trackrec.recipe import Recipe
-from trackrec.run import Run, Stage
+from trackrec.run import Run, Stage, text_hash
 from trackrec.users.catalogue import TOUCHED
+from trackrec.users.histories import Histories
 
 TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 
@@ -30,7 +35,8 @@ TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 class World:
     """The tables of the data stage.
 
-    ``items`` also has ``touched``: how many LM users' histories hold each.
+    ``items`` also has ``touched``: how many LM users' histories hold each; with cards also ``tags, gist, known``
+    (see :mod:`trackrec.knowledge.catalogue`).
     ``roles`` has ``user_id, role, fold, turn, evaluated`` (the last two: a ranker user's turn when only some are
     needed, and whether generator and validator are tested on this one). ``targets`` has ``user_id, role, slot,
     event_id, item_id, label, raters, likes``. ``histories`` also has ``expected``: the smoothed share of other LM
@@ -51,9 +57,9 @@ class World:
         return cls(**{name: run.read(name) for name in TABLES})
 
     @cached_property
-    def history_rows(self) -> dict[Any, list[dict[str, Any]]]:
+    def history_rows(self) -> Histories:
         """Each user's history, oldest first."""
-        return rows_by_user(self.histories)
+        return Histories(self.histories)
 
     def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
         """Users of some roles (of one fold), in the order of the roles table."""
@@ -105,11 +111,20 @@ def with_touched(items: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
     return told.with_columns(pl.col(TOUCHED).fill_null(0))
 
 
+def log_without(log: Log, forgotten: Forgotten) -> Log:
+    """The log without the people whom a run was told to forget."""
+    if not forgotten:
+        return log
+    return replace(log, interactions=forgotten.left_out(log.interactions), users=forgotten.left_out(log.users))
+
+
 def prepare(recipe: Recipe, run: Run) -> World:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
+    cards = load_cards(recipe.knowledge, recipe.source.source)
+
     def work(stage: Stage) -> None:
-        source, feedback = read_log(recipe.source), recipe.feedback
+        source, feedback = log_without(read_log(recipe.source), run.forgotten), recipe.feedback
         log = filter_log(source, recipe.filters)
         split = split_log(log, recipe.split, feedback)
         if feedback.kind == "implicit":
@@ -150,7 +165,10 @@ def prepare(recipe: Recipe, run: Run) -> World:
         baselines = baselines.rename({"like_share_smoothed": "item_mean"}).join(
             shares.select("user_id", user_share="history_share"), on="user_id", how="left", maintain_order="left"
         )
-        stage.write("items", with_touched(log.items, split.histories.filter(of_lm_users)))
+        items = with_touched(log.items, split.histories.filter(of_lm_users))
+        if cards is not None:
+            items, knowledge = add_knowledge(items, cards, recipe.knowledge)
+        stage.write("items", items)
         expected = statistics.lookup(split.histories)["like_share_smoothed"].alias("expected")
         stage.write("histories", split.histories.with_columns(expected))
         stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))
@@ -166,10 +184,16 @@ def prepare(recipe: Recipe, run: Run) -> World:
             "evaluated": count,
             "statistics_from_users": len(lm_users),
         }
+        stage.counts |= {} if cards is None else {"knowledge": knowledge}
 
     settings = {
         name: getattr(recipe, name).model_dump(mode="json")
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
-    run.do("data", work, [], settings | {"targets": recipe.loop.targets_per_user})
+    if cards is not None:  # the cards themselves, so that a corrected file is read anew
+        told = recipe.knowledge.model_dump(mode="json", exclude={"writer"})
+        settings |= {"knowledge": told, "cards": text_hash(cards.table)}
+    log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
+    settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
+    run.do("data", work, [], settings)
     return World.of(run)

@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.truth import deletions, is_gone
+from trackrec.files.tables import read_table
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.truth import Truth
 from trackrec.run import write_table
-from trackrec.table_files import read_table
 from trackrec.users.catalogue import Row
 
 REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")
@@ -70,9 +70,9 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
     write_table(parts.run.table("deletion"), table)
     gone, control = table["gone"].cast(pl.Float64), table["control_gone"].cast(pl.Float64)
     measured = zip(REWRITTEN, (gone, control, gone - control), strict=True)
-    count, asked = table["user_id"].n_unique(), table["user_id"].to_list()
+    asked = table["user_id"].to_list()
     note = f"{table.height} supported claims, each written about again"
-    return [truth.row(name, truth.mean(asked, values.to_list()), number, count, note) for name, values in measured]
+    return [truth.row(name, truth.measure(asked, values.to_list()), number, note) for name, values in measured]
 
 
 def _write(parts: Parts, number: int, histories: Sequence[Sequence[Row]]) -> list[str]:

@@ -102,6 +102,8 @@ class Evaluation:
 
         inputs = [self.run.table("targets")] + ([folder] if folder is not None else [])
         settings = {"texts": text_hash(texts), "version": version} | self.parts.prompt_settings
+        if version == "zero-shot":  # scores of runs from before this was so are not taken over
+            settings["item_prior"] = None
         self.parts.do(name, work, inputs, settings)
 
     def _texts(self, number: int, users: Sequence[Any], sample: int = 0) -> pl.DataFrame:
@@ -126,7 +128,7 @@ class Evaluation:
             rows = texts[part[0] : part[-1] + 1]
             return score(self.world.targets_of(rows["user_id"].to_list()), rows)
 
-        size = 4 * self.recipe.shard_users if validator.kind == "lm" else max(1, texts.height)
+        size = 4 * self.recipe.shard_users if validator.scores_in_shards else max(1, texts.height)
         table = stage.shards(name, range(texts.height), size, shard, "RecCoTs")
         if name.startswith("matrix"):
             stage.write(name, table.with_columns(validator=pl.lit(name.removeprefix("matrix-"))))

@@ -12,19 +12,21 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from trackrec.checks.gate import may_accuse
 from trackrec.checks.grounding import GroundedSentence, History, ground
 from trackrec.checks.reasons import Reason, reasons_for, tell_reason
 from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.dataset import World
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
-from trackrec.table_files import read_table
+from trackrec.users.catalogue import Row
 
 
 def explain_user(user: str, folder: Path, items: int, console: Console, item: str | None = None) -> None:
@@ -64,10 +66,11 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     if recipe.prompts.digest:
         console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
-    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes)
+    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes, recipe.profile)
     sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
     _print_verdicts(sentences, parts, name, console)
-    published = publishable(sentences, lambda: parts.profile_text(name))
+    may = may_accuse(folder, recipe.teacher.type, recipe.loop.distils)
+    published = publishable(sentences, lambda: parts.profile_text(name), may)
     console.print(f"Fit to be published: {escape(published)}")
     why = _Why(published, world.history_rows[name], vocabulary)
     _print_predictions(name, row["text"], items, parts, promoted, why, console)
@@ -102,7 +105,7 @@ def _find_item(item: str, world: World) -> Any:
 class _Why:
     """Gives reasons from the published text alone."""
 
-    def __init__(self, published: str, rows: list[dict[str, Any]], vocabulary: Vocabulary) -> None:
+    def __init__(self, published: str, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
         self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
         self.sentences = ground(published, rows, vocabulary)
 
@@ -125,7 +128,7 @@ def _print_verdicts(sentences: list[GroundedSentence], parts: Parts, name: Any, 
     console.print(table)
 
 
-def _events(evidence: Sequence[int], rows: list[dict[str, Any]], titles: dict[Any, str], most: int = 3) -> str:
+def _events(evidence: Sequence[int], rows: Sequence[Row], titles: dict[Any, str], most: int = 3) -> str:
     named = [f"{titles[rows[place]['item_id']]} ({rows[place]['rating']:g})" for place in evidence[:most]]
     return ", ".join(named) + (f" and {len(evidence) - most} more" if len(evidence) > most else "")
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.features.projection import Projection, with_projected
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
+from trackrec.pipeline.truth import Truth
+from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import compare_arms
-from trackrec.run import Stage, write_table, written_whole
-from trackrec.table_files import read_table
+from trackrec.run import Stage, written_whole
+from trackrec.users.numbers import ranker_numbers
 
+PROJECTION = "projection.safetensors"
 ARMS = ("din_no_text", "din_swapped", "din_own")
 
 
@@ -47,28 +54,87 @@ class Features:
             tables.append(self.run.read("write-rest"))
         return pl.concat(tables)
 
-    def collect(self) -> None:
-        """``reccots.parquet``, ``vectors.parquet``, ``generator/`` and ``validator/`` at the top of the run folder."""
-        self._collect_reccots()
-        encoder = shared_encoder(self.recipe.ranking.encoder)
-        order = self.world.roles.select("user_id")
-        texts = order.join(self.written().select("user_id", "text"), on="user_id", how="left", maintain_order="left")
-        write_table(self.run.folder / "vectors.parquet", user_vectors(texts, encoder))
+    def collect(self, truth: Truth) -> None:
+        """``reccots.parquet``, ``vectors.parquet``, ``generator/`` and ``validator/`` at the top of the run folder.
+
+        Args:
+            truth: judges the RecCoTs (table ``claims``, column ``grounded``).
+        """
+        self._collect_reccots(truth)
+        self._fit_projection()
+        self._make_vectors()
+        self._copy_adapters()
+
+    @property
+    def _written(self) -> list[Path]:
+        """The tables that `written` reads."""
+        rest = self.run.table("write-rest")
+        return [self.run.table(f"write-{self.promoted}"), *([rest] if rest.is_file() else [])]
+
+    def _fit_projection(self) -> None:
+        """``projection.safetensors``: the directions that tell most of a history, from users who rank nothing.
+
+        Read are the promoted generator's RecCoTs of LM and LM validation users, and those of extra LM users, the
+        teacher's where it wrote none for them. No ranker user's text or history has a part in it.
+        """
+        path, components = self.run.folder / PROJECTION, self.recipe.ranking.components
+
+        def work(stage: Stage) -> None:
+            written = self.written().select("user_id", "text")
+            taught = self.run.read("teacher").filter(pl.col("sample") == 0).select("user_id", "text")
+            taught = taught.filter(pl.col("user_id").is_in(self.world.users(Role.LM_EXTRA)))
+            texts = pl.concat([written, taught]).unique("user_id", keep="first", maintain_order=True)
+            texts = texts.filter(~pl.col("user_id").is_in(self.world.users(Role.RANKER)) & (pl.col("text") != ""))
+            numbers = ranker_numbers(self.world.histories, self.world.items, self.world.roles)
+            both = texts.join(numbers.table, on="user_id", how="inner", maintain_order="left")
+            vectors = shared_encoder(self.recipe.encoder).encode(both["text"].to_list())
+            told = np.asarray(both["numbers"].to_list(), dtype=np.float64)
+            fitted = Projection.fit(vectors, components, told, numbers.weights("ctr"))
+            with written_whole(path) as partial:
+                fitted.save(partial)
+            stage.outputs.append(path)
+            stage.counts = {
+                "texts": both.height,
+                "dimensions": fitted.directions.shape[0],
+                "components": fitted.directions.shape[1],
+                "encoder": self.recipe.encoder.model_dump(mode="json"),
+            }
+
+        inputs = [*self._written, *(self.run.table(name) for name in ("teacher", "roles", "histories", "items"))]
+        self.parts.do("projection", work, inputs, self.parts.encoder_settings | {"components": components})
+
+    def _make_vectors(self) -> None:
+        def work(stage: Stage) -> None:
+            order = self.world.roles.select("user_id")
+            texts = self.written().select("user_id", "text")
+            mine = order.join(texts, on="user_id", how="left", maintain_order="left")
+            raw = user_vectors(mine, shared_encoder(self.recipe.encoder))
+            stage.output("vectors", with_projected(raw, Projection.load(self.run.folder / PROJECTION)))
+
+        inputs = [*self._written, self.run.table("roles"), self.run.folder / PROJECTION]
+        self.parts.do("vectors", work, inputs, self.parts.encoder_settings)
+
+    def _copy_adapters(self) -> None:
         kind = self.parts.kinds[0]
         sources = {
             "generator": self.parts.generator_folder(self.promoted),
             "validator": self.parts.validator_folder(kind, self.promoted, OUTSIDE),
         }
-        for name, source in sources.items():
-            with written_whole(self.run.folder / name) as partial:
-                shutil.copytree(source, partial)
-                if (partial / "adapter_config.json").is_file():
-                    note = self._validator_note() if name == "validator" else ""
-                    write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted, note)
+
+        def work(stage: Stage) -> None:
+            for name, source in sources.items():
+                with stage.folder(self.run.folder / name) as partial:
+                    shutil.copytree(source, partial, dirs_exist_ok=True)
+                    if (partial / "adapter_config.json").is_file():
+                        note = self._validator_note() if name == "validator" else ""
+                        write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted, note)
+
+        told = {"round": self.promoted, "name": self.recipe.name, "item_prior": self.parts.lm_judge.item_prior}
+        self.parts.do("adapters", work, list(sources.values()), told | self.parts.model_settings)
 
     def _validator_note(self) -> str:
         """What must be added to the validator's logits, for those who load it without TrackRec."""
-        more = self.recipe.lm_validator.item_prior
+        more = self.parts.lm_judge.item_prior
         if more is None:
             return ""
         return (
@@ -76,7 +142,22 @@ class Features:
             "among LM users, to the logit of Yes before comparing."
         )
 
-    def _collect_reccots(self) -> None:
+    def _collect_reccots(self, truth: Truth) -> None:
+        kind, rounds = self.parts.kinds[0], self.recipe.loop.rounds
+        tables = [f"write-{number}" for number in self.parts.rounds]
+        tables += [name for number in self.parts.rounds[1:] for name in (f"sample-{number}", f"score-{kind}-{number}")]
+        tables += ["teacher", f"matrix-{kind}-{rounds}", "roles", "histories", "items"]
+
+        def work(stage: Stage) -> None:
+            claims, judged = truth.judge(self._all_reccots())
+            stage.write("claims", claims)
+            stage.output("reccots", judged)
+
+        settings = {"round": self.promoted, "reward": self.recipe.reward} | self.parts.prompt_settings
+        inputs = [*dict.fromkeys([*self._written, *(self.run.table(name) for name in tables)])]
+        self.parts.do("reccots", work, inputs, settings)
+
+    def _all_reccots(self) -> pl.DataFrame:
         """Every RecCoT of the run, traceable to the model, prompt and history that made it."""
         roles = self.world.roles.select("user_id", "role")
         kind = self.parts.kinds[0]
@@ -90,14 +171,14 @@ class Features:
         for number in range(self.recipe.loop.rounds + 1):
             last = self.written() if number == self.promoted else self.parts.kept(number)
             scores = self.run.read(f"matrix-{kind}-{self.recipe.loop.rounds}").filter(pl.col("sample") == number)
-            likelihood = reward_table(scores.drop("validator"), self.recipe.reward.kind).select("user_id", "reward")
+            likelihood = reward_table(scores.drop("validator"), self.parts.reward).select("user_id", "reward")
             parts.append(
                 last.join(likelihood, on="user_id", how="left", maintain_order="left").with_columns(
                     round=pl.lit(number, dtype=pl.Int16), kind=pl.lit("kept"), gain=pl.lit(None, dtype=pl.Float64)
                 )
             )
         for number in range(1, self.recipe.loop.rounds + 1):
-            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.recipe.reward.kind)
+            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.parts.reward)
             samples = self.run.read(f"sample-{number}").join(
                 rewards.select("user_id", "sample", "reward", "gain"),
                 on=["user_id", "sample"],
@@ -119,8 +200,7 @@ class Features:
             "seed",
         ]
         columns += ["prompt_hash", "adapter_hash", "reward", "gain", "grounded"]
-        table = table.with_columns(grounded=pl.lit(None, dtype=pl.Float64)).select(columns)
-        write_table(self.run.folder / "reccots.parquet", table)
+        return table.with_columns(grounded=pl.lit(None, dtype=pl.Float64)).select(columns)
 
     def compare(self) -> None:
         """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
@@ -130,9 +210,11 @@ class Features:
             ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {
-                "din_no_text": None,
-                "din_swapped": swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed),
-                "din_own": mine,
+                "din_no_text": Arm(),
+                "din_swapped": Arm(
+                    swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed), projected=True
+                ),
+                "din_own": Arm(mine, projected=True),
             }
             with self.run.reporter.steps("din") as progress:
                 predictions = compare_arms(
@@ -148,7 +230,9 @@ class Features:
             users = predictions["user_id"].n_unique()
             stage.counts = {
                 "users": users,
-                "coverage": {name: 0 if arm is None else arm["vector"].count() for name, arm in arms.items()},
+                "coverage": {
+                    name: 0 if arm.users is None else arm.users["vector"].count() for name, arm in arms.items()
+                },
             }
 
         inputs = [self.run.folder / "vectors.parquet", self.run.table("examples"), self.run.table("roles")]

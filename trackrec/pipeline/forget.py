@@ -1,114 +1,150 @@
-"""``trackrec forget``: takes a user out of every table, shard, manifest and report of a run."""
+"""``trackrec forget``: takes a user out of every table, shard, manifest, export and report of a run, for good."""
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Sequence
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import polars as pl
+import psutil
 
 from trackrec.errors import RunError
+from trackrec.files.forgotten import TOMBSTONES, Forgotten, remember
+from trackrec.files.hashes import file_hash
+from trackrec.files.lock import LOCK, OWNER, locked
+from trackrec.files.names import EXPORT_MARK
+from trackrec.files.whole import abandoned, partial_of, remove, write_json
+from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
+from trackrec.pipeline.forget_tables import UserTables
 from trackrec.report import write_report
-from trackrec.run import file_hash, write_json, write_table
-from trackrec.table_files import read_table
 
-_ID_LISTS = (
-    ("fingerprint", "settings", "users"),  # whom a stage wrote for
-    ("counts", "tuned_on"),
-    ("counts", "*", "tuned_on"),  # of each fold
-    ("counts", "scored_by", "*"),  # of each validator
-)
-"""Where a manifest lists user ids; ``*`` is any key. No other JSON file of a run holds ids, and no key is one."""
+_TEXT_FILES = {".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".md", ".html", ".yaml", ".yml", ".inter", ".user"}
+
+
+@dataclass
+class _Found:
+    """What a run folder held of a user."""
+
+    rows: int = 0
+    tables: int = 0
+    manifests: int = 0
+    damaged: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
+    adapters: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
 
 def forget_user(user: str, folder: Path) -> str:
-    """Remove a user from a run folder.
+    """Remove a user from a run folder and the runs inside it, and see to it that no later stage brings the user back.
 
-    Weights that were tuned on the user stay: they can only be made anew, from a log without this user.
+    Finished stages stay finished: manifests are brought up to date with the tables. Weights that were tuned on the
+    user stay; the answer names them and says how they are made anew.
 
     Args:
         user: the id as text.
         folder: the run.
 
     Returns:
-        What was removed, in a sentence, without the id.
+        What was removed and what is left to do, in sentences, without the id.
 
     Raises:
-        RunError: no run there, or no table knows this user.
+        RunError: no run there, another process is at work in it, or nothing in it knows this user.
     """
     if not (folder / "recipe.yaml").is_file():
         raise RunError(f"{folder} holds no run (no recipe.yaml): give --run the folder of one")
-    rows, files = 0, 0
-    for path in sorted(folder.rglob("*.parquet")):
-        gone = _clean_table(path, user)
-        rows, files = rows + gone, files + (gone > 0)
-    manifests, tuned = 0, False
-    for path in sorted(path for home in folder.rglob("manifests") for path in home.glob("*.json")):
-        before = json.loads(path.read_text(encoding="utf-8"))
-        after, was_tuned_on = _without(before, user)
-        tuned |= was_tuned_on
-        if isinstance(after.get("outputs"), dict):
-            owner = path.parent.parent  # of a manifest: the run, or a variant inside it
-            after["outputs"] = {
-                name: file_hash(owner / name) if name.endswith(".parquet") and (owner / name).is_file() else old
-                for name, old in after["outputs"].items()
-            }
-        if after != before:
-            write_json(path, after)
-            manifests += 1
-    if not rows and not manifests:
+    with ExitStack() as held:
+        for run in [folder, *sorted(path.parent for path in folder.rglob("recipe.yaml") if path.parent != folder)]:
+            held.enter_context(locked(run))
+        return _told(_forget(user, folder))
+
+
+def _forget(user: str, folder: Path) -> _Found:
+    _nothing_half_written(folder)
+    found = _Found()
+    manifests, damaged = Manifest.all_in(folder)
+    tables = UserTables(user, folder)
+    if (
+        not tables.known
+        and not any(manifest.knows(user) for manifest in manifests)
+        and user not in Forgotten.of(folder)
+    ):
         raise RunError(f"no table or manifest of {folder} knows the user {user!r}: check the id and the folder")
+    # First of all: a kill from here on leaves a run in which nothing brings the user back.
+    remember(folder, user)
+    for export in sorted(path.parent for path in folder.rglob(EXPORT_MARK)):
+        shutil.rmtree(export)
+        found.exports.append(str(export))
+    tuned = [output for manifest in manifests for output in manifest.adapters_tuned_on(user)]
+    found.adapters = [os.path.relpath(path, folder) for path in derived_adapters(manifests, tuned)]
+    changed: dict[Path, tuple[str, str]] = {}
+    for path in tables.paths():
+        before = file_hash(path)
+        gone = tables.clean(path)
+        if gone:
+            found.rows, found.tables = found.rows + gone, found.tables + 1
+            changed[path] = (before, file_hash(path))
+    for path in [*damaged, *tables.damaged]:  # nobody can say what is in it; its stage makes it anew
+        path.unlink()
+        found.damaged.append(str(path))
+    for manifest in manifests:
+        after = manifest.without(user, changed)
+        if after != manifest.tree:
+            write_json(manifest.path, after)
+            found.manifests += 1
     if (folder / "report" / "index.html").is_file():
         write_report(folder)
-    told = f"Removed {rows} rows from {files} tables and mended {manifests} manifests."
-    if tuned:
-        told += " Adapters of this run were tuned on this user: only a run on a log without the user makes them anew."
-    return told + " The log that the run was made from was not touched."
+    found.elsewhere = [str(path) for path in _others(folder) if _names(path, user, tables.texts)]
+    return found
 
 
-def _clean_table(path: Path, user: str) -> int:
-    """Drop the user's rows; how many."""
-    table = read_table(path)
-    names = [name for name in table.columns if name == "user_id" or name.endswith("_user_id")]
-    if not names:
-        return 0
-    kept = table.filter(~pl.any_horizontal(pl.col(name).cast(pl.String).eq_missing(user) for name in names))
-    if kept.height < table.height:
-        write_table(path, kept)
-    return table.height - kept.height
+def _nothing_half_written(folder: Path) -> None:
+    """Clear away what killed processes were writing.
 
-
-def _without(manifest: dict[str, Any], user: str) -> tuple[dict[str, Any], bool]:
-    """A manifest without the user, and whether an adapter was tuned on this user.
-
-    The id leaves the lists of ids; a number of users that stands beside such a list, or tells of it, is one less.
+    Raises:
+        RunError: a living process is writing something there.
     """
-    clean = copy.deepcopy(manifest)
-    tuned = False
-    counted: list[dict[str, Any]] = []
-    for place in _ID_LISTS:
-        for parent, key in _found(clean, place):
-            kept = [part for part in parent[key] if str(part) != user]
-            if len(kept) == len(parent[key]):
-                continue
-            parent[key] = kept
-            tuned |= key == "tuned_on"
-            told = parent if key == "tuned_on" else clean.get("counts") if key == "users" else None
-            number = told.get("users") if isinstance(told, dict) else None
-            if told is not None and isinstance(number, int) and not any(told is one for one in counted):
-                told["users"] = number - 1
-                counted.append(told)
-    return clean, tuned
+    for path in abandoned(folder):
+        remove(path)
+    for path in folder.rglob("*"):
+        process = partial_of(path)
+        if process is not None and psutil.pid_exists(process):
+            raise RunError(
+                f"process {process} is writing {path}: wait until it has ended, or stop it, so that nothing of the "
+                "user is missed"
+            )
 
 
-def _found(tree: Any, place: Sequence[str]) -> list[tuple[dict[str, Any], str]]:
-    """Lists at a place of a tree, each as the group that holds it and its key there."""
-    if not isinstance(tree, dict):
-        return []
-    keys = list(tree) if place[0] == "*" else [place[0]] if place[0] in tree else []
-    if len(place) == 1:
-        return [(tree, key) for key in keys if isinstance(tree[key], list)]
-    return [found for key in keys for found in _found(tree[key], place[1:])]
+def _others(folder: Path) -> list[Path]:
+    """Text files of the run folder that this run did not write, or that only it knows how to write."""
+    ours = {LOCK, OWNER, TOMBSTONES, "recipe.yaml"}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in _TEXT_FILES)
+    return [path for path in files if path.name not in ours and path.parent.name != "manifests"]
+
+
+def _names(path: Path, user: str, texts: set[str]) -> bool:
+    """Whether a file has the id or a text of the user in it. Ids of up to three characters would be found anywhere."""
+    content = path.read_text(encoding="utf-8", errors="replace")
+    told = [user, *texts] if len(user) > 3 else list(texts)
+    return any(word in content or json.dumps(word)[1:-1] in content for word in told if word)
+
+
+def _told(found: _Found) -> str:
+    told = f"Removed {found.rows} rows from {found.tables} tables and mended {found.manifests} manifests."
+    if found.exports:
+        told += f" Removed exports, to be written anew: {', '.join(found.exports)}."
+    if found.damaged:
+        told += f" Removed what was damaged and could not be searched: {', '.join(found.damaged)}."
+    if found.adapters:
+        told += (
+            f" Tuned on this user, directly or from such weights: {', '.join(found.adapters)}. To tune them anew "
+            "without the user, delete these folders and start the run again."
+        )
+    if found.elsewhere:
+        told += f" These files still name the user or have a text of the user's: {', '.join(found.elsewhere)}."
+    return (
+        f"{told} No later stage of this run reads the user again. The log that the run was made from was not touched, "
+        "nor were exports and copies outside of this folder."
+    )

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.lock import locked
+from trackrec.files.manifests import check_format
+from trackrec.files.whole import is_leftover, written_whole
 from trackrec.lm.threads import use_threads
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import prepare
@@ -17,7 +20,7 @@ from trackrec.pipeline.truth import Truth
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
-from trackrec.run import Run, written_whole
+from trackrec.run import Run
 
 
 def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -> Path:
@@ -33,10 +36,17 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
 
     Raises:
         RecipeError: there is no such domain, or its file is none; nothing has been read or written by then.
-        RunError: the folder holds a run of another recipe, or V0 is no better than counting (see ``Loop``).
+        RunError: the folder holds a run of another recipe, another process is at work in it, or V0 is no better than
+            counting (see ``Loop``).
     """
     find_domain(recipe.prompts.domain)  # a mistake in it would show only after the data stage
     run = open_run(recipe, folder, reporter or Reporter())
+    with locked(folder):
+        _all_stages(recipe, run)
+    return folder
+
+
+def _all_stages(recipe: Recipe, run: Run) -> None:
     use_threads(recipe.model.threads)  # for every stage, also those that load no language model
     world = prepare(recipe, run)
     sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
@@ -54,12 +64,10 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     evaluation.recommend(promoted)
     features = Features(parts, promoted)
     features.write_everybody()
-    features.collect()
-    features.compare()
     truth = Truth(recipe, run, world)
-    truth.collect()
-    Results(parts, promoted).write(truth.rows())
-    return folder
+    features.collect(truth)
+    features.compare()
+    Results(parts, promoted).write(truth)
 
 
 def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | None = None) -> Run:
@@ -68,7 +76,10 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
     Raises:
         RunError: it holds another recipe; the first settings that differ are named.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file: a run needs a folder, choose another one with --out")
     path = folder / "recipe.yaml"
+    check_format(folder)
     if path.is_file():
         before = load_recipe(path)
         if before != recipe:
@@ -77,12 +88,13 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
                 f"{folder} holds a run of another recipe: it differs in {', '.join(changed[:5])}. Choose another "
                 "folder with --out, or delete this one"
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(not is_leftover(inside) for inside in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no run (no recipe.yaml): choose another folder with --out")
-    run = Run(folder, reporter, recipe.seed, lender)
-    if not path.is_file():
-        with written_whole(path) as partial:
-            partial.write_text(dump_recipe(recipe), encoding="utf-8")
+    with locked(folder):
+        run = Run(folder, reporter, recipe.seed, lender)
+        if not path.is_file():
+            with written_whole(path, durable=True) as partial:
+                partial.write_text(dump_recipe(recipe), encoding="utf-8")
     return run
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_table
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.components import Parts
 from trackrec.pipeline.dataset import World
@@ -20,7 +21,6 @@ from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
 from trackrec.run import Run, write_table
-from trackrec.table_files import read_table
 
 SHOWN = 12
 """Sentences that the console shows; the table has all."""
@@ -77,9 +77,9 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
         kept.sort("user_id").select("user_id", "text"),
         world.targets_of(chosen),
         world.history_rows,
-        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes),
+        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile),
         parts.loaded_validator(parts.kinds[0], number),
-        recipe.reward.kind,
+        parts.reward,
     )
     table = ledger_table(by_target)
     write_table(run.table("ledger"), table.with_columns(round=pl.lit(number, dtype=pl.Int16)))

@@ -11,19 +11,18 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.checks.truth import sample_counts
-from trackrec.checks.vocabulary import Vocabulary
+from trackrec.checks.gate import ACCUSING, may_accuse
 from trackrec.data.roles import Role
 from trackrec.judges.base import Kind, Validator
 from trackrec.judges.preferences import build_groups
-from trackrec.judges.rewards import PLACEHOLDER, grounding_penalty
+from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Parts
 from trackrec.pipeline.tuning import Tuning
-from trackrec.prompts.domains import find_domain
+from trackrec.registry import make
 from trackrec.run import Stage
-from trackrec.teachers.template import ProfileTeacher, write_texts
+from trackrec.teachers.base import write_texts
 
 
 class Loop:
@@ -62,10 +61,8 @@ class Loop:
         users = self.world.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
-            renderer = self.parts.renderer
-            teacher = ProfileTeacher(self.world.items, renderer.domain, renderer.count_tokens, recipe.teacher)
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
-            table = write_texts(teacher, users, self.world.history_rows, renderer, seed, per_user)
+            table = write_texts(self.parts.teacher(), self.world.histories, self.parts.renderer, seed, per_user, users)
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 
@@ -167,7 +164,7 @@ class Loop:
                         rows.append(validators[fold].score(self.world.targets_of(users), mine))
                 return pl.concat(rows)
 
-            size = self.recipe.shard_users if kind == "lm" else len(self.parts.sampled)
+            size = self.recipe.shard_users if self.parts.scores_in_shards(kind) else len(self.parts.sampled)
             table = stage.shards(f"score-{kind}-{number}", self.parts.sampled, size, shard, "users")
             scored_by = {
                 f"{kind}-{self.parts.validator_round(number - 1)}-{fold}": [
@@ -193,7 +190,7 @@ class Loop:
         def work(stage: Stage) -> None:
             scores, samples = self.run.read(f"score-{kind}-{number}"), self.run.read(f"sample-{number}")
             texts = samples.select("user_id", "sample", "text", "finished").join(
-                self._penalties(samples, stage), on=["user_id", "sample"], how="left", maintain_order="left"
+                self._penalties(scores, samples, stage), on=["user_id", "sample"], how="left", maintain_order="left"
             )
             for role in (Role.LM, Role.LM_VALIDATION):
                 users = self.world.users(role)
@@ -201,28 +198,41 @@ class Loop:
                     scores.filter(pl.col("user_id").is_in(users)),
                     texts.filter(pl.col("user_id").is_in(users)),
                     recipe.preferences,
-                    recipe.reward.kind,
+                    self.parts.reward,
                 )
                 stage.write(f"groups-{kind}-{number}" + ("" if role == Role.LM else "-held-out"), groups)
                 stage.counts[str(role)] = counts
 
         inputs = [self.run.table(f"score-{kind}-{number}"), self.run.table(f"sample-{number}")]
-        inputs += [self.run.table("histories"), self.run.table("items")] if recipe.reward.grounding_weight else []
-        self.parts.do(
-            f"prefer-{kind}-{number}", work, inputs, {"preferences": recipe.preferences, "reward": recipe.reward}
-        )
+        inputs += [self.run.table("histories"), self.run.table("items")] if recipe.extra_rewards else []
+        settings: dict[str, Any] = {
+            "preferences": recipe.preferences,
+            "reward": recipe.reward,
+            "extra_rewards": [settings.model_dump(mode="json") for settings in recipe.extra_rewards],
+        }
+        if recipe.extra_rewards:
+            open_gate = may_accuse(self.run.folder, recipe.teacher.type, recipe.loop.distils)
+            settings |= self.parts.domain_settings | {"may_accuse": open_gate}
+        self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
-    def _penalties(self, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
-        """``user_id, sample, penalty``: what the false claims of each sample take off its reward."""
-        weight = self.recipe.reward.grounding_weight
-        if not weight:
-            return samples.select("user_id", "sample", penalty=pl.lit(0.0))
-        prompts = self.recipe.prompts
-        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
-        counts = sample_counts(samples, self.world.history_rows, vocabulary)
-        stage.counts |= {f"{name}_claims": int(counts[name].sum()) for name in ("checkable", "contradicted")}
-        taken = grounding_penalty(counts["contradicted"], counts["checkable"], weight)
-        return counts.select("user_id", "sample", pl.Series("penalty", taken))
+    def _penalties(self, scores: pl.DataFrame, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
+        """``user_id, sample, penalty``: what the extra rewards, with their weights, take off each sample's reward."""
+        taken, recipe = samples.select("user_id", "sample", penalty=pl.lit(0.0)), self.recipe
+        for settings in recipe.extra_rewards:
+            weight = settings.weight
+            if settings.type == ACCUSING and not may_accuse(self.run.folder, recipe.teacher.type, recipe.loop.distils):
+                weight = 0.0
+                self.run.reporter.line(
+                    f"[yellow]extra_rewards: {ACCUSING} counts 0: nobody knows how often the checker is wrong on these "
+                    "texts (trackrec check-the-checker).[/yellow]"
+                )
+            reward = make("reward", settings, self.parts.reward_context)
+            earned = reward(scores, samples, self.world.histories)
+            for column in set(earned.columns) - {"user_id", "sample", "reward"}:
+                stage.counts[f"{column}_claims"] = int(earned[column].sum())
+            both = taken.join(earned, on=["user_id", "sample"], how="left", maintain_order="left")
+            taken = both.select("user_id", "sample", pl.col("penalty") - weight * pl.col("reward"))
+        return taken
 
     def align(self, kind: Kind, number: int) -> None:
         """The preference step from the generator of the round before; to an observer's feedback only as a trial."""
@@ -245,7 +255,7 @@ class Loop:
                     )
             else:
                 self.run.reporter.line(
-                    f"[yellow]{name}: no preference passed the filters; the generator stays.[/yellow]"
+                    f"{name}: no preference passed the filters; the generator stays.", style="yellow"
                 )
             with stage.folder(folder) as partial:
                 self.parts.model.save(new, partial)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
+from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER, with_target_reward
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import (
@@ -18,6 +20,7 @@ from trackrec.metrics.probability import (
     accuracy,
     auc,
     calibrated_probability,
+    can_be_halved,
     gauc,
     log_loss,
     platt_calibration,
@@ -25,10 +28,15 @@ from trackrec.metrics.probability import (
     wilson,
     write_metrics,
 )
+from trackrec.metrics.rows import roles_of
 from trackrec.pipeline.components import Parts
+from trackrec.pipeline.dataset import TABLES
 from trackrec.pipeline.features import ARMS
+from trackrec.pipeline.truth import Truth
+from trackrec.run import Stage
 
 Statistic = Callable[..., float]
+Array = np.ndarray[Any, Any]
 METRICS: dict[str, Statistic] = {"auc": auc, "gauc": gauc, "log_loss": log_loss, "accuracy": accuracy}
 CONDITIONAL = "conditional on the one G and V that were trained"
 
@@ -47,24 +55,74 @@ class Results:
         self.rounds = parts.rounds
         self.rows: list[MetricRow] = []
 
-    def write(self, more: Sequence[MetricRow] = ()) -> list[MetricRow]:
-        """Compute all rows and write ``metrics.json``, with ``more`` behind them."""
+    def write(self, truth: Truth) -> None:
+        """The stages ``reasons`` and ``metrics``: what RecCoTs say of targets, then all rows in ``metrics.json``.
+
+        Args:
+            truth: of the same run, whose measures stand last.
+        """
+        reccots = self.run.folder / "reccots.parquet"
+
+        def reason(stage: Stage) -> None:
+            stage.write("reasons", truth.reasons(read_table(reccots)))
+
+        world = [self.run.table(name) for name in TABLES]
+        self.parts.do("reasons", reason, [reccots, *world], {"round": self.promoted} | self.parts.prompt_settings)
+
+        def work(stage: Stage) -> None:
+            path = self.run.folder / "metrics.json"
+            write_metrics(path, [*self.all_rows(), *truth.rows()])
+            stage.outputs.append(path)
+
+        tables = [*self._test_tables, "din", "claims", "reasons"]
+        for kind in self.parts.kinds:
+            tables += [f"matrix-{kind}-{number}" for number in self.rounds]
+            for number in self.rounds[1:]:
+                tables += [f"score-{kind}-{number}", f"groups-{kind}-{number}-held-out"]
+        settings = {
+            "round": self.promoted,
+            "kinds": list(self.parts.kinds),
+            "reward": self.recipe.reward,
+            "bootstrap": self._draws,
+            "recent": self.recipe.ranking.recent,
+            "aligned": {
+                f"{kind}-{number}": self._aligned(kind, number)
+                for kind in self.parts.kinds
+                for number in self.rounds[1:]
+            },
+        }
+        inputs = [reccots, *world, *(self.run.table(name) for name in tables)]
+        self.parts.do("metrics", work, inputs, settings | self.parts.prompt_settings)
+
+    def all_rows(self) -> list[MetricRow]:
+        """Every figure but those of the texts' truth."""
+        self.rows = []
         self.recommender()
         self.matrix()
         self.feedback()
         self.ranker()
-        self._add("promotion", "round", Interval(self.promoted, math.nan, math.nan), Role.LM_VALIDATION, 0, 0)
-        self.rows += more
-        write_metrics(self.run.folder / "metrics.json", self.rows)
+        judged = pl.concat([self.run.read(f"matrix-{self.kind}-{number}") for number in self.rounds])
+        asked = judged["user_id"].to_list()
+        self._add("promotion", "round", _point(self.promoted), asked, judged.height)
         return self.rows
 
-    def recommender(self) -> None:
-        """G then V on ranker users, against V without RecCoT, another user's, zero-shot, and counting."""
+    @property
+    def _test_tables(self) -> dict[str, tuple[str, int | None]]:
+        """Arm and round of each table of scores on ranker users."""
         arms: dict[str, tuple[str, int | None]] = {f"test-own-{r}": ("v_own", r) for r in self.rounds}
         arms |= {"test-swapped": ("v_swapped", self.promoted), "test-placeholder": ("v_placeholder", self.promoted)}
         if self.kind == "lm":
             arms |= {"test-without-reccot": ("v_without_reccot", None), "test-zero-shot": ("v_zero_shot", None)}
-        scores = {arm: self.run.read(table) for table, arm in arms.items()}
+        return arms
+
+    def _aligned(self, kind: str, number: int) -> dict[str, Any]:
+        """What a preference step recorded of itself that is told here."""
+        counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
+        return {name: counts[name] for name in ("held_out", "kl") if name in counts}
+
+    def recommender(self) -> None:
+        """G then V on ranker users, against V without RecCoT, another user's, zero-shot, and counting."""
+        scores = {arm: self.run.read(table) for table, arm in self._test_tables.items()}
         first = next(iter(scores.values()))
         base = first.select("user_id", "event_id", "label").join(
             self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
@@ -72,7 +130,7 @@ class Results:
         for name in ("item_user_mean", "item_mean", "user_share"):
             scores[name, None] = base.rename({name: "yes_probability"}).drop_nulls("yes_probability")
         for (arm, number), table in scores.items():
-            self._score_rows(arm, number, table, Role.RANKER)
+            self._score_rows(arm, number, table)
         for number in self.rounds:
             self._calibrated("v_own", number, scores["v_own", number])
         final = scores["v_own", self.promoted]
@@ -86,12 +144,12 @@ class Results:
             if other != ("v_own", self.promoted) and other in scores:
                 self._difference("v_own", self.promoted, final, other, scores[other])
 
-    def _score_rows(self, arm: str, number: int | None, table: pl.DataFrame, role: Role) -> None:
+    def _score_rows(self, arm: str, number: int | None, table: pl.DataFrame) -> None:
         users, labels = table["user_id"].to_numpy(), table["label"].to_numpy()
         scores = table["yes_probability"].to_numpy()
         for name, statistic in METRICS.items():
             interval = bootstrap_users(statistic, users, labels, scores, seed=self.recipe.seed, draws=self._draws)
-            self._add(arm, name, interval, role, table["user_id"].n_unique(), table.height, number, CONDITIONAL)
+            self._add(arm, name, interval, users, table.height, number, CONDITIONAL)
 
     def _calibrated(self, arm: str, number: int, table: pl.DataFrame) -> None:
         """LogLoss after Platt scaling that was fitted on LM validation users."""
@@ -105,9 +163,7 @@ class Results:
             log_loss, users, table["label"].to_numpy(), probabilities, seed=self.recipe.seed, draws=self._draws
         )
         note = "Platt scaling fitted on LM validation users"
-        self._add(
-            arm, "log_loss_calibrated", interval, Role.RANKER, table["user_id"].n_unique(), table.height, number, note
-        )
+        self._add(arm, "log_loss_calibrated", interval, users, table.height, number, note)
 
     def _difference(
         self, arm: str, number: int | None, table: pl.DataFrame, other: tuple[str, int | None], baseline: pl.DataFrame
@@ -127,8 +183,7 @@ class Results:
             interval = paired_bootstrap(
                 METRICS[name], users, labels, scores, others, seed=self.recipe.seed, draws=self._draws
             )
-            count = both["user_id"].n_unique()
-            self._add(arm, f"{name}_difference", interval, Role.RANKER, count, both.height, number, note)
+            self._add(arm, f"{name}_difference", interval, users, both.height, number, note)
 
     def matrix(self) -> None:
         """AUC of every G(i) with every V(j) on LM validation users."""
@@ -145,18 +200,20 @@ class Results:
                         seed=self.recipe.seed,
                         draws=self._draws,
                     )
-                    users, note = table["user_id"].n_unique(), f"validator={kind}:{validator}"
-                    self._add("matrix", "auc", interval, Role.LM_VALIDATION, users, table.height, generator, note)
+                    note = f"validator={kind}:{validator}"
+                    self._add("matrix", "auc", interval, table["user_id"], table.height, generator, note)
 
     def feedback(self) -> None:
         """How reliable the rewards are, and how far the generator learnt them and moved."""
         for kind in self.parts.kinds:
             for number in self.rounds[1:]:
                 scores = self.run.read(f"score-{kind}-{number}").filter(pl.col("sample") != PLACEHOLDER)
-                value = split_half_reliability(_reward_arrays(scores, self.recipe.reward.kind), seed=self.recipe.seed)
-                arm, users = f"validator_{kind}", scores["user_id"].n_unique()
-                self._add(arm, "split_half_reliability", _point(value), Role.LM, users, scores.height, number)
-                counts = self.run.manifest(f"align-{kind}-{number}")["counts"]
+                rewards, labels = reward_arrays(scores, self.parts.reward)
+                value = split_half_reliability(rewards, labels, seed=self.recipe.seed)
+                halved = [user for user, table in rewards.items() if can_be_halved(table, labels[user])]
+                arm, size = f"validator_{kind}", sum(rewards[user].size for user in halved)
+                self._add(arm, "split_half_reliability", _point(value), halved, size, number)
+                counts = self._aligned(kind, number)
                 held = counts["held_out"]
                 value = held["accuracy"] if held["pairs"] else math.nan
                 _, low, high = wilson(round(value * held["pairs"]) if held["pairs"] else 0, held["pairs"])
@@ -164,8 +221,7 @@ class Results:
                     arm,
                     "held_out_preference_accuracy",
                     Interval(value, low, high),
-                    Role.LM_VALIDATION,
-                    len(self.world.users(Role.LM_VALIDATION)),
+                    self.run.read(f"groups-{kind}-{number}-held-out")["user_id"],
                     held["pairs"],
                     number,
                     "Wilson interval over pairs; pairs of one user are not independent, so it is too narrow",
@@ -176,8 +232,7 @@ class Results:
                         "generator",
                         "kl",
                         _point(kl["per_sequence"]),
-                        Role.LM_VALIDATION,
-                        kl["texts"],
+                        self.world.users(Role.LM_VALIDATION),
                         kl["texts"],
                         number,
                         "KL(G(r) || G(r-1)), nats a text",
@@ -194,20 +249,21 @@ class Results:
             arms[arm] = (one, table["probability"].to_numpy().reshape(seeds, -1))
         one = arms[ARMS[0]][0]
         users, labels, folds = one["user_id"].to_numpy(), one["label"].to_numpy(), one["fold"].to_numpy()
-        count = one["user_id"].n_unique()
         common: dict[str, Any] = {"seed": self.recipe.seed, "draws": self._draws, "folds": folds}
         note = f"DIN, last {self.recipe.ranking.recent} events in view, {seeds} seeds, {len(np.unique(folds))} folds"
         for arm, (_, scores) in arms.items():
             for name in ("auc", "gauc", "log_loss"):
                 interval = bootstrap_users(METRICS[name], users, labels, scores, **common)
-                self._add(arm, name, interval, Role.RANKER, count, one.height, self.promoted, note)
+                self._add(arm, name, interval, users, one.height, self.promoted, note)
         for other in ("din_no_text", "din_swapped"):
             for name in ("auc", "gauc"):
                 interval = paired_bootstrap(METRICS[name], users, labels, arms["din_own"][1], arms[other][1], **common)
                 text = f"din_own less {other}; {note}"
-                self._add(
-                    "din_own", f"{name}_difference", interval, Role.RANKER, count, one.height, self.promoted, text
-                )
+                self._add("din_own", f"{name}_difference", interval, users, one.height, self.promoted, text)
+
+    @cached_property
+    def _roles(self) -> dict[Any, str]:
+        return dict(self.world.roles.select("user_id", "role").iter_rows())
 
     @property
     def _draws(self) -> int:
@@ -218,23 +274,24 @@ class Results:
         arm: str,
         metric: str,
         interval: Interval,
-        role: Role,
-        users: int,
+        users: Iterable[Any],
         examples: int,
         number: int | None = None,
         note: str = "",
     ) -> None:
+        """A row; ``users`` are those that the figure read, each as often as may be."""
         value, low, high = interval
+        asked = set(users)
         self.rows.append(
             MetricRow(
                 arm=arm,
                 round=number,
-                role=str(role),
+                role=roles_of(asked, self._roles),
                 metric=metric,
                 value=value,
                 low=low,
                 high=high,
-                users=users,
+                users=len(asked),
                 examples=examples,
                 seed=self.recipe.seed,
                 note=note,
@@ -242,9 +299,9 @@ class Results:
         )
 
 
-def _logits(table: pl.DataFrame) -> np.ndarray[Any, Any]:
+def _logits(table: pl.DataFrame) -> Array:
     probability = table["yes_probability"].clip(1e-6, 1 - 1e-6).to_numpy()
-    logits: np.ndarray[Any, Any] = np.log(probability / (1 - probability))
+    logits: Array = np.log(probability / (1 - probability))
     return logits
 
 
@@ -252,10 +309,11 @@ def _point(value: float) -> Interval:
     return Interval(value, math.nan, math.nan)
 
 
-def _reward_arrays(scores: pl.DataFrame, kind: Any) -> dict[Any, np.ndarray[Any, Any]]:
-    """Each user's rewards, shape (samples, targets)."""
+def reward_arrays(scores: pl.DataFrame, kind: Any) -> tuple[dict[Any, Array], dict[Any, Array]]:
+    """Each user's rewards, shape (samples, targets), and the labels of its targets, shape (targets,)."""
     rewards = with_target_reward(scores, kind).sort("user_id", "sample", "event_id")
-    arrays = {}
+    arrays, labels = {}, {}
     for (user,), part in rewards.group_by("user_id", maintain_order=True):
         arrays[user] = part["target_reward"].to_numpy().reshape(part["sample"].n_unique(), -1)
-    return arrays
+        labels[user] = part["label"].to_numpy()[: arrays[user].shape[1]]
+    return arrays, labels

@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from trackrec.checks.grounding import History, ground
+from trackrec.checks.horoscope import Horoscopes, horoscope_rate
 from trackrec.checks.reasons import reasons_for
 from trackrec.checks.truth import (
     KEY,
     claims_table,
     counts_table,
-    deletion_changes,
+    deletions,
     distinct,
     found_among,
     ratio,
+    rests_on_evidence,
     truth_measures,
     word_count,
 )
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
-from trackrec.metrics.rows import MetricRow
+from trackrec.metrics.rows import MetricRow, roles_of
 from trackrec.pipeline.dataset import World
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
-from trackrec.table_files import read_table
 
 ARM = "grounding"
+HOROSCOPE_USERS = 100
+"""The sentences of so many users at most are held against other histories."""
 SPECIFICITY_USERS = 200
 """So many users at most are sought among 20 histories, a hundredth of a second each."""
+
+
+class Measured(NamedTuple):
+    """A measure and what it was taken on."""
+
+    interval: Interval
+    users: Sequence[Any]
+    """The users that it read; one may be named more than once."""
+    examples: int
+    """The examples among them: claims, sentences, texts or targets, whatever the measure counts."""
 
 
 class Truth:
@@ -49,20 +65,26 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        self.vocabulary = Vocabulary(
+            world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
+
+    def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
+        claims = claims_table(reccots, self.world.history_rows, self.vocabulary)
+        grounded = counts_table(claims).select(*KEY, "grounded")
+        filled = reccots.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
+        return claims, filled.select(reccots.columns)
 
     def collect(self) -> None:
-        """Write the tables ``claims`` and ``reasons`` and fill ``grounded`` in ``reccots.parquet``."""
+        """Judge a finished run anew: tables ``claims`` and ``reasons``, and ``grounded`` in ``reccots.parquet``."""
         path = self.run.folder / "reccots.parquet"
         if not path.is_file():
             raise RunError(f"{self.run.folder} holds no finished run (no reccots.parquet): give the folder of one")
-        table = read_table(path)
-        claims = claims_table(table, self.world.history_rows, self.vocabulary)
+        claims, table = self.judge(read_table(path))
         write_table(self.run.table("claims"), claims)
-        grounded = counts_table(claims).select(*KEY, "grounded")
-        filled = table.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
-        write_table(path, filled.select(table.columns))
-        write_table(self.run.table("reasons"), self._reasons(table.filter(pl.col("kind") == "kept")))
+        write_table(path, table)
+        write_table(self.run.table("reasons"), self.reasons(table))
 
     def promoted(self, kept: pl.DataFrame) -> int:
         """The round whose generator is used; of a run that has not decided, the last."""
@@ -71,12 +93,13 @@ class Truth:
         last = kept["round"].max()
         return last if isinstance(last, int) else 0
 
-    def _reasons(self, kept: pl.DataFrame) -> pl.DataFrame:
+    def reasons(self, reccots: pl.DataFrame) -> pl.DataFrame:
         """What the promoted round's supported sentences say for and against each target of the users that are tested.
 
         ``user_id, round, event_id, item_id, label, speaks_for, link, sentence, reason, evidence`` (places in the
         history); a target on which no claim bears has one row, with nulls in the last five.
         """
+        kept = reccots.filter(pl.col("kind") == "kept")
         number, targets = self.promoted(kept), self.world.targets
         texts = kept.filter(pl.col("round") == number).select("user_id", "text")
         tested = targets.filter(pl.col("role").is_in([Role.LM_VALIDATION, Role.RANKER]))
@@ -110,24 +133,49 @@ class Truth:
     def _round(self, number: int, kept: pl.DataFrame, counts: pl.DataFrame) -> list[MetricRow]:
         mine = counts.filter(pl.col("round") == number)
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
-        measures = truth_measures(mine, seed, draws)
+        judged = truth_measures(mine, seed, draws).items()
+        per = {
+            "hallucination_rate": "checkable",
+            "invented_rate": "checkable",
+            "coverage": "sentences",
+            "uncited_rate": "on_user",
+        }
+        sizes = {name: int(mine[per[name]].sum()) if name in per else mine.height for name, _ in judged}
+        found = {name: Measured(interval, mine["user_id"].to_list(), sizes[name]) for name, interval in judged}
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
-        chosen = list(texts)[:SPECIFICITY_USERS]
-        found = found_among({user: texts[user] for user in chosen}, self.world.history_rows, self.vocabulary, seed)
-        measures["specificity"] = self.mean(list(found), list(found.values()))
-        changed = [
-            (user, change)
-            for user in chosen
-            for change in deletion_changes(texts[user], self.world.history_rows[user], self.vocabulary)
-        ]
-        measures["deletion_test"] = self.mean([u for u, _ in changed], [float(c) for _, c in changed])
-        measures["words"] = self.mean(list(texts), [float(word_count(text)) for text in texts.values()])
+        found |= self._traced({user: texts[user] for user in list(texts)[:SPECIFICITY_USERS]})
+        found["horoscope_rate"] = Measured(
+            *horoscope_rate(
+                {user: texts[user] for user in list(texts)[:HOROSCOPE_USERS]},
+                Horoscopes(self.world.history_rows, self.vocabulary, seed),
+                seed,
+                draws,
+            )
+        )
+        found["words"] = self.measure(texts, [float(word_count(text)) for text in texts.values()])
         for size in (1, 2):
-            within = [distinct([text], size) for text in texts.values()]
-            measures[f"distinct_{size}"] = self.mean(list(texts), [v for v in within if not math.isnan(v)])
-        measures["diversity"] = _point(distinct(list(texts.values()), 2))
-        measures["different_texts"] = _point(len(set(texts.values())) / len(texts) if texts else math.nan)
-        return [self.row(name, interval, number, len(texts)) for name, interval in measures.items()]
+            within = {user: distinct([text], size) for user, text in texts.items()}
+            long = {user: value for user, value in within.items() if not math.isnan(value)}
+            found[f"distinct_{size}"] = self.measure(long, list(long.values()))
+        users = list(texts)
+        found["diversity"] = Measured(_point(distinct(list(texts.values()), 2)), users, len(users))
+        different = len(set(texts.values())) / len(texts) if texts else math.nan
+        found["different_texts"] = Measured(_point(different), users, len(users))
+        return [self.row(name, measured, number) for name, measured in found.items()]
+
+    def _traced(self, texts: dict[Any, str]) -> dict[str, Measured]:
+        """Whether a text leads to its own history, and its claims to their own evidence."""
+        histories, seed = self.world.history_rows, self.recipe.seed
+        found = found_among(texts, histories, self.vocabulary, seed)
+        cases = [
+            (user, rests_on_evidence(case, self.vocabulary))
+            for user, text in texts.items()
+            for case in deletions(user, text, histories[user], self.vocabulary, seed)
+        ]
+        return {
+            "specificity": self.measure(found, list(found.values())),
+            "deletion_test": self.measure([user for user, _ in cases], [float(rests) for _, rests in cases]),
+        }
 
     def _changes(self, counts: pl.DataFrame) -> list[MetricRow]:
         """How far the hallucination rate of each later round lies from that of the first, on the users of both."""
@@ -145,7 +193,8 @@ class Truth:
                 draws=self.recipe.evaluation.bootstrap,
             )
             note = f"less that of round {rounds[0]}, on the users of both"
-            rows.append(self.row("hallucination_change", interval, number, both.height, note))
+            measured = Measured(interval, both["user_id"].to_list(), int(both["checkable"].sum()))
+            rows.append(self.row("hallucination_change", measured, number, note))
         return rows
 
     def _explained(self) -> list[MetricRow]:
@@ -159,13 +208,14 @@ class Truth:
         )
         users, number = scored["user_id"].to_numpy(), int(scored["round"][0])
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
-        covered = self.mean(scored["user_id"].to_list(), scored["any"].to_list())
+        asked = scored["user_id"].to_list()
+        covered = self.measure(asked, scored["any"].to_list())
         labels, net = scored["label"].to_numpy(), scored["net"].to_numpy()
         rank = bootstrap_users(gauc, users, labels, net, seed=seed, draws=draws)
-        count, role = scored["user_id"].n_unique(), "lm_validation, ranker"
+        ranked = Measured(rank, asked, len(asked))
         return [
-            self.row("reasons_coverage", covered, number, count, "targets on which a supported claim bears", role),
-            self.row("reasons_gauc", rank, number, count, "GAUC of reasons for less reasons against", role),
+            self.row("reasons_coverage", covered, number, "targets on which a supported claim bears"),
+            self.row("reasons_gauc", ranked, number, "GAUC of reasons for less reasons against"),
         ]
 
     def _answers(self) -> list[MetricRow]:
@@ -184,28 +234,47 @@ class Truth:
         flattery = bootstrap_users(
             lambda p, y: float(np.mean(p) - np.mean(y)), users, yes, labels, seed=seed, draws=draws
         )
-        count = both["user_id"].n_unique()
+        asked = both["user_id"].to_list()
         notes = {
             "swap_test": "AUC with the own RecCoT less with another user's",
             "sycophancy": "mean P(Yes) less likes",
         }
         rows = {"swap_test": swap, "sycophancy": flattery}
-        return [self.row(name, interval, promoted, count, notes[name], "ranker") for name, interval in rows.items()]
+        return [
+            self.row(name, Measured(interval, asked, len(asked)), promoted, notes[name])
+            for name, interval in rows.items()
+        ]
 
-    def mean(self, users: list[Any], values: list[float]) -> Interval:
-        """The mean of some values, one or more a user, with its interval over users."""
-        if len(values) != len(users) or len(set(users)) < 2:
-            return _point(float(np.mean(values)) if values else math.nan)
+    def measure(self, users: Iterable[Any], values: Sequence[float]) -> Measured:
+        """The mean of some values, one or more a user, with its interval over users; of one user there is none."""
+        asked = list(users)
+        if len(set(asked)) < 2:
+            return Measured(_point(float(np.mean(values)) if len(values) else math.nan), asked, len(asked))
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
-        return bootstrap_users(lambda v: float(np.mean(v)), users, values, seed=seed, draws=draws)
+        mean = bootstrap_users(lambda v: float(np.mean(v)), asked, values, seed=seed, draws=draws)
+        return Measured(mean, asked, len(asked))
 
-    def row(
-        self, name: str, interval: Interval, number: int, count: int, note: str = "", role: str = "all"
-    ) -> MetricRow:
+    def row(self, name: str, measured: Measured, number: int, note: str = "") -> MetricRow:
         """A measure as a row of ``metrics.json``."""
-        value, low, high = interval
-        more: dict[str, Any] = {"users": count, "examples": count, "seed": self.recipe.seed, "note": note}
-        return MetricRow(arm=ARM, round=number, role=role, metric=name, value=value, low=low, high=high, **more)
+        value, low, high = measured.interval
+        users = set(measured.users)
+        return MetricRow(
+            arm=ARM,
+            round=number,
+            role=roles_of(users, self._roles),
+            metric=name,
+            value=value,
+            low=low,
+            high=high,
+            users=len(users),
+            examples=measured.examples,
+            seed=self.recipe.seed,
+            note=note,
+        )
+
+    @cached_property
+    def _roles(self) -> dict[Any, str]:
+        return dict(self.world.roles.select("user_id", "role").iter_rows())
 
 
 def _point(value: float) -> Interval:

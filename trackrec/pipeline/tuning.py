@@ -13,6 +13,7 @@ from trackrec.judges.base import Kind
 from trackrec.judges.lm import LMValidator
 from trackrec.metrics.probability import auc
 from trackrec.pipeline.components import FOLDS, OUTSIDE, Aside, Parts
+from trackrec.registry import find
 from trackrec.run import Stage
 
 FRESH_SEED = 1000
@@ -37,7 +38,7 @@ class Tuning:
         others = self.world.users(Role.LM, fold=1 - fold)
         extra = self.world.users(Role.LM_EXTRA)
         if kind == "lm":
-            extra = extra[: self.recipe.lm_validator.extra_users]
+            extra = extra[: self.parts.lm_judge.extra_users]
         teacher = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(extra))
         written = self.parts.kept(number).filter(pl.col("user_id").is_in(others))
         return pl.concat([written.select("user_id", "text"), teacher.select("user_id", "text")])
@@ -54,7 +55,7 @@ class Tuning:
         if "lm" not in self.parts.kinds or folder is None:
             return
         name = "tune-lm-start" + (f"-{aside}" if aside else "")
-        settings = self.recipe.lm_validator
+        settings = self.parts.lm_judge
         users = self.world.users(Role.LM_EXTRA)[: settings.warm_up_users]
 
         def work(stage: Stage) -> None:
@@ -120,13 +121,15 @@ class Tuning:
 
     def _settings(self, kind: Kind, aside: Aside | None) -> dict[str, Any]:
         """What decides a tuning, beside its inputs."""
-        settings = self.recipe.lm_validator if kind == "lm" else self.recipe.ranker_validator
+        settings = self.parts.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
+        more |= self.parts.encoder_settings if kind == "ranker" else {}
         return {"settings": settings} | self.parts.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
         """The ranker learns from everything that its users did after the history; the language model from m targets."""
-        return self.world.targets_of(users) if kind == "lm" else self.world.every_target(users)
+        learns_all = find("judge", self.parts.judges[kind].type).learns_all_targets
+        return self.world.every_target(users) if learns_all else self.world.targets_of(users)
 
     def check_validator(self) -> None:
         """Feedback worth having: V must beat the user's own share of likes on LM validation users.
@@ -168,10 +171,8 @@ class Tuning:
         elif self.recipe.loop.need_useful_validator:
             raise RunError(
                 f"{line}. Feedback of a validator that does not beat it is noise, so no generator was aligned. Give "
-                "the validator more users or targets, take the other kind (loop.validator), or go on all the same "
+                "the validator more users or targets, take another judge (judge.type), or go on all the same "
                 "with loop.need_useful_validator=false"
             )
         else:
-            self.run.reporter.line(
-                f"[yellow]{line}. Its feedback is close to noise; the recipe says to go on.[/yellow]"
-            )
+            self.run.reporter.line(f"{line}. Its feedback is close to noise; the recipe says to go on.", style="yellow")

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
-from trackrec.data.columns import ColumnMapping
+from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.filters import filter_log
 from trackrec.data.growing import grow_log, histories_after
 from trackrec.data.log import Log
@@ -21,9 +21,11 @@ from trackrec.data.split import split_log
 from trackrec.data.tables import TableSettings
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError, RunError
+from trackrec.files.forgotten import Forgotten
+from trackrec.files.tables import read_table
+from trackrec.pipeline.dataset import log_without
 from trackrec.pipeline.own_recipe import merged
 from trackrec.recipe import Recipe, load_recipe
-from trackrec.table_files import read_table
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def find_updates(
         raise RunError(f"{folder} holds no finished run (no {path.name if not path.is_file() else texts.name}): "
                        "expected the folder of one whose RecCoTs are written")  # fmt: skip
     recipe = load_recipe(path)
-    log = read_log(recipe.source)
+    forgotten = Forgotten.of(folder)
+    log = log_without(read_log(recipe.source), forgotten)
     before = read_table(folder / "tables" / "histories.parquet")
     again = split_log(filter_log(log, recipe.filters), recipe.split.model_copy(update={"recent": 0}), recipe.feedback)
     before = before.select(again.histories.columns)  # the run keeps more of each event, such as what others think
@@ -86,7 +89,7 @@ def find_updates(
             f"the log of {folder} is no longer the one that its RecCoTs were written from: its source has changed. "
             "Give the source as it was, and what is new in a file of its own"
         )
-    grown, touched = grow_log(log, _read_new(recipe, log, interactions, items, changes))
+    grown, touched = grow_log(log, log_without(_read_new(recipe, log, interactions, items, changes), forgotten))
     now = histories_after(grown, touched, before, recipe.split, recipe.feedback, recipe.filters)
     written = read_table(texts, columns=["user_id", "kind"]).filter(pl.col("kind") == "kept")["user_id"].unique()
     newest = int(grown.interactions.select(pl.col("timestamp").max()).item())

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from trackrec.users.consumption import FAME, MOST_WATCHED
+from pydantic import BeforeValidator
+
+from trackrec.users.consumption import FAME, MOST_CONSUMED
 from trackrec.users.generosity import LEVELS
 from trackrec.users.profile import Profile, Tally
 
-DigestFact = Literal["generosity", "habit", "age", "watched", "genres"]
+
+def present_name(name: Any) -> Any:
+    """A fact's name as it is now: recipes of earlier runs say "watched" where it is "consumption"."""
+    return "consumption" if name == "watched" else name
+
+
+DigestFact = Annotated[
+    Literal["generosity", "habit", "age", "consumption", "genres", "tags"], BeforeValidator(present_name)
+]
 """What a line of counts can tell; the same words as of ``teacher.tells``."""
 DIGEST_FACTS: tuple[DigestFact, ...] = ("generosity", "habit", "age", "genres")
 """What it tells if nothing else is asked for."""
 
 MOST_GENRES = 2
 """So many genres above the user's own average are told, and as many below."""
+MOST_TAGS = 4
+"""Likewise tags."""
 
 
 def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) -> str:
@@ -40,12 +52,15 @@ def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) 
         parts.append(f"Of {profile.rated} liked: {profile.share_in_words}.")
     if "age" in facts and profile.age:
         parts.append(f"From before {profile.age.year}: {profile.age.share_in_words}.")
-    if "watched" in facts and profile.watched:
-        often = ", ".join(profile.watched.genres[:MOST_WATCHED]) or "different"
-        parts.append(f"Often: {often}. Fame: {FAME[profile.watched.fame]}.")
+    if "consumption" in facts and profile.consumption:
+        often = ", ".join(profile.consumption.genres[:MOST_CONSUMED]) or "different"
+        parts.append(f"Often: {often}. Fame: {FAME[profile.consumption.fame]}.")
     if "genres" in facts and profile.comparable_genres:
         for word, tallies in (("More", profile.above), ("Less", profile.below)):
             parts.append(f"{word}: {_tell(tallies[:MOST_GENRES])}.")
+    if "tags" in facts and profile.comparable_tags:
+        for word, tallies in (("Tags more", profile.tags_above), ("Tags less", profile.tags_below)):
+            parts.append(f"{word}: {_tell(tallies[:MOST_TAGS])}.")
     return " ".join(parts) + "\n"
 
 

@@ -8,6 +8,8 @@ from trackrec.prompts.renderer import Renderer, tenths
 
 _LINES = 50_000
 """Texts that are tokenised at once."""
+_LINE = ["item_id", "rating", "number"]
+"""What decides a line; the number is 0 where lines are not numbered."""
 
 
 class PromptLengths:
@@ -29,8 +31,6 @@ class PromptLengths:
     def generator_prompts(self, histories: pl.DataFrame) -> pl.DataFrame:
         """The lengths of ``Renderer.generator_prompt``.
 
-        With ``prompts.digest`` each user's digest is made and tokenised by itself, which takes far longer.
-
         Args:
             histories: ``Split.histories``.
 
@@ -38,14 +38,8 @@ class PromptLengths:
             ``user_id, events`` UInt32 (in the history) ``, shown`` UInt32 (whose lines fit) ``, tokens`` Int64 (of the
             prompt), one row a user, sorted.
         """
-        budget = self._renderer.settings.history_tokens
-        rows = histories.select("user_id", "position", "item_id", "rating")
-        rows = rows.join(self._line_lengths(rows), on=["item_id", "rating"]).sort("user_id", "position")
-        rows = rows.with_columns(
-            pl.col("length").cum_sum(reverse=True).over("user_id").alias("from_here"),
-            (pl.col("position") == pl.col("position").max().over("user_id")).alias("newest"),
-        )
-        shown = (pl.col("from_here") <= budget) | pl.col("newest")
+        rows = self._shown(histories)
+        shown = pl.col("shown")
         frame = self._renderer.frame_tokens[0]
         lengths = rows.group_by("user_id").agg(
             pl.len().alias("events"),
@@ -54,6 +48,29 @@ class PromptLengths:
         )
         lengths = lengths.sort("user_id")
         return self._with_digests(lengths, histories) if self._renderer.settings.digest else lengths
+
+    def with_shown(self, histories: pl.DataFrame) -> pl.DataFrame:
+        """The histories with ``shown`` (Boolean): whether the generator's prompt has the event's line; users in their
+        order, the events of each oldest first."""
+        users = histories.select("user_id").unique(maintain_order=True)
+        shown = self._shown(histories).select("user_id", "position", "shown")
+        rows = histories.join(shown, on=["user_id", "position"], how="left", maintain_order="left").sort(
+            "position", maintain_order=True
+        )
+        return users.join(rows, on="user_id", maintain_order="left_right")
+
+    def _shown(self, histories: pl.DataFrame) -> pl.DataFrame:
+        """``user_id, position, length`` (of the line) ``, shown``, sorted."""
+        budget = self._renderer.settings.history_tokens
+        number = pl.col("position").cast(pl.Int64) + 1 if self._renderer.settings.numbered else pl.lit(0, pl.Int64)
+        rows = histories.select("user_id", "position", "item_id", "rating", number=number)
+        rows = rows.join(self._line_lengths(rows), on=_LINE).sort("user_id", "position")
+        rows = rows.with_columns(
+            pl.col("length").cum_sum(reverse=True).over("user_id").alias("from_here"),
+            (pl.col("position") == pl.col("position").max().over("user_id")).alias("newest"),
+        )
+        shown = (pl.col("from_here") <= budget) | pl.col("newest")
+        return rows.select("user_id", "position", "length", shown=shown)
 
     def target_segments(self, targets: pl.DataFrame) -> pl.Series:
         """The lengths of ``Renderer.target_segment``, Int64, row by row.
@@ -76,9 +93,9 @@ class PromptLengths:
         return rows.join(self._targets, on=["item_id", "tenths"], how="left", maintain_order="left")["length"]
 
     def _line_lengths(self, rows: pl.DataFrame) -> pl.DataFrame:
-        new = rows.select("item_id", "rating").unique()
+        new = rows.select(_LINE).unique()
         if self._lines is not None:
-            new = new.join(self._lines, on=["item_id", "rating"], how="anti")
+            new = new.join(self._lines, on=_LINE, how="anti")
         new = new.with_columns(self._count_lines([self._renderer.line_parts(*row) for row in new.iter_rows()]))
         self._lines = new if self._lines is None else pl.concat([self._lines, new])
         return self._lines
@@ -110,7 +127,5 @@ class PromptLengths:
 
     def _with_digests(self, lengths: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
         ordered = histories.sort("user_id", "position")
-        digests = [
-            self._renderer.digest(rows.to_dicts()) for rows in ordered.partition_by("user_id", maintain_order=True)
-        ]
-        return lengths.with_columns(tokens=pl.col("tokens") + self._count(digests))
+        digests = self._renderer.digests(ordered)
+        return lengths.with_columns(tokens=pl.col("tokens") + self._count(digests["digest"].to_list()))

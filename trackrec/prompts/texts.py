@@ -10,13 +10,14 @@ from trackrec.prompts.domain import Domain
 from trackrec.users.catalogue import Catalogue
 
 
-def item_texts(items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> pl.DataFrame:
+def item_texts(items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = (), tags: int = 0) -> pl.DataFrame:
     """What the catalogue says of each item: ``item_id, text``, such as ``Fargo (1996), Crime Drama``.
 
     Args:
         items: ``item_id, title`` and, where known, ``year, genres`` and the attributes.
         domain: how genres are separated.
         attributes: further columns to tell, in this order.
+        tags: so many tags of its knowledge card are told.
 
     Returns:
         One row an item; ``text`` is null where the catalogue says nothing at all, so that such an item stays visibly
@@ -24,14 +25,14 @@ def item_texts(items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = 
     """
     catalogue = Catalogue(items, attributes)
     ids = items["item_id"]
-    texts = [catalogue[item].describe(domain.genre_separator).strip(", ") or None for item in ids.to_list()]
+    texts = [catalogue[item].describe(domain.genre_separator, tags).strip(",; ") or None for item in ids.to_list()]
     return pl.DataFrame({"item_id": ids, "text": pl.Series(texts, dtype=pl.String)}).unique(
         "item_id", keep="first", maintain_order=True
     )
 
 
 def history_texts(
-    histories: pl.DataFrame, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()
+    histories: pl.DataFrame, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = (), tags: int = 0
 ) -> pl.DataFrame:
     """Each user's history as it stands, a line an event, oldest first: ``user_id, text``.
 
@@ -44,10 +45,12 @@ def history_texts(
         items: the catalogue.
         domain: how genres are separated.
         attributes: further columns of the items to tell.
+        tags: so many tags of an item's knowledge card are told.
     """
     catalogue = Catalogue(items, attributes)
     rows = histories.sort("user_id", "position").select("user_id", "item_id", "rating")
-    lines = [f"{rating:g}: {catalogue[item].describe(domain.genre_separator)}" for _, item, rating in rows.iter_rows()]
+    separator = domain.genre_separator
+    lines = [f"{rating:g}: {catalogue[item].describe(separator, tags)}" for _, item, rating in rows.iter_rows()]
     return (
         rows.select("user_id")
         .with_columns(text=pl.Series(lines, dtype=pl.String))

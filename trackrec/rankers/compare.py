@@ -28,8 +28,6 @@ from trackrec.users.numbers import ranker_numbers
 class RankingSettings(Settings):
     """Ordinary recommenders with and without RecCoTs, on the ranker users."""
 
-    encoder: str = "all-minilm-l6-v2"
-    """Text encoder: the embedded one by name, a local folder or a Hugging Face id."""
     components: int = 6
     """Directions of the text vectors that the model reads: those that tell most of the history behind."""
     recent: int = 10

@@ -26,7 +26,7 @@ def card_page(card: Card, command: str) -> str:
     size, dates = card["log"]["size"], card["log"]["dates"]
     span = "no times" if dates["places"] else f"{dates['first']} to {dates['last']}"
     line = f"{size['interactions']:,} interactions · {span} · made by trackrec data check"
-    sections = [_verdict(card, command), _columns(card), _fates(card), _log(card), _split(card), _titles(card)]
+    sections = [_verdict(card, command), _columns(card), _findings(card), _log(card), _split(card), _titles(card)]
     return render_sections(card["name"], line, sections, "TrackRec data card", _WORDS)
 
 
@@ -79,9 +79,9 @@ def column_rows(card: Card) -> list[list[str]]:
     ]
 
 
-def fate_rows(card: Card) -> list[list[str]]:
+def finding_rows(card: Card) -> list[list[str]]:
     """What was counted, how often, and what becomes of it."""
-    rows = [[fate["what"], number(fate["number"]), fate["fate"]] for fate in card["fates"]]
+    rows = [[finding["what"], number(finding["number"]), finding["outcome"]] for finding in card["findings"]]
     titles, split = card["log"]["titles"], card["split"]
     if titles["cut_in_prompts"]:
         rows.append(["titles of more than 120 characters", number(titles["cut_in_prompts"]), "truncated in prompts"])
@@ -105,6 +105,7 @@ def _verdict(card: Card, command: str) -> Section:
     blocks: list[Block] = [Tiles(tiles)]
     blocks += [Note(problem, "warning") for problem in card["problems"]]
     blocks += [Note(f"Mind: {warning}.", "plain") for warning in card["warnings"]]
+    blocks += [Note(f"Unsure: {note}.", "plain") for note in card["unsure"]]
     blocks += [Note(f"Next: {command}")] if command else []
     return Section("verdict", "Can it be used?", "Verdict", blocks)
 
@@ -123,10 +124,12 @@ def _columns(card: Card) -> Section:
     return Section("columns", "Columns", "Columns", blocks)
 
 
-def _fates(card: Card) -> Section:
-    rows = fate_rows(card)
+def _findings(card: Card) -> Section:
+    rows = finding_rows(card)
     table = Table("What was found, and what becomes of it", ["what", "number", "becomes"], rows)
-    return Section("fates", "What becomes of it", "Fates", [table if rows else Note("Nothing is left out or changed.")])
+    return Section(
+        "findings", "What becomes of it", "Findings", [table if rows else Note("Nothing is left out or changed.")]
+    )
 
 
 def _log(card: Card) -> Section:

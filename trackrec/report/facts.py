@@ -13,8 +13,8 @@ import polars as pl
 import yaml
 
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.rows import MetricRow, read_metrics
-from trackrec.table_files import read_table
 
 _CONTRAST = re.compile(r"(\w+)(?: of round (\d+))? (?:less|minus) (\w+)(?: of round (\d+))?")
 
@@ -69,7 +69,7 @@ class Facts:
     def manifests(self) -> dict[str, dict[str, Any]]:
         """Manifest of each finished stage, in the order of the method; unknown stages last, by name."""
         paths = (self.folder / "manifests").glob("*.json")
-        found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths if path.name[0] != "."}
+        found = {path.stem: _manifest(path) for path in paths if path.name[0] != "."}
         order = {name: place for place, name in enumerate(self._order())}
         return dict(sorted(found.items(), key=lambda entry: (order.get(entry[0], len(order)), entry[0])))
 
@@ -136,12 +136,12 @@ class Facts:
     @property
     def _warms_up(self) -> bool:
         """Whether the language model as validator is tuned once before the rounds."""
-        return "lm" in self.kinds and bool(self.setting("lm_validator.warm_up_users"))
+        return "lm" in self.kinds and bool(self.setting("judge.warm_up_users"))
 
     @cached_property
     def kinds(self) -> list[str]:
         """Kinds of validators: the one that aligns, then the observer."""
-        asked = [self.setting("loop.validator"), self.setting("loop.observer")]
+        asked = [self.setting("judge.type"), self.setting("observer.type")]
         matches = (re.fullmatch(r"(?:score|prefer|align|tune)-(\w+)-\d+", name) for name in sorted(self._stems))
         found = [match.group(1) for match in matches if match]
         return list(dict.fromkeys([kind for kind in asked if isinstance(kind, str)] + found))
@@ -186,11 +186,20 @@ class Facts:
         yield from (f"matrix-{kind}-{number}" for kind in self.kinds for number in rounds)
         yield from ("promote", "evaluate", *(f"test-own-{number}" for number in rounds))
         yield from ("test-swapped", "test-placeholder", "test-without-reccot", "test-zero-shot")
-        yield from ("write-rest", "write-all", "features", "din", "metrics")
+        yield from ("write-rest", "reccots", "projection", "vectors", "adapters", "din", "reasons", "metrics")
 
 
 def _whole(text: str | None) -> int | None:
     return None if text is None else int(text)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged: it is no manifest. Start the run again, which does the stage anew"
+        ) from error
 
 
 def _read(path: Path) -> pl.DataFrame | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from trackrec.judges.rewards import PLACEHOLDER, RewardKind, reward_table
+from trackrec.judges.rewards import PLACEHOLDER, reward_table
+from trackrec.registry import make, settings_of
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, number, signed, spoken
 from trackrec.report.facts import Facts
 from trackrec.report.names import FILTERS, ROLES, kind_name
@@ -22,7 +23,7 @@ def rewards(facts: Facts) -> Section:
     tables = dict(_scored(facts))
     if not tables:
         return Section("rewards", title, short, [Note("No sampled RecCoT has been scored.", "missing")])
-    unit = "P(true label)" if facts.setting("reward.kind") == "probability" else "log-likelihood, nats a target"
+    unit = "P(true label)" if facts.setting("reward.type") == "probability" else "log-likelihood, nats a target"
     lead = (
         f"Reward: V's mean {unit}, over the user's targets. Gain: reward less that of the placeholder, so what this "
         "text added. Round r shows texts of G(r−1) judged by V(r−1). V changes, so neither rewards nor gains of "
@@ -50,7 +51,7 @@ def filters(facts: Facts) -> Section:
 
 
 def _scored(facts: Facts) -> Iterator[tuple[tuple[str, int], pl.DataFrame]]:
-    reward: RewardKind = "probability" if facts.setting("reward.kind") == "probability" else "log_likelihood"
+    reward = make("reward", settings_of("reward", facts.setting("reward", {"type": "log_likelihood"})))
     for kind in facts.kinds:
         for turn in facts.rounds:
             scores = facts.table(f"score-{kind}-{turn}")

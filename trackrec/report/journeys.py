@@ -33,7 +33,7 @@ def journeys(facts: Facts) -> Section:
         return Section("texts", title, short, [Note(missing, "missing")])
     unit = (
         "mean P(true label)"
-        if facts.setting("reward.kind") == "probability"
+        if facts.setting("reward.type") == "probability"
         else "mean log-likelihood of the true labels"
     )
     judge = f"the {kind_name(facts.kinds[0])} of the last round" if facts.kinds else "the last round's V"

@@ -37,7 +37,7 @@ def movement(facts: Facts) -> Section:
         "KL(G(r) || G(r−1)), in nats, says how far a round moved the generator: near 0, nothing happened. Held-out "
         "preference accuracy: how often the new generator raises what V preferred, for users it was not aligned on; "
         "0.5 is chance. Split-half reliability: whether half of a user's targets rank the texts as the other half "
-        "does; near 0, rewards are noise."
+        "does, with as many likes in both; near 0, rewards are noise. It takes as given how much the user liked."
     )
     blocks: list[Block] = [Note(lead), Plots(list(_movement_plots(facts))), Table("Alignment by round", HEAD, rows)]
     check = facts.counts("check")

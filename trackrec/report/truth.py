@@ -7,6 +7,7 @@ from trackrec.report.facts import Facts
 
 _SHOWN = (
     *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
+    *("uncited_rate", "horoscope_rate"),
     *("specificity", "deletion_test", "deletion_drops", "deletion_control", "deletion_difference", "swap_test"),
     *("sycophancy", "reasons_coverage", "reasons_gauc", "words", "distinct_1", "distinct_2", "diversity"),
     "different_texts",
@@ -50,7 +51,7 @@ def warnings(facts: Facts) -> list[str]:
             told.append(
                 f"Usefulness up while grounding falls: from round 0 to {row.round} V's AUC under the same validators "
                 f"changes by {signed(gain)}, the hallucination rate by {difference(row)}. The texts may earn their "
-                "reward by what is not true; `reward.grounding_weight` makes them pay for it."
+                "reward by what is not true; `extra_rewards: [{type: grounding, weight: 0.05}]` makes them pay for it."
             )
     return told
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
-from trackrec.table_files import read_table
+from trackrec.files.tables import read_table
 
 _COLUMNS = ("title", "year", "genres", "tags", "gist", "known")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.files.tables import read_table
 from trackrec.recipe import load_recipe
 from trackrec.run import written_whole
 from trackrec.serving.ranker import fit_serving_ranker
 from trackrec.store.store import Store
-from trackrec.table_files import read_table
 
 _BATCH = 1_000
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
-from safetensors.numpy import load_file, save_file
 
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.features.encoder import Floats
 from trackrec.features.projection import Projection
+from trackrec.files.tables import read_table
 from trackrec.metrics.probability import auc, log_loss
 from trackrec.rankers.arm import example_rows
 from trackrec.rankers.backbones import build_ranker, load_ranker, save_ranker
@@ -24,8 +24,6 @@ from trackrec.rankers.base import RankerSizes
 from trackrec.rankers.compare import RankingSettings
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import fit_ranker, one_thread, predict, seeded
-from trackrec.table_files import read_table
-from trackrec.users.numbers import history_numbers
 
 SERVING = "serving.json"
 PROJECTION = "projection.safetensors"
@@ -41,7 +39,7 @@ def fit_serving_ranker(
     A share of the texts is switched off in training, so that the ranking without a text means something.
 
     Args:
-        run: a run folder with the tables ``examples, histories, items``.
+        run: a run folder with the tables ``examples, histories, items`` and its projection.
         vectors: ``user_id`` (of the run's type) ``, vector`` (the encoder's own).
         settings: backbone, sizes and training of the run's recipe.
         out: gets the ranker, its projection and ``serving.json``.
@@ -59,13 +57,9 @@ def fit_serving_ranker(
         raise RunError(f"{vectors.height} users of {run} have a published vector: a ranker needs two at least")
     users = frame["user_id"].unique().sort()
     held = pl.Series(values=[user for user in users.to_list() if stable_hash(user) % HELD_OUT == 0], dtype=users.dtype)
-    numbers = history_numbers(tables["histories"], items)
     present = vectors.filter(pl.col("vector").is_not_null())
     raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
-    behind = present.select("user_id").join(numbers.table, on="user_id", how="left", maintain_order="left")
-    fitted = (~present["user_id"].is_in(held.implode()) & behind["numbers"].is_not_null()).to_numpy()
-    told = np.asarray(behind.filter(pl.Series(fitted))["numbers"].to_list(), dtype=np.float64)
-    projection = Projection.fit(raw[fitted], settings.components, told, numbers.weights("ctr"))
+    projection = Projection.load(run / PROJECTION)
     table = VectorTable.from_vectors(raw, projection)
     rows = present.select("user_id").with_row_index("row", offset=1).with_columns(pl.col("row").cast(pl.Int64))
     catalogue = ItemTable.from_catalogue(items)
@@ -95,7 +89,7 @@ def fit_serving_ranker(
         figures[f"auc_{name}"] = round(auc(label, probability), 4)
         figures[f"log_loss_{name}"] = round(log_loss(label, probability), 4)
     save_ranker(out, model, settings.backbone, sizes, settings.model)
-    save_file({"mean": projection.mean, "directions": projection.directions}, out / PROJECTION)
+    projection.save(out / PROJECTION)
     counts = tables["histories"]["item_id"].value_counts(sort=True)["item_id"].head(1_000).to_list()
     told_json = {"rating_edges": scale.edges.tolist(), "popular": counts, "seed": seed, "figures": figures}
     (out / SERVING).write_text(json.dumps(told_json) + "\n", encoding="utf-8")
@@ -119,10 +113,9 @@ class ServingRanker:
                 f"{folder} holds a ranker, but no {SERVING} and {PROJECTION}: let trackrec publish --run fit one"
             )
         told = json.loads((folder / SERVING).read_text(encoding="utf-8"))
-        tensors = load_file(folder / PROJECTION)
         self.model: Any = model
         self.sizes = sizes
-        self.projection = Projection(tensors["mean"], tensors["directions"])
+        self.projection = Projection.load(folder / PROJECTION)
         self.scale = RatingScale(np.asarray(told["rating_edges"], dtype=np.float64))
         self.popular: list[Any] = told["popular"]
         """Items that many have, the most popular first."""

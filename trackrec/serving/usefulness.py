@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import paired_bootstrap
 from trackrec.metrics.probability import auc
 from trackrec.serving.ranker import ServingRanker
 from trackrec.store.store import Store
-from trackrec.table_files import read_table
 
 NEWEST = 10
 """So many of a person's newest events are predicted."""

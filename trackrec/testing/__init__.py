@@ -1,1 +1,1 @@
-"""Test suites that every component of a kind passes; a stranger's component can be held against them too."""
+"""Shared test suites: what every component of a kind must pass, for one's own components too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -27,6 +28,7 @@ TOUCHED = "touched"
 _TRAILING_ARTICLE = re.compile(r"^(.+), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|El|Los|Las)((?: \(.*\))?)$")
 _TRAILING_YEAR = re.compile(r"\s*\((\d{4})\)$")
 _ALTERNATIVE = re.compile(r"(?<=\S) \(.*\)$")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _JOINERS = "\u200c\u200d"
 _NO_GENRE = frozenset({"", "unknown", "(no genres listed)"})
 _IN_EVERY_LINE = ("title", "year", "genres")
@@ -35,7 +37,8 @@ _IN_EVERY_LINE = ("title", "year", "genres")
 def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
     r"""Untrusted text on one line: control characters and line ends become spaces, runs of spaces one.
 
-    Invisible marks (zero-width spaces, direction marks, soft hyphens, tags) go; joiners that scripts need stay.
+    HTML entities are what they stand for. Invisible marks (zero-width spaces, direction marks, soft hyphens, tags) go;
+    joiners that scripts need stay.
 
     Args:
         text: anything that came from a log, a catalogue or a model.
@@ -45,6 +48,8 @@ def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
         >>> clean_text("Toy\n\tStory\x00 ")
         'Toy Story'
     """
+    if "&" in text:  # shops write their titles for web pages: "Performed by &amp; for"
+        text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
     if text.isprintable():  # nothing to take out, as in nearly all texts: what follows would only split the spaces
         return " ".join(text.split())[:limit].rstrip()
     seen = (c for c in text if unicodedata.category(c) != "Cf" or c in _JOINERS)
@@ -62,21 +67,30 @@ class Item:
     genres: tuple[str, ...]
     attributes: tuple[str, ...] = ()
     """What else is told of it, such as its author or brand, in the order of the settings."""
+    tags: tuple[str, ...] = ()
+    """What its knowledge card says, in the card's order."""
 
     @property
     def short_title(self) -> str:
         """The title without an alternative title in parentheses, for use in prose."""
         return _ALTERNATIVE.sub("", self.title)
 
-    def describe(self, genre_separator: str) -> str:
-        """Title, year, attributes and genres on one line, such as ``Fargo (1996), Crime Drama``."""
+    def describe(self, genre_separator: str, tags: int = 0) -> str:
+        """Title, year, attributes, genres and so many tags on one line, such as ``Fargo (1996), Crime; dark, snow``."""
         year = "" if self.year is None else f" ({self.year})"
         attributes = ", ".join(self.attributes)[:MAX_CHARACTERS].rstrip(", ")
         genres = genre_separator.join(self.genres)[:MAX_CHARACTERS].rstrip()
-        return ", ".join([f"{self.title}{year}", *(part for part in (attributes, genres) if part)])
+        line = ", ".join([f"{self.title}{year}", *(part for part in (attributes, genres) if part)])
+        return f"{line}; {', '.join(self.tags[:tags])}" if tags and self.tags else line
 
 
-def make_item(title: str, year: int | None, genres: list[str] | None, attributes: Sequence[object] = ()) -> Item:
+def make_item(
+    title: str,
+    year: int | None,
+    genres: list[str] | None,
+    attributes: Sequence[object] = (),
+    tags: Sequence[str | None] | None = None,
+) -> Item:
     """An item from a catalogue's row, cleaned.
 
     A year at the end of the title is taken off it, and used where the row has no year of its own. "Piano, The" becomes
@@ -85,7 +99,7 @@ def make_item(title: str, year: int | None, genres: list[str] | None, attributes
 
     Example:
         >>> make_item("Piano, The (1993)", None, ["Drama"])
-        Item(title='The Piano', year=1993, genres=('Drama',), attributes=())
+        Item(title='The Piano', year=1993, genres=('Drama',), attributes=(), tags=())
     """
     # The year is at the end of the whole title, so it is looked for before the title is cut.
     name = clean_text(title, limit=None)
@@ -102,6 +116,7 @@ def make_item(title: str, year: int | None, genres: list[str] | None, attributes
         year,
         tuple(genre for genre in cleaned if genre.lower() not in _NO_GENRE),
         tuple(text for text in told if text.lower() not in _NO_GENRE),
+        tuple(text for tag in tags or () if tag and (text := clean_text(tag))),
     )
 
 
@@ -118,8 +133,8 @@ class Catalogue:
     """Looks items up by id.
 
     Args:
-        items: table with ``item_id``, ``title`` and, where known, ``year``, ``genres`` (a list of strings) and
-            ``touched``.
+        items: table with ``item_id``, ``title`` and, where known, ``year``, ``genres`` and ``tags`` (lists of strings)
+            and ``touched``.
         attributes: further columns that an item's line tells, in this order.
 
     Raises:
@@ -141,10 +156,10 @@ class Catalogue:
         years = items["year"].to_list() if "year" in items.columns else [None] * len(items)
         genres = items["genres"].to_list() if "genres" in items.columns else [None] * len(items)
         more = items.select(attributes).rows() if attributes else [()] * len(items)
-        rows = zip(items["item_id"].to_list(), items["title"].to_list(), years, genres, more, strict=True)
-        self._items: Mapping[Any, Item] = {
-            i: make_item(title or "", year, names, values) for i, title, year, names, values in rows
-        }
+        tags = items["tags"].to_list() if items.schema.get("tags") == pl.List(pl.String) else [None] * len(items)
+        rows = zip(items["item_id"].to_list(), items["title"].to_list(), years, genres, more, tags, strict=True)
+        self._items: Mapping[Any, Item] = {i: make_item(title or "", *values) for i, title, *values in rows}
+        self._id_type = items.schema["item_id"]
         told = items.select("item_id", TOUCHED).rows() if TOUCHED in items.columns else []
         self._touched: Mapping[Any, int] = dict(told)
 
@@ -170,10 +185,37 @@ class Catalogue:
     @cached_property
     def genre_shares(self) -> Mapping[str, float]:
         """The share of everybody's events that fall on items of each genre."""
+        return self._shares("genres")
+
+    @cached_property
+    def tag_shares(self) -> Mapping[str, float]:
+        """Likewise for each tag."""
+        return self._shares("tags")
+
+    def _shares(self, kind: str) -> Mapping[str, float]:
         total, counts = sum(self._touched.values()), Counter[str]()
         for item, count in self._touched.items():
-            counts.update(dict.fromkeys(self._items[item].genres, count))
-        return {genre: count / total for genre, count in counts.items()} if total else {}
+            counts.update(dict.fromkeys(getattr(self._items[item], kind), count))
+        return {name: count / total for name, count in counts.items()} if total else {}
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """What is counted of each item: ``item_id, title`` (short) ``, year, genres, tags`` (each name once) ``, fame``
+        (null where nobody knows it)."""
+        rows = [
+            (i, one.short_title, one.year, list(dict.fromkeys(one.genres)), list(dict.fromkeys(one.tags)))
+            for i, one in self._items.items()
+        ]
+        names = pl.List(pl.String)
+        schema: dict[str, Any] = {
+            "item_id": self._id_type,
+            "title": pl.String,
+            "year": pl.Int64,
+            "genres": names,
+            "tags": names,
+        }
+        fame = pl.Series("fame", [self.fame.get(item) for item in self._items], dtype=pl.Float64)
+        return pl.DataFrame(rows, schema=schema, orient="row").with_columns(fame)
 
     def __getitem__(self, item_id: object) -> Item:
         """The item of that id.

@@ -8,9 +8,8 @@ the same items tells them apart. It is told in words, since the encoders that ra
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 
-from trackrec.users.catalogue import Row
+import polars as pl
 
 LEVELS = (
     ("very harsh", "far harder to please than most"),
@@ -31,23 +30,20 @@ PRIOR_ITEMS = 2
 """So many imagined items on which the user agrees with everybody: short histories stay near the middle."""
 
 
-def generosity(history: Sequence[Row]) -> float | None:
-    """By how much the user's share of likes exceeds the one that others gave to the same items.
+def generosity(surplus: pl.Expr, rated: pl.Expr) -> pl.Expr:
+    """By how much the user's share of likes exceeds the one that others gave to the same items, in (-1, 1).
 
     ``(likes - expected likes) / (rated + PRIOR_ITEMS)``, where the expected likes of an item are the share of the other
     users, among those whose ratings may be used, who liked it (the column ``expected`` of the history).
 
-    Returns:
-        A number in (-1, 1); None for an empty history or one that does not say what others thought.
+    Args:
+        surplus: likes less expected likes.
+        rated: events.
 
-    >>> generosity([{"label": 1, "expected": 0.5}, {"label": 1, "expected": 0.5}])
+    >>> pl.select(generosity(pl.lit(2 - 2 * 0.5), pl.lit(2))).item()
     0.25
     """
-    expected = [row.get("expected") for row in history]
-    if not expected or any(share is None for share in expected):
-        return None
-    surplus = sum(row["label"] - share for row, share in zip(history, expected, strict=True))
-    return float(surplus / (len(history) + PRIOR_ITEMS))
+    return surplus / (rated + PRIOR_ITEMS)
 
 
 def level_of(value: float) -> int:

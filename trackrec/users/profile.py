@@ -1,37 +1,34 @@
-"""What a history says about its user, by counting: generosity, rating habit, old items, genres, examples, choices."""
+"""What a history says about its user, as writers and checkers of RecCoTs read it: the one place that counts it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import Field
+import polars as pl
 
-from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue, Row
-from trackrec.users.consumption import Watched, what_is_watched
-from trackrec.users.generosity import generosity, level_of
+from trackrec.users.consumption import MIN_ITEMS, MIN_SURPLUS, Consumption, fame_level
+from trackrec.users.counts import KINDS, ProfileSettings, event_table, name_counts, user_counts
+from trackrec.users.generosity import level_of
 
-
-class ProfileSettings(Settings):
-    """How much evidence a claim about a user needs."""
-
-    min_items: int = Field(default=2, ge=1)
-    """Fewest rated items of a genre before anything is said about it."""
-    min_shift: float = Field(default=0.1, gt=0.0)
-    """How far a genre's share of likes must lie from the user's own, after smoothing."""
-    prior_items: float = Field(default=2.0, ge=0.0)
-    """Strength of that smoothing: so many imagined items of the genre at the user's own share of likes."""
+_NOISE = 1e-9
+"""A shift of exactly the least counts, whatever the rounding."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """So many liked of so many rated."""
+    """So many liked of so many rated, of a genre or tag."""
 
     name: str
     liked: int
     rated: int
+    liked_events: tuple[int, ...] = field(default=(), compare=False)
+    """Numbers of the events that were liked (1: the user's oldest event)."""
+    other_events: tuple[int, ...] = field(default=(), compare=False)
+    """Numbers of those that were not."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,27 @@ class Profile:
     """Short titles of the liked items with the highest rating among them, oldest first."""
     letdowns: tuple[str, ...]
     """Short titles of the items not liked with the lowest rating among them, oldest first."""
-    watched: Watched | None = None
+    consumption: Consumption | None = None
     """What the history is made of, next to everybody's; None if nobody knows."""
+    tags_above: tuple[Tally, ...] = ()
+    """Tags liked more than the user's own average, the strongest first."""
+    tags_below: tuple[Tally, ...] = ()
+    """Tags liked less than it, the strongest first."""
+    comparable_tags: int = 0
+    """How many tags had enough items to be judged at all."""
+    titles: Mapping[int, str] = field(default_factory=dict, compare=False)
+    """Short titles of the events in view, by number."""
+    overall: Tally = field(default=Tally("all", 0, 0), compare=False)
+    """All events, with their numbers."""
 
     @property
     def share_in_words(self) -> str:
         """How much of what was rated was liked, see :func:`share_in_words`."""
         return share_in_words(self.liked, self.rated)
+
+
+EMPTY = Profile(0, 0, None, (), (), 0, None, (), ())
+"""The profile of somebody without a history."""
 
 
 def share_in_words(part: int, whole: int) -> str:
@@ -92,60 +103,149 @@ def share_in_words(part: int, whole: int) -> str:
     return {0: "hardly any", 10: "nearly all"}.get(tenths, f"about {tenths} in 10")
 
 
-def profile_history(history: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings) -> Profile:
-    """Counts what a history says.
+def profiles(histories: pl.DataFrame, catalogue: Catalogue, settings: ProfileSettings) -> dict[Any, Profile]:
+    """What the histories of any number of users say.
 
     A genre stands out when its likes exceed (or fall short of) ``rated x own share`` by at least
     ``min_shift x (rated + prior_items)``: its smoothed share of likes then differs from the user's own by that shift.
+    So does a tag.
 
     Args:
-        history: rows with ``item_id``, ``rating`` and ``label`` (1: liked), and ``expected`` where it is known what
-            share of the others liked the item; oldest first.
-        catalogue: the items' titles, years and genres.
+        histories: see :func:`trackrec.users.counts.event_table`; titles are taken of ``shown`` events alone.
+        catalogue: the items' titles, years, genres and tags.
         settings: the evidence that a claim needs.
+
+    Returns:
+        A profile for each user who has events, in the order of the frame.
 
     Raises:
         LogError: an item is not in the catalogue.
     """
-    rated = len(history)
-    liked = sum(row["label"] for row in history)
-    share = liked / rated if rated else 0.0
-    labels: dict[str, list[int]] = defaultdict(list)
-    for row in history:
-        for genre in dict.fromkeys(catalogue[row["item_id"]].genres):
-            labels[genre].append(row["label"])
-    tallies = [Tally(genre, sum(own), len(own)) for genre, own in labels.items() if len(own) >= settings.min_items]
+    events = event_table(histories, catalogue)
+    least = {"genres": settings.min_items, "tags": settings.min_tag_items}
+    counted = {kind: name_counts(events, kind, catalogue, settings) for kind in KINDS}
+    sides = {kind: _sides(counted[kind], least[kind], settings) for kind in KINDS}
+    consumed = {kind: _consumed(counted[kind]) for kind in KINDS}
+    examples, decade = _examples(events), catalogue.middle_decade
+    made = {}
+    for row in user_counts(events, catalogue).iter_rows(named=True):
+        user, genres, tags = row["user_id"], sides["genres"][row["user_id"]], sides["tags"][row["user_id"]]
+        told = examples[user]
+        choice = None
+        if row["fame"] is not None:
+            choice = Consumption(consumed["genres"][user], fame_level(row["fame"]), consumed["tags"][user])
+        made[user] = Profile(
+            liked=row["liked"],
+            rated=row["rated"],
+            level=None if row["generosity"] is None else level_of(row["generosity"]),
+            above=genres.above,
+            below=genres.below,
+            comparable_genres=genres.comparable,
+            age=None if decade is None else Age(decade, row["old"], row["rated"]),
+            favourites=told.favourites,
+            letdowns=told.letdowns,
+            consumption=choice,
+            tags_above=tags.above,
+            tags_below=tags.below,
+            comparable_tags=tags.comparable,
+            titles=told.titles,
+            overall=told.overall,
+        )
+    return made
 
-    def shift(tally: Tally) -> float:
-        return (tally.liked - tally.rated * share) / (tally.rated + settings.prior_items)
 
-    pleased = generosity(history)
-    least = settings.min_shift - 1e-9  # a shift of exactly the least counts, whatever the rounding
-    tallies.sort(key=lambda tally: (-abs(shift(tally)), -tally.rated, tally.name))
-    return Profile(
-        liked=liked,
-        rated=rated,
-        level=None if pleased is None else level_of(pleased),
-        above=tuple(tally for tally in tallies if shift(tally) >= least),
-        below=tuple(tally for tally in tallies if shift(tally) <= -least),
-        comparable_genres=len(tallies),
-        age=_count_old(history, catalogue),
-        favourites=_titles_at_top([row for row in history if row["label"]], catalogue, sign=1),
-        letdowns=_titles_at_top([row for row in history if not row["label"]], catalogue, sign=-1),
-        watched=what_is_watched(history, catalogue),
+def profile_history(
+    history: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings, recent: int | None = None
+) -> Profile:
+    """:func:`profiles` of one user.
+
+    Args:
+        history: rows with ``item_id``, ``rating`` and ``label`` (1: liked), and ``expected`` where it is known what
+            share of the others liked the item; oldest first.
+        catalogue, settings: as there.
+        recent: so many of the newest events are in view. None: all.
+    """
+    if not history:
+        return EMPTY
+    shown = len(history) if recent is None else recent
+    columns = {name: [row.get(name) for row in history] for name in ("item_id", "rating", "label", "expected")}
+    ids = catalogue.table.schema["item_id"]
+    try:
+        items = pl.Series("item_id", columns["item_id"], dtype=ids)
+    except TypeError:
+        items = pl.Series("item_id", [str(item) for item in columns["item_id"]])
+    frame = pl.DataFrame(
+        {
+            "user_id": [0] * len(history),
+            "item_id": items,
+            "rating": pl.Series(columns["rating"], dtype=pl.Float64, strict=False),
+            "label": pl.Series(columns["label"], dtype=pl.Int64),
+            "expected": pl.Series(columns["expected"], dtype=pl.Float64, strict=False),
+            "shown": [place >= len(history) - shown for place in range(len(history))],
+        }
     )
+    return profiles(frame, catalogue, settings)[0]
 
 
-def _count_old(history: Sequence[Row], catalogue: Catalogue) -> Age | None:
-    year = catalogue.middle_decade
-    if year is None or not history:
-        return None
-    years = [catalogue[row["item_id"]].year for row in history]
-    return Age(year, sum(made is not None and made < year for made in years), len(history))
+@dataclass(frozen=True)
+class _Sides:
+    above: tuple[Tally, ...] = ()
+    below: tuple[Tally, ...] = ()
+    comparable: int = 0
 
 
-def _titles_at_top(rows: Sequence[Row], catalogue: Catalogue, sign: int) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Examples:
+    titles: dict[int, str]
+    overall: Tally
+    favourites: tuple[str, ...]
+    letdowns: tuple[str, ...]
+
+
+def _sides(counted: pl.DataFrame, least: int, settings: ProfileSettings) -> defaultdict[Any, _Sides]:
+    """The names that stand out of each user, the strongest first."""
+    rows = counted.filter(pl.col("rated") >= least).with_columns(strength=pl.col("shift").abs())
+    rows = rows.sort("strength", "rated", "name", descending=[True, True, False])
+    found: defaultdict[Any, _Sides] = defaultdict(_Sides)
+    least_shift = settings.min_shift - _NOISE
+    for part in rows.partition_by("user_id", maintain_order=True):
+        tallies: dict[bool, list[Tally]] = {True: [], False: []}
+        columns = part.select("shift", "name", "liked", "rated", "liked_events", "other_events")
+        for shift, name, liked, rated, likes, others in columns.iter_rows():
+            if abs(shift) >= least_shift:
+                tallies[shift > 0].append(Tally(name, liked, rated, tuple(likes), tuple(others)))
+        found[part["user_id"][0]] = _Sides(tuple(tallies[True]), tuple(tallies[False]), part.height)
+    return found
+
+
+def _consumed(counted: pl.DataFrame) -> defaultdict[Any, tuple[str, ...]]:
+    """Names that each user has more of than everybody, the largest surplus first."""
+    rows = counted.filter((pl.col("rated") >= MIN_ITEMS) & (pl.col("surplus") >= MIN_SURPLUS - _NOISE))
+    rows = rows.sort("surplus", "name", descending=[True, False])
+    found: defaultdict[Any, tuple[str, ...]] = defaultdict(tuple)
+    for user, names in rows.group_by("user_id").agg("name").iter_rows():
+        found[user] = tuple(names)
+    return found
+
+
+def _examples(events: pl.DataFrame) -> dict[Any, _Examples]:
+    """Titles of the events in view, and those at the top and the bottom of what the user gave."""
+    found = {}
+    for part in events.select("user_id", "number", "title", "label", "rating", "shown").partition_by(
+        "user_id", maintain_order=True
+    ):
+        every = part.rows()
+        numbers = [tuple(row[1] for row in every if bool(row[3]) == side) for side in (True, False)]
+        overall = Tally("all", len(numbers[0]), len(every), *numbers)
+        rows = [row for row in every if row[5]]
+        titles = {number: title for _, number, title, *_ in rows if title}
+        liked, others = [row for row in rows if row[3]], [row for row in rows if not row[3]]
+        found[part["user_id"][0]] = _Examples(titles, overall, _at_top(liked, 1), _at_top(others, -1))
+    return found
+
+
+def _at_top(rows: Iterable[tuple[Any, ...]], sign: int) -> tuple[str, ...]:
     """Short titles of the rows with the highest (sign 1) or lowest (sign -1) rating, each once."""
-    top = max((sign * row["rating"] for row in rows), default=None)
-    titles = (catalogue[row["item_id"]].short_title for row in rows if sign * row["rating"] == top)
-    return tuple(dict.fromkeys(title for title in titles if title))
+    rated = [(sign * (row[4] or 0.0), row[2]) for row in rows]
+    top = max((rating for rating, _ in rated), default=None)
+    return tuple(dict.fromkeys(title for rating, title in rated if rating == top and title))

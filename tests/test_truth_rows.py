@@ -1,0 +1,88 @@
+"""The rows about truth: which users each measure read, and that a text which says little takes no interval away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tiny_run import tiny_recipe, write_tiny_log
+
+from trackrec.metrics.rows import MetricRow, roles_of
+from trackrec.pipeline.dataset import prepare
+from trackrec.pipeline.job import open_run
+from trackrec.pipeline.truth import Truth
+from trackrec.progress import Reporter
+
+WORDS = ("", "Drama.", "They enjoyed {liked}.")
+"""What the users are told in turn: nothing, one word, a title that they liked."""
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    """A run in which all users have a text of round 0, and the tested ones a text of round 1."""
+    folder = tmp_path_factory.mktemp("truth")
+    recipe = tiny_recipe(Path("no-model-is-read"), write_tiny_log(folder / "log"))
+    run = open_run(recipe, folder / "run", Reporter())
+    world = prepare(recipe, run)
+    titles = {item: title.rpartition(" (")[0] for item, title in world.items.select("item_id", "title").iter_rows()}
+    rows = []
+    for place, (user, history) in enumerate(world.history_rows.items()):
+        liked = titles[next(row["item_id"] for row in history if row["label"])]
+        text = WORDS[place % 3].format(liked=liked)
+        for number in (0, 1) if user in {*world.users("lm_validation"), *world.evaluated} else (0,):
+            rows.append({"user_id": user, "round": number, "kind": "kept", "sample": 0, "text": text, "grounded": None})
+    pl.DataFrame(rows, schema_overrides={"grounded": pl.Float64}).write_parquet(run.folder / "reccots.parquet")
+    return Truth(recipe, run, world)
+
+
+@pytest.fixture(scope="module")
+def rows(truth: Truth) -> dict[tuple[str, int | None], MetricRow]:
+    truth.collect()
+    return {(row.metric, row.round): row for row in truth.rows()}
+
+
+def told(truth: Truth, number: int, words: int) -> list[object]:
+    """Users whose text of a round has so many words or more."""
+    table = pl.read_parquet(truth.run.folder / "reccots.parquet").filter(pl.col("round") == number)
+    return [user for user, text in table.select("user_id", "text").iter_rows() if len(text.split()) >= words]
+
+
+def test_a_text_of_one_word_takes_no_interval_away(truth: Truth, rows: dict[tuple[str, int | None], MetricRow]) -> None:
+    found = rows["distinct_2", 0]
+    assert found.low is not None
+    assert found.high is not None
+    assert found.users == len(told(truth, 0, words=2))
+    assert rows["distinct_1", 0].users == len(told(truth, 0, words=1))
+
+
+def test_each_measure_states_the_users_that_it_read(
+    truth: Truth, rows: dict[tuple[str, int | None], MetricRow]
+) -> None:
+    roles, everybody = truth.world.roles, "lm, lm_extra, lm_validation, ranker"
+    tested = {*truth.world.users("lm_validation"), *truth.world.evaluated}
+    with_claims = told(truth, 0, words=2)  # "Drama." is a sentence without a claim
+    assert rows["words", 0].users == len(told(truth, 0, words=1)) < roles.height
+    assert (rows["words", 0].role, rows["words", 1].role) == (everybody, "lm_validation, ranker")
+    assert rows["words", 1].users == len(told(truth, 1, words=1)) < len(tested)
+    assert rows["hallucination_rate", 0].examples == len(with_claims)
+    assert rows["deletion_test", 0].users == rows["deletion_test", 0].examples == len(with_claims)
+    assert rows["deletion_test", 0].value == 1  # a title hangs on its one event
+    assert rows["reasons_gauc", 1].users == len(tested)
+    assert rows["reasons_gauc", 1].examples == truth.world.targets.filter(pl.col("user_id").is_in(list(tested))).height
+    assert rows["reasons_gauc", 1].role == "lm_validation, ranker"
+
+
+def test_measures_of_a_part_say_so(truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackrec.pipeline.truth.SPECIFICITY_USERS", 3)
+    truth.collect()
+    rows = {(row.metric, row.round): row for row in truth.rows()}
+    assert rows["specificity", 0].users == 3
+    assert rows["deletion_test", 0].users <= 3
+    assert rows["words", 0].users > 3
+
+
+def test_roles_are_named_in_the_order_of_the_roles() -> None:
+    roles = {1: "ranker", 2: "lm_validation", 3: "lm"}
+    assert roles_of([1, 3, 3, 2], roles) == "lm, lm_validation, ranker"
+    assert roles_of([], roles) == ""

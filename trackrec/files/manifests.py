@@ -1,0 +1,61 @@
+"""Manifests: what a finished stage recorded of itself, and whether it still holds."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trackrec.errors import RunError
+
+FORMAT = 2
+"""How a run folder is laid out. Raised where an older folder can no longer be gone on with."""
+
+TAKE_OVER = "take_over"
+"""Key of a manifest: settings that follow from tables out of which somebody was taken since. The stage stays finished;
+the next start writes down what they are now."""
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """A stage's manifest; None where there is none, or what is there is damaged."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        whole = isinstance(manifest["fingerprint"]["settings"], dict) and isinstance(manifest["outputs"], dict)
+        return manifest if whole and isinstance(manifest["seconds"], (int, float)) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def check_format(folder: Path) -> None:
+    """Refuse a run folder that another version of TrackRec laid out in another way.
+
+    Raises:
+        RunError: with the version that wrote it.
+    """
+    manifest = read_manifest(folder / "manifests" / "data.json")
+    if manifest is not None and manifest.get("format") != FORMAT:
+        written_by = manifest.get("versions", {}).get("trackrec", "an unknown version")
+        raise RunError(
+            f"{folder} was written by TrackRec {written_by} (run format {manifest.get('format', 1)}); this is "
+            f"{version('trackrec')} (run format {FORMAT}), which cannot go on with it. Use the version that wrote it, "
+            "or start anew in another folder with --out"
+        )
+
+
+def same(left: dict[str, Any], right: dict[str, Any], regardless_of: Sequence[str]) -> bool:
+    """Whether two fingerprints agree, some settings left aside."""
+    return _without(left, regardless_of) == _without(right, regardless_of)
+
+
+def _without(fingerprint: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    left: dict[str, Any] = copy.deepcopy(fingerprint)
+    for name in names:
+        *parents, last = name.split(".")
+        group = left["settings"]
+        for parent in parents:
+            group = group.get(parent, {})
+        group.pop(last, None)
+    return left
