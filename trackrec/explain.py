@@ -63,7 +63,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     if recipe.prompts.digest:
         console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
-    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes)
+    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes, recipe.teacher.profile)
     sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
     _print_verdicts(sentences, parts, name, console)
     published = publishable(sentences, lambda: parts.profile_text(name))
@@ -102,7 +102,7 @@ class _Why:
     """Gives reasons from the published text alone."""
 
     def __init__(self, published: str, rows: list[dict[str, Any]], vocabulary: Vocabulary) -> None:
-        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
+        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue, vocabulary.profile)
         self.sentences = ground(published, rows, vocabulary)
 
     def of(self, item_id: Any) -> list[Reason]:

@@ -129,8 +129,8 @@ class ValidatorJudge:
 
     def _of_texts(self, mine: pl.DataFrame, theirs: pl.DataFrame) -> list[Row]:
         """How long the RecCoTs are, and which share of their checkable claims the history contradicts."""
-        prompts = self.base.recipe.prompts
-        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
+        prompts, profile = self.base.recipe.prompts, self.base.recipe.teacher.profile
+        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes, profile)
         values: dict[str, list[Any]] = {"tokens": [], "contradicted_share": []}
         for table in (mine, theirs):
             values["tokens"].append(table["token_ids"].list.len().cast(pl.Float64).to_numpy())

@@ -76,7 +76,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
         kept.sort("user_id").select("user_id", "text"),
         world.targets_of(chosen),
         world.history_rows,
-        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes),
+        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.teacher.profile),
         parts.loaded_validator(parts.kinds[0], number),
         recipe.reward.kind,
     )

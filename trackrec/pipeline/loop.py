@@ -207,18 +207,19 @@ class Loop:
                 stage.counts[str(role)] = counts
 
         inputs = [self.run.table(f"score-{kind}-{number}"), self.run.table(f"sample-{number}")]
-        inputs += [self.run.table("histories"), self.run.table("items")] if recipe.reward.grounding_weight else []
-        self.parts.do(
-            f"prefer-{kind}-{number}", work, inputs, {"preferences": recipe.preferences, "reward": recipe.reward}
-        )
+        settings: dict[str, Any] = {"preferences": recipe.preferences, "reward": recipe.reward}
+        if recipe.reward.grounding_weight:
+            inputs += [self.run.table("histories"), self.run.table("items")]
+            settings |= self.parts.profile_settings
+        self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
     def _penalties(self, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
         """``user_id, sample, penalty``: what the false claims of each sample take off its reward."""
         weight = self.recipe.reward.grounding_weight
         if not weight:
             return samples.select("user_id", "sample", penalty=pl.lit(0.0))
-        prompts = self.recipe.prompts
-        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes)
+        prompts, profile = self.recipe.prompts, self.recipe.teacher.profile
+        vocabulary = Vocabulary(self.world.items, find_domain(prompts.domain), prompts.attributes, profile)
         counts = sample_counts(samples, self.world.history_rows, vocabulary)
         stage.counts |= {f"{name}_claims": int(counts[name].sum()) for name in ("checkable", "contradicted")}
         taken = grounding_penalty(counts["contradicted"], counts["checkable"], weight)

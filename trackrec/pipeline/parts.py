@@ -16,6 +16,7 @@ from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
 from trackrec.pipeline.world import World
 from trackrec.prompts.domains import DOMAINS, find_domain
+from trackrec.prompts.profile import ProfileSettings
 from trackrec.prompts.renderer import Renderer
 from trackrec.ranking.vectors import shared_encoder
 from trackrec.reccot.generator import Generator
@@ -59,7 +60,9 @@ class Parts:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts)
+        return Renderer(
+            self.model.tokenizer, self.world.items, self.recipe.prompts, profile=self.recipe.teacher.profile
+        )
 
     @cached_property
     def generator(self) -> Generator:
@@ -155,7 +158,13 @@ class Parts:
         """What of the recipe decides prompts and base model; a domain's own file counts by what it says."""
         domain = self.recipe.prompts.domain
         texts = {} if domain in DOMAINS else {"domain": asdict(find_domain(domain))}
-        return {"prompts": self.recipe.prompts} | texts | self.model_settings
+        return {"prompts": self.recipe.prompts} | texts | self.profile_settings | self.model_settings
+
+    @property
+    def profile_settings(self) -> dict[str, Any]:
+        """How much evidence a claim needs, which prompts and checker go by; left out where it is as it always was."""
+        profile = self.recipe.teacher.profile
+        return {} if profile == ProfileSettings() else {"profile": profile}
 
     def profile_text(self, user: Any) -> str:
         """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""

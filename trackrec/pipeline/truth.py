@@ -61,7 +61,10 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+        prompts = recipe.prompts
+        self.vocabulary = Vocabulary(
+            world.items, find_domain(prompts.domain), prompts.attributes, recipe.teacher.profile
+        )
 
     def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
@@ -102,7 +105,8 @@ class Truth:
             "user_id", "text", maintain_order=True
         ):
             own = self.world.history_rows[user]
-            history, sentences = History(own, self.vocabulary.catalogue), ground(str(text or ""), own, self.vocabulary)
+            history = History(own, self.vocabulary.catalogue, self.vocabulary.profile)
+            sentences = ground(str(text or ""), own, self.vocabulary)
             for event, item, label in part.select("event_id", "item_id", "label").iter_rows():
                 reasons = reasons_for(item, sentences, history, self.vocabulary)
                 told: list[tuple[Any, ...]] = [

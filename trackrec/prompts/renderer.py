@@ -68,6 +68,7 @@ class Renderer:
         items: the catalogue: ``item_id``, ``title``, ``year``, ``genres`` and the settings' ``attributes``.
         settings: what is shown and how long it may be.
         domain: the fixed texts; None takes the domain that the settings name.
+        profile: how much evidence the digest's genres need: the teacher's, so that prompt and texts say the same.
 
     Raises:
         RecipeError: the tokenizer cannot serve (no chat template, or an answer that is not a single token), there is no
@@ -80,8 +81,10 @@ class Renderer:
         items: pl.DataFrame,
         settings: PromptSettings,
         domain: Domain | None = None,
+        profile: ProfileSettings | None = None,
     ) -> None:
         self.settings = settings
+        self._profile = profile or ProfileSettings()
         self.domain = domain or find_domain(settings.domain)
         self._catalogue = Catalogue(items, settings.attributes)
         self._plain = PlainText(tokenizer)
@@ -129,7 +132,7 @@ class Renderer:
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
         facts = DIGEST_FACTS if isinstance(self.settings.digest, bool) else self.settings.digest
-        return tell_digest(profile_history(history, self._catalogue, ProfileSettings()), facts)
+        return tell_digest(profile_history(history, self._catalogue, self._profile), facts)
 
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.

@@ -12,18 +12,13 @@ from typing import Any
 
 from trackrec.prompts.catalogue import Catalogue, Row
 from trackrec.prompts.generosity import LEVELS, generosity, level_of
+from trackrec.prompts.profile import ProfileSettings
 from trackrec.prompts.watched import FAME, MIN_ITEMS, surplus, what_is_watched
 from trackrec.reccot.claims import Claim
 from trackrec.reccot.reader import find_claims
 from trackrec.reccot.subjects import Subject
 from trackrec.reccot.vocabulary import Vocabulary
 
-MIN_EVENTS = 2
-"""Fewest events of a kind before it can be said to be liked more, or less, than the rest."""
-OUTLIER_SHIFT = 0.1
-"""How far a kind's smoothed share of likes may lie from the user's own where none "stands out"."""
-OUTLIER_PRIOR = 2.0
-"""Strength of that smoothing, in imagined events at the own share."""
 _NOISE = 1e-9
 
 
@@ -81,10 +76,12 @@ class History:
     Args:
         rows: the LM history, oldest first: ``item_id``, ``rating``, ``label``, and ``expected`` where others are known.
         catalogue: titles, years, attributes.
+        profile: how much evidence a claim needs; the teacher's own, so that writer and checker mean the same.
     """
 
-    def __init__(self, rows: Sequence[Row], catalogue: Catalogue) -> None:
+    def __init__(self, rows: Sequence[Row], catalogue: Catalogue, profile: ProfileSettings | None = None) -> None:
         self.rows = rows
+        self.profile = profile or ProfileSettings()
         self.events = []
         for row in rows:
             item = catalogue[row["item_id"]]
@@ -128,7 +125,7 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
     Raises:
         LogError: an item of the history is not in the catalogue.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     sentences = find_claims(text, vocabulary, [event.item for event in history.events])
     return [
         GroundedSentence(sentence.text, tuple(judge(claim, history, vocabulary.catalogue) for claim in sentence.claims))
@@ -218,7 +215,7 @@ def _judge_direction(claim: Claim, history: History, places: tuple[int, ...]) ->
     else:
         right = share < 0.5
     reason = f"{liked} of {rated} liked, {history.count(dated)} of {len(dated)} over all"
-    if rated < MIN_EVENTS:
+    if rated < history.profile.min_items:
         against = (liked == 0) if claim.sign > 0 else (liked > 0)
         verdict = Verdict.CONTRADICTED if against else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, f"{reason}: one event is too few", places)
@@ -277,11 +274,11 @@ def _judge_choice(claim: Claim, history: History, catalogue: Catalogue) -> Judge
 def _judge_even(claim: Claim, history: History) -> Judged:
     if not history.events:
         return Judged(claim, Verdict.NOT_CHECKABLE, "the history is empty", ())
-    own = history.liked / len(history.events)
+    own, needs = history.liked / len(history.events), history.profile
     for kind, places in history.kinds.items():
-        shift = (history.count(places) - len(places) * own) / (len(places) + OUTLIER_PRIOR)
+        shift = (history.count(places) - len(places) * own) / (len(places) + needs.prior_items)
         height = {"": abs(shift), "most": shift, "least": -shift}[claim.bound]
-        if len(places) >= MIN_EVENTS and height >= OUTLIER_SHIFT - _NOISE:
+        if len(places) >= needs.min_items and height >= needs.min_shift - _NOISE:
             reason = f"{kind}: {history.count(places)} of {len(places)} liked"
             return Judged(claim, Verdict.CONTRADICTED, reason, places)
     side = {"": "far from", "most": "far above", "least": "far below"}[claim.bound]

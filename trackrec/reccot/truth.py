@@ -126,7 +126,7 @@ def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: V
         rows: the history that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue)
+    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
     for sentence in ground(text, own, vocabulary):
         for one in sentence.claims:
@@ -199,7 +199,8 @@ def rests_on_evidence(case: Deletion, vocabulary: Vocabulary) -> bool:
     """
     catalogue = vocabulary.catalogue
     without, control = (
-        judge(case.judged.claim, History(rows, catalogue), catalogue).verdict for rows in (case.rest, case.control)
+        judge(case.judged.claim, History(rows, catalogue, vocabulary.profile), catalogue).verdict
+        for rows in (case.rest, case.control)
     )
     return without != Verdict.SUPPORTED and control == Verdict.SUPPORTED
 

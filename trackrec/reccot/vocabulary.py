@@ -13,6 +13,8 @@ from rapidfuzz import fuzz, process
 
 from trackrec.prompts.catalogue import Catalogue, Item
 from trackrec.prompts.domain import Domain
+from trackrec.prompts.profile import ProfileSettings
+from trackrec.reccot.own_words import own_words
 
 Key = tuple[str, ...]
 """Words of a name in lower case, without punctuation."""
@@ -97,11 +99,20 @@ class Vocabulary:
         items: the items table: ``item_id``, ``title``, ``year``, ``genres`` and the columns of ``attributes``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
+        profile: how much evidence a claim needs: the settings of whoever wrote the prompt and the texts.
     """
 
-    def __init__(self, items: pl.DataFrame, domain: Domain, attributes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        items: pl.DataFrame,
+        domain: Domain,
+        attributes: Sequence[str] = (),
+        profile: ProfileSettings | None = None,
+    ) -> None:
         self.catalogue = Catalogue(items, attributes)
-        own = {domain.item, domain.items}
+        self.profile = profile or ProfileSettings()
+        self.own_words = own_words(domain)
+        own = {form for noun in (domain.item, domain.items) for form in (noun, noun.split()[-1])}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
         """Words for items in general."""
