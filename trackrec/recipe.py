@@ -28,7 +28,7 @@ from trackrec.reccot.ranker_validator import RankerValidatorSettings
 from trackrec.reccot.rewards import RewardSettings
 from trackrec.reccot.teacher import TeacherSettings
 from trackrec.reccot.validator import Kind, LMValidatorSettings
-from trackrec.settings import Settings
+from trackrec.settings import Positive, Settings
 
 
 class DistillationSettings(Settings):
@@ -90,7 +90,7 @@ class Recipe(Settings):
 
     name: str = "movielens-100k"
     """What the report calls this run."""
-    seed: int = 17
+    seed: int = Field(default=17, ge=0, le=2**31 - 1)
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
     """The interaction log and the catalogue."""
@@ -128,7 +128,7 @@ class Recipe(Settings):
     """The ranker as validator."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the recommender G then V is tested."""
-    write_for: Literal["all"] | int = "all"
+    write_for: Literal["all"] | Positive = "all"
     """Whom the last generator writes for: every user with a role, or so many ranker users (the tested ones first). A
     ranker is trained with and without RecCoTs on those ranker users."""
     ranking: RankingSettings = RankingSettings()

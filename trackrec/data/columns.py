@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import Field
 
@@ -69,7 +70,7 @@ class ColumnMapping(Settings):
     """How many were bought. Rows with none or fewer (returns) are left out and counted."""
     event: str = ""
     """What kind of event it is (view, cart, purchase): its weight, from ``event_weights``, then stands for a rating."""
-    event_weights: dict[str, float] = Field(default_factory=dict)
+    event_weights: dict[str, Annotated[float, Field(ge=-1e6)]] = Field(default_factory=dict)
     """What each kind of event weighs, such as {view: 1, cart: 3, purchase: 5}; the more, the surer a sign of liking.
     Events of a kind that is not here are left out and counted."""
     part: str = ""

@@ -31,7 +31,7 @@ class FeedbackSettings(Settings):
     """threshold: a rating of at least ``split.like_threshold`` is a like. user_mean: one of at least the mean of the
     user's history. implicit: interactions are likes (but see ``like_weight``), and items that the user never touches
     stand for dislikes."""
-    like_weight: float | None = None
+    like_weight: float | None = Field(default=None, ge=-1e6)
     """implicit alone: interactions that weigh less (``columns.event_weights``) are no likes: they were seen and taken
     no further. They keep their place in histories and examples, with label 0, and no negatives are drawn for them.
     Null: every interaction is a like."""

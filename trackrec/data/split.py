@@ -32,7 +32,7 @@ class SplitSettings(Settings):
     """kar: each user's first half is the history. temporal: what lies before one moment, the same for everybody.
     leave_last: each user's last ``last_events`` are the examples. column: the interactions' column ``part`` says it
     (history or train, example or test)."""
-    like_threshold: float = 4.0
+    like_threshold: float = Field(default=4.0, ge=-1e6)
     """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books. ``feedback`` has other ways."""
     max_history: int = Field(default=30, ge=1)
     """The most interactions that a history holds."""

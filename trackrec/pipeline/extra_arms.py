@@ -22,7 +22,7 @@ from trackrec.ranking.vectors import shared_encoder
 from trackrec.reccot.item_teacher import ItemTeacher
 from trackrec.reccot.validator import Kind
 from trackrec.run import Stage, text_hash
-from trackrec.settings import Settings
+from trackrec.settings import NotNegative, Settings
 
 ItemSource = Literal["text", "knowledge"]
 Task = Literal["ctr", "rerank"]
@@ -32,7 +32,7 @@ class ExtraSettings(Settings):
     """Arms of the models with all arms that cost more than they are worth to everybody; without them a comparison costs
     what it did."""
 
-    recent: tuple[int, ...] | None = None
+    recent: tuple[NotNegative, ...] | None = None
     """Recent events in view of the CTR models that have these arms; null: of all with all arms."""
     scores: tuple[Kind, ...] = ()
     """Kinds of validator (lm, ranker) whose P(Yes), reading the final RecCoT, becomes a feature of the CTR models. The
