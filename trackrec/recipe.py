@@ -29,6 +29,7 @@ from trackrec.reccot.rewards import RewardSettings
 from trackrec.reccot.teacher import TeacherSettings
 from trackrec.reccot.validator import Kind, LMValidatorSettings
 from trackrec.settings import Positive, Settings
+from trackrec.yaml_text import read_yaml
 
 
 class DistillationSettings(Settings):
@@ -167,9 +168,10 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(recipe.stem for recipe in shipped().glob("*.yaml")))
         raise RecipeError(f"no recipe {str(path)!r}: expected a YAML file, or one of the shipped recipes {known}")
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{file} is not YAML: {error}") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {file} cannot be read ({error}): expected YAML in UTF-8") from error
+    tree = read_yaml(text, str(file)) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
     for change in changes:
@@ -205,10 +207,7 @@ def apply_change(tree: dict[str, Any], change: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
+    tree[last] = read_yaml(value, f"--set {change}: the value")
 
 
 def _explain(problem: Any) -> str:
