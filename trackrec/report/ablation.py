@@ -14,6 +14,7 @@ from trackrec.errors import RunError
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, Tile, Tiles, duration, number, signed
 from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, forest
+from trackrec.significance import FEWEST_USERS
 
 Row = dict[str, Any]
 METRICS = {
@@ -142,6 +143,8 @@ _NO_GAIN = " There is no gain shown that could be explained."
 
 
 def _side(row: Row) -> str:
+    if row["users"] < FEWEST_USERS:
+        return "unclear"
     if row["lower"] is not None and row["lower"] > 0:
         return "more"
     return "less" if row["upper"] is not None and row["upper"] < 0 else "unclear"

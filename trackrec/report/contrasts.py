@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trackrec.report.blocks import NO_BREAK, Note, Section, Table
+from trackrec.significance import FEWEST_USERS
 
 Row = dict[str, Any]
 TITLES = {"auc": "AUC", "gauc": "GAUC", "log_loss": "LogLoss", "ndcg_3": "NDCG@3", "ndcg_7": "NDCG@7"} | {
@@ -28,7 +29,8 @@ def verdict(row: Row) -> str:
     'better'
     """
     if row["p_holm"] is None:
-        return "undefined"
+        few = row.get("users") is not None and row["users"] < FEWEST_USERS
+        return "too few users" if few else "undefined"
     if row["p_holm"] >= 0.05:
         return "no difference shown"
     return "better" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "worse"
@@ -96,6 +98,7 @@ def in_words(told_of: dict[str, Any]) -> list[str]:
     for answer, words in (
         ("no difference shown", "no difference is shown in"),
         ("worse", "the RecCoT is worse in"),
+        ("too few users", f"nothing is claimed with fewer than {FEWEST_USERS} users in"),
         ("undefined", "undefined are"),
     ):
         if mine := answers.get(answer):

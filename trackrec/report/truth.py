@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trackrec.report.blocks import Block, Note, Section, Table, caveat, difference, signed, spoken, with_interval
 from trackrec.report.facts import Facts
+from trackrec.significance import FEWEST_USERS
 
 _SHOWN = (
     *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
@@ -43,7 +44,7 @@ def warnings(facts: Facts) -> list[str]:
     for row in facts.metrics:
         if (row.arm, row.metric) != ("grounding", "hallucination_change") or not row.value or row.round is None:
             continue
-        if row.low is not None and row.low > 0:
+        if row.low is not None and row.low > 0 and row.users >= FEWEST_USERS:
             told.append(f"Hallucinations rise: {difference(row)} of the checkable claims from round 0 to {row.round}.")
         gain = useful[row.round] - useful[0] if {0, row.round} <= set(useful) else 0.0
         if row.value > 0 and gain > 0:
