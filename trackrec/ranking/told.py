@@ -113,11 +113,14 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
             "user_id", generosity=pl.col("history").map_elements(generosity, return_dtype=pl.Float64)
         )
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
-    if "genres" in columns:
-        table = table.join(_genre_numbers(rows), on="user_id", how="left", maintain_order="left")
     values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
     names = tuple(name for name in table.columns if name != "user_id")
-    return HistoryNumbers(table.select("user_id", pl.concat_list(values).alias("numbers")), names)
+    told = table.select("user_id", pl.concat_list(values).alias("numbers"))
+    if "genres" in columns:
+        more, matrix = _genre_numbers(rows, told["user_id"])
+        told = told.with_columns(pl.concat_list("numbers", pl.Series("genres", matrix.tolist(), pl.List(pl.Float64))))
+        names += more
+    return HistoryNumbers(told, names)
 
 
 def ranker_numbers(histories: pl.DataFrame, items: pl.DataFrame, roles: pl.DataFrame) -> HistoryNumbers:
@@ -138,16 +141,25 @@ def _slope(name: str, strength: float) -> pl.Expr:
     return (pl.col("left") * centred).sum() / ((centred**2).sum() + strength)
 
 
-def _genre_numbers(rows: pl.DataFrame) -> pl.DataFrame:
-    """``user_id, shift:<genre>, part:<genre>`` of each genre."""
+def _genre_numbers(rows: pl.DataFrame, users: pl.Series) -> tuple[tuple[str, ...], Matrix]:
+    """Names ``shift:<genre>, part:<genre>`` of each genre, and the numbers, (users, names); 0 where a history has none.
+
+    One table for all genres, filled cell by cell: catalogues with tens of thousands of tags are met.
+    """
     rows = rows.with_columns(rated=pl.len().over("user_id")).with_columns(pl.col("genres").list.unique())
     rows = rows.explode("genres").filter(pl.col("genres").is_not_null())
     counted = rows.group_by("user_id", "genres").agg(
         shift=pl.col("left").sum() / (pl.len() + 3), part=pl.len() / pl.col("rated").first()
     )
-    table = counted.select("user_id").unique().sort("user_id")
-    for genre in sorted(counted["genres"].unique().to_list()):
-        one = counted.filter(pl.col("genres") == genre)
-        one = one.select("user_id", pl.col("shift").alias(f"shift:{genre}"), pl.col("part").alias(f"part:{genre}"))
-        table = table.join(one, on="user_id", how="left", maintain_order="left")
-    return table
+    genres = counted["genres"].unique().sort()
+    places = counted.select(
+        "shift",
+        "part",
+        user=pl.col("user_id").replace_strict(users, pl.int_range(len(users), eager=True), return_dtype=pl.Int64),
+        genre=pl.col("genres").replace_strict(genres, pl.int_range(len(genres), eager=True), return_dtype=pl.Int64),
+    )
+    matrix = np.zeros((len(users), 2 * len(genres)))
+    user, genre = places["user"].to_numpy(), places["genre"].to_numpy()
+    matrix[user, 2 * genre] = places["shift"].fill_null(0.0).to_numpy()
+    matrix[user, 2 * genre + 1] = places["part"].to_numpy()
+    return tuple(f"{part}:{genre}" for genre in genres for part in ("shift", "part")), matrix
