@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from trackrec.prompts.catalogue import Catalogue, Row
@@ -107,11 +108,14 @@ class History:
             and (subject.high is None or (event.year is not None and event.year <= subject.high))
         )
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, tuple[int, ...]]:
-        """Every attribute value with the places of its events."""
-        names = sorted({kind for event in self.events for kind in event.kinds})
-        return {name: tuple(p for p in self.everything if name in self.events[p].kinds) for name in names}
+        """Every attribute value, in order, with the places of its events."""
+        found: dict[str, list[int]] = {}
+        for place, event in enumerate(self.events):
+            for kind in event.kinds:
+                found.setdefault(kind, []).append(place)
+        return {name: tuple(found[name]) for name in sorted(found)}
 
 
 def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[GroundedSentence]:

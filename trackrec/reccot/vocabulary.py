@@ -126,6 +126,8 @@ class Vocabulary:
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
         self._close: dict[str, str | None] = {}
+        self._forms: dict[Any, list[Key]] = {}
+        self._own: tuple[tuple[Any, ...], _Names] | None = None
 
     def _add_value(self, value: str) -> None:
         key = key_of(value)
@@ -173,11 +175,17 @@ class Vocabulary:
         return word.casefold() in self.nouns
 
     def _own_titles(self, seen: Iterable[Any]) -> _Names:
-        own = _Names()
-        for item_id in dict.fromkeys(seen):
-            for name in _title_forms(self.catalogue[item_id], short=True):
-                own.add(name, item_id)
-        return own
+        """The titles of a history. The last one's are kept: its sentences are asked for one after another."""
+        ids = tuple(dict.fromkeys(seen))
+        if self._own is None or self._own[0] != ids:
+            own = _Names()
+            for item_id in ids:
+                if item_id not in self._forms:
+                    self._forms[item_id] = _title_forms(self.catalogue[item_id], short=True)
+                for name in self._forms[item_id]:
+                    own.add(name, item_id)
+            self._own = ids, own
+        return self._own[1]
 
     def _at(self, text: str, words: list[Word], place: int, own: _Names) -> tuple[Mention | None, int]:
         first = words[place]
