@@ -98,10 +98,12 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
     these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
-    ``coverage``: sentences with a checkable claim.
+    ``coverage``: sentences with a checkable claim. All are NaN where no text has a sentence.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
+        if counts.is_empty():
+            return Interval(float("nan"), float("nan"), float("nan"))
         arrays: list[ArrayLike] = [counts[name].to_numpy() for name in columns]
         return bootstrap_users(statistic, counts["user_id"].to_numpy(), *arrays, seed=seed, draws=draws)
 
