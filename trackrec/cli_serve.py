@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from trackrec.errors import StoreError
+from trackrec.terminal import Terminal
 
-console = Console()
+console = Terminal()
 store_app = typer.Typer(help="Look into a store, switch its versions, answer a person.", no_args_is_help=True)
 
 StorePlace = Annotated[
