@@ -41,7 +41,14 @@ def test_precision_and_recall_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("right", "wrong", "accusations", "is_open"),
-    [(20, 0, 300, True), (20, 1, 300, True), (19, 1, 300, False), (9, 0, 300, False), (4, 0, 4, True), (0, 0, 0, False)],
+    [
+        (20, 0, 300, True),
+        (20, 1, 300, True),
+        (19, 1, 300, False),
+        (9, 0, 300, False),
+        (4, 0, 4, True),
+        (0, 0, 0, False),
+    ],
 )
 def test_the_gate_needs_enough_labels_and_few_false_accusations(
     right: int, wrong: int, accusations: int, is_open: bool
