@@ -10,7 +10,7 @@ from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.prose import read_prose
 from trackrec.checks.reader import find_claims
-from trackrec.checks.reconciled import Way, reconciled, style_of
+from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
 from trackrec.checks.rules import Verdict as Verdict
@@ -97,6 +97,8 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
                 kept, way = reconciled(claims, free.judge(prose), vocabulary, style)
                 return _sentence(told, kept, way)
+            if names_nobody(sentence, told.body):
+                return GroundedSentence(told.text, (), "", told.cited)
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from trackrec.checks.claims import Sentence
 from trackrec.checks.rules import Judged, Verdict
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
@@ -20,6 +21,8 @@ Style = Literal["own", "plain", "prose"]
 FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
 """Share of its words that must have been read before the patterns may speak of a sentence; with a phrase of ours; and
 before every name in it is taken for a title."""
+SHORT = 16
+"""Most words of a sentence that a single unknown name leaves open; in a longer one it is one thing among others."""
 _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
@@ -36,6 +39,14 @@ def style_of(text: str, familiar: float) -> Style | None:
     if familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(text):
         return "plain"
     return "prose" if familiar >= FAMILIAR else None
+
+
+def names_nobody(sentence: Sentence, text: str) -> bool:
+    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing."""
+    unknown = any(
+        claim.kind == "direction" and claim.subject.invented and not claim.subject.items for claim in sentence.claims
+    )
+    return unknown and len(text.split()) <= SHORT and not re.search(r"\d|[\"“:]", text)
 
 
 def reconciled(
