@@ -97,7 +97,7 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
                 kept, way = reconciled(claims, free.judge(prose), vocabulary, style)
                 return _sentence(told, kept, way)
-            if names_nobody(sentence, told.body):
+            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items]):
                 return GroundedSentence(told.text, (), "", told.cited)
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)

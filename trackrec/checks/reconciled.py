@@ -41,12 +41,25 @@ def style_of(text: str, familiar: float) -> Style | None:
     return "prose" if familiar >= FAMILIAR else None
 
 
-def names_nobody(sentence: Sentence, text: str) -> bool:
-    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing."""
-    unknown = any(
-        claim.kind == "direction" and claim.subject.invented and not claim.subject.items for claim in sentence.claims
+def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
+    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing.
+
+    Args:
+        sentence: as the patterns read it.
+        text: of it, without citations.
+        known: names in it that the history has.
+    """
+    if len(text.split()) > SHORT or re.search(r"\d|[\"“:]", text):
+        return False
+    unknown = [
+        claim.subject
+        for claim in sentence.claims
+        if claim.kind == "direction" and claim.subject.invented and not claim.subject.items
+    ]
+    names = [Subject("title", name) for name in known]
+    return any(
+        not any(_same_name(subject, name) for name in names) and f"by {subject.name}" not in text for subject in unknown
     )
-    return unknown and len(text.split()) <= SHORT and not re.search(r"\d|[\"“:]", text)
 
 
 def reconciled(
@@ -108,7 +121,7 @@ def _may_accuse(
     titles = any(other.claim.subject.kind == "title" for other in free)
     if one.claim.subject.kind == "title":
         agreed = any(other.verdict == Verdict.CONTRADICTED for other in theirs)
-        return agreed or not theirs or (style == "plain" and one.claim.kind == "direction")
+        return agreed or not titles or (style == "plain" and one.claim.kind == "direction")
     return one.claim.kind in _COUNTED or not titles
 
 
