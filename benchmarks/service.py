@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from trackrec.features.projection import Projection
 from trackrec.rankers.compare import RankingSettings
 from trackrec.serving.ranker import fit_serving_ranker
 from trackrec.store.opening import open_store
@@ -111,6 +112,7 @@ def made_run(folder: Path) -> Path:
     events = events.with_columns(recent_item_ids=recent, recent_ratings=pl.lit([float(1 + n % 5) for n in range(10)]))
     events.write_parquet(folder / "tables" / "examples.parquet")
     vectors = chance.normal(0, 0.05, (RUN_USERS, 384)).astype(np.float32)
+    Projection(np.zeros(384, np.float32), np.eye(384, 6, dtype=np.float32) * 20).save(folder / "projection.safetensors")
     table = pl.DataFrame({"user_id": np.arange(1, RUN_USERS + 1), "vector": vectors.tolist()})
     fit_serving_ranker(folder, table, RankingSettings(), folder / "ranker", seed=0)
     return folder

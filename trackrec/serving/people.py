@@ -16,7 +16,8 @@ from trackrec.serving.ranking import rank_for
 from trackrec.serving.reasons import reasons_for
 from trackrec.serving.service import Service
 from trackrec.store.objections import Objection, object_to
-from trackrec.store.record import Stored, without_citations
+from trackrec.store.record import Stored
+from trackrec.users.citations import without_citations
 
 ARROW = "application/vnd.apache.arrow.stream"
 PROBLEMS: dict[int | str, dict[str, Any]] = {

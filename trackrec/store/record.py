@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +15,12 @@ import numpy as np
 
 from trackrec.errors import StoreError
 from trackrec.features.encoder import Floats
+from trackrec.users.citations import without_citations
 
 _HEAD = struct.Struct("<4sIHH")
 _MAGIC = b"TRR1"
 MOST_KEY_BYTES = 400
 """Longer ids are kept by their hash: LMDB takes keys of 511 bytes at most."""
-_CITATION = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]")
 
 
 Encode = Callable[[str], tuple[Floats | None, Floats | None]]
@@ -132,16 +131,6 @@ class Record:
             "version": self.version,
             "objections": self.objections,
         }
-
-
-def without_citations(text: str) -> str:
-    """A text as people read it.
-
-    >>> without_citations("They love dry comedies [3, 11].")
-    'They love dry comedies.'
-    """
-    *before, last = _CITATION.split(text)  # quicker than a pattern that begins with a space
-    return "".join([part.rstrip() for part in before]) + last
 
 
 def record_from_row(row: Mapping[str, Any]) -> Record:
