@@ -222,6 +222,21 @@ def test_clicks_alone_are_no_exposures(tmp_path: Path) -> None:
     assert log.counts["rows_without_ratings_taken_as_1"] == 2
 
 
+def test_columns_of_lists_are_no_clicks_and_no_times(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "user": [1],
+            "item": [2],
+            "time": [1_600_000_000],
+            "date": [["x"]],
+            "label": [[1]],
+            "more": [{"a": 1}],
+            "b": [b"x"],
+        }
+    )
+    assert read(tmp_path, table).interactions.row(0) == (0, 1, 2, 1.0, 1_600_000_000)
+
+
 def test_recommended_is_an_opinion(tmp_path: Path) -> None:
     log = read(tmp_path, "user,item,time,recommended\n1,2,1600000000,True\n1,3,1600000001,False\n")
     assert log.interactions["rating"].to_list() == [1.0, 0.0]

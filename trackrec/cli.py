@@ -13,6 +13,7 @@ import typer
 
 from trackrec.cli_data import data
 from trackrec.cli_serve import add_commands
+from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
 )
 app.add_typer(data, name="data", rich_help_panel="Prepare")
+register_writing(app)
 console = Terminal()
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]
@@ -277,7 +279,7 @@ def run_app(application: typer.Typer) -> None:
         application()
     except TrackRecError as error:
         errors.error(error)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         errors.say("Stopped. The same command goes on with what is finished.")
         sys.exit(130)

@@ -9,6 +9,9 @@ import re
 class TrackRecError(Exception):
     """The base of all errors raised on purpose. The message says what arrived, where, what was expected, what to do."""
 
+    exit_code = 1
+    """What the command line ends with."""
+
 
 class AssetError(TrackRecError):
     """An embedded asset or a model could not be had."""

@@ -25,6 +25,8 @@ def finest(columns: pl.DataFrame) -> list[str]:
 
 def clicked(values: pl.Series) -> bool:
     """Whether a column holds truth values alone, and both of them."""
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return False
     words = _words(values)
     if words.is_empty() or not words.is_in([*TRUE, *FALSE]).all():
         return False
@@ -58,6 +60,8 @@ def _words(values: pl.Series) -> pl.Series:
 
 def _grain(values: pl.Series) -> float | None:
     """How many seconds lie between two times that a column can tell apart; None if it holds no moments."""
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return None
     if values.dtype == pl.Date:
         return _DAY
     if values.dtype.is_temporal():

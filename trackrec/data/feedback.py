@@ -199,7 +199,7 @@ class _Pools:
 
 def _random_bits(seeds: NDArray[np.uint64], number: Ints, turn: int) -> NDArray[np.uint64]:
     """64 bits for each seed and number, others at each turn."""
-    return _mix(_mix(seeds ^ _mix(number.astype(np.uint64))) + np.uint64(turn))
+    return mix_bits(mix_bits(seeds ^ mix_bits(number.astype(np.uint64))) + np.uint64(turn))
 
 
 def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
@@ -210,7 +210,7 @@ def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
     return inside
 
 
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix_bits(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """64 bits that look random and depend on all 64 given ones (the finaliser of SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         z = bits + np.uint64(0x9E3779B97F4A7C15)

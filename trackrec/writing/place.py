@@ -1,0 +1,232 @@
+"""Where publications lie: a folder, or any object storage that fsspec opens; nothing half is ever seen there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from trackrec.writing.failures import WriteError
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+"""So often a request to object storage is made before its error stands."""
+_FIRST_PAUSE = 0.1
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""Errors that another attempt cannot mend."""
+
+
+class Place:
+    """A folder of files, local or remote, addressed by relative paths with ``/``.
+
+    A file is there whole or not at all: locally it is written beside and renamed, remotely it is one object, put at
+    once. Requests to object storage are made up to ``ATTEMPTS`` times.
+
+    Args:
+        url: a folder's path, or a URL such as ``s3://bucket/profiles``.
+
+    Raises:
+        WriteError: the URL's protocol needs a package that is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/") or "/"
+        self.is_local = "://" not in url or url.startswith("file://")
+        self.root = self.url.removeprefix("file://")
+        self._fs: Any = None
+        if not self.is_local:
+            import fsspec
+
+            try:
+                self._fs, self.root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+            except (ImportError, ValueError) as error:
+                raise WriteError(f"{url} cannot be opened: {error}") from error
+
+    def __reduce__(self) -> tuple[type[Place], tuple[str]]:
+        return Place, (self.url,)  # a worker opens the storage anew
+
+    def path(self, name: str) -> str:
+        """The whole path of a name, as the file system sees it."""
+        return f"{self.root}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if self.is_local:
+            return Path(self.path(name)).read_bytes()
+        return bytes(self._again(lambda: self._fs.cat_file(self.path(name))))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file, in place of one of that name."""
+        if not self.is_local:
+            self._again(lambda: self._fs.pipe_file(self.path(name), content))
+            return
+        with self._beside(name) as partial:
+            _write_through(partial, content)
+            os.replace(partial, self.path(name))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Put a file unless there is one of that name; whether it was put. Of several at once, one succeeds."""
+        if not self.is_local:
+            return self._create_remote(name, content)
+        with self._beside(name) as partial:
+            _write_through(partial, content)
+            try:
+                os.link(partial, self.path(name))  # fails if the name is taken, unlike a rename
+            except FileExistsError:
+                return False
+        return True
+
+    def _create_remote(self, name: str, content: bytes) -> bool:
+        for attempt in range(ATTEMPTS):
+            try:
+                self._fs.pipe_file(self.path(name), content, mode="create")
+                return True
+            except FileExistsError:
+                # An earlier attempt may have arrived though its answer was lost.
+                return attempt > 0 and self.read(name) == content
+            except _FINAL:
+                raise
+            except Exception:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                time.sleep(_FIRST_PAUSE * 2**attempt)
+        return False
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        if self.is_local:
+            return Path(self.path(name)).exists()
+        return bool(self._again(lambda: self._fs.exists(self.path(name))))
+
+    def names(self, folder: str) -> list[str]:
+        """Names of what lies right in a folder, sorted; none if there is no such folder. Files in the making are not
+        listed."""
+        if self.is_local:
+            path = Path(self.path(folder))
+            return sorted(x.name for x in path.iterdir() if not x.name.startswith(".")) if path.is_dir() else []
+        try:
+            found = self._again(lambda: self._fs.ls(self.path(folder), detail=False, refresh=True))
+        except TypeError:  # a file system whose listings are never kept
+            found = self._again(lambda: self._fs.ls(self.path(folder), detail=False))
+        except FileNotFoundError:
+            return []
+        names = {str(path).rstrip("/").rsplit("/", 1)[-1] for path in found}
+        return sorted(names - {""})
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all in it; nothing happens if it is not there."""
+        if self.is_local:
+            path = Path(self.path(name))
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._again(lambda: self._fs.rm(self.path(name), recursive=True))
+
+    def copy(self, source: str, target: str) -> None:
+        """Give a file that never changes a second name: a hard link, or a copy that the storage makes itself."""
+        if not self.is_local:
+            self._again(lambda: self._fs.cp_file(self.path(source), self.path(target)))
+            return
+        Path(self.path(target)).parent.mkdir(parents=True, exist_ok=True)
+        with self._beside(target) as partial:
+            try:
+                os.link(self.path(source), partial)
+            except OSError:
+                shutil.copyfile(self.path(source), partial)
+            os.replace(partial, self.path(target))
+
+    def upload(self, file: Path, name: str) -> None:
+        """Put a local file, which may be moved away by it."""
+        if self.is_local:
+            Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
+            with self._beside(name) as partial:
+                shutil.move(file, partial)
+                os.replace(partial, self.path(name))
+            return
+        self._again(lambda: self._fs.put_file(str(file), self.path(name)))
+
+    def download(self, name: str, file: Path) -> None:
+        """Get a file."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.read(name))
+
+    def modified(self, name: str) -> float:
+        """When a file was put, in seconds by the storage's own clock."""
+        if self.is_local:
+            return Path(self.path(name)).stat().st_mtime
+        return float(self._again(lambda: self._fs.modified(self.path(name))).timestamp())
+
+    def read_json(self, name: str) -> Any:
+        """The value in a JSON file; None if there is no such file."""
+        try:
+            return json.loads(self.read(name))
+        except FileNotFoundError:
+            return None
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Put a value as a JSON file."""
+        self.write(name, as_json(value))
+
+    def create_json(self, name: str, value: Any) -> bool:
+        """As ``create``, of a value as JSON."""
+        return self.create(name, as_json(value))
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """A Parquet file."""
+        source: Any = Path(self.path(name)) if self.is_local else io.BytesIO(self.read(name))
+        return pl.read_parquet(source, columns=columns, memory_map=False) if self.is_local else pl.read_parquet(
+            source, columns=columns
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _beside(self, name: str) -> Any:
+        """A name for a file in the making, which is gone afterwards."""
+        path = Path(self.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+        try:
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _again(self, request: Callable[[], T]) -> T:
+        for attempt in range(ATTEMPTS):
+            try:
+                return request()
+            except (*_FINAL, TypeError):
+                raise
+            except Exception:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                time.sleep(_FIRST_PAUSE * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def as_json(value: Any) -> bytes:
+    """A value as the bytes of a JSON file; equal values give equal bytes."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True, default=str) + "\n").encode()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write and wait for the disk, so that the name never shows before the content after a loss of power."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
