@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from trackrec.features.projection import Projection
 from trackrec.rankers.compare import RankingSettings
 from trackrec.serving.ranker import fit_serving_ranker
 from trackrec.store.opening import open_store
@@ -76,6 +77,8 @@ class Load(NamedTuple):
     p99: float
     requests: float
     failed: int
+    cpu: float
+    """Processor time of the server a request; what the machine's other work changes least."""
 
 
 def made_records(users: int, version: str) -> Iterator[Record]:
@@ -111,6 +114,7 @@ def made_run(folder: Path) -> Path:
     events = events.with_columns(recent_item_ids=recent, recent_ratings=pl.lit([float(1 + n % 5) for n in range(10)]))
     events.write_parquet(folder / "tables" / "examples.parquet")
     vectors = chance.normal(0, 0.05, (RUN_USERS, 384)).astype(np.float32)
+    Projection(np.zeros(384, np.float32), np.eye(384, 6, dtype=np.float32) * 20).save(folder / "projection.safetensors")
     table = pl.DataFrame({"user_id": np.arange(1, RUN_USERS + 1), "vector": vectors.tolist()})
     fit_serving_ranker(folder, table, RankingSettings(), folder / "ranker", seed=0)
     return folder
@@ -153,7 +157,13 @@ def serving(*command: str) -> Iterator[tuple[str, int]]:
         process.wait()
 
 
-def load(address: str, script: str, users: int, seconds: int, connections: int) -> Load:
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken, all its threads."""
+    parts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(address: str, pid: int, script: str, users: int, seconds: int, connections: int) -> Load:
     """What wrk measures."""
     head = f"USERS = {users} ITEMS = {ITEMS} math.randomseed(os.time())\n{POST}"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
@@ -171,7 +181,9 @@ def load(address: str, script: str, users: int, seconds: int, connections: int) 
             file.name,
             address,
         ]
+        before = cpu_seconds(pid)
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        spent = cpu_seconds(pid) - before
     units = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
     def percentile(share: int) -> float:
@@ -184,8 +196,11 @@ def load(address: str, script: str, users: int, seconds: int, connections: int) 
     failures = int(failed[1]) if failed else 0
     failures += sum(map(int, broken.groups())) if broken else 0
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    number = re.search(r"(\d+) requests in", told)
     assert rate, told
-    return Load(percentile(50), percentile(99), float(rate[1]), failures)
+    assert number, told
+    cpu = 1000 * spent / max(1, int(number[1]))
+    return Load(percentile(50), percentile(99), float(rate[1]), failures, cpu)
 
 
 def resident(pid: int) -> float:
@@ -218,12 +233,17 @@ def main() -> None:
     store.switch("one")
     if not (run / "ranker").is_dir():
         made_run(run)
+    with place.open("rb") as file:  # what is measured is the store, not the disk: it fits into memory
+        while file.read(1 << 24):
+            pass
+    print("load of the machine (1 minute):", os.getloadavg()[0], "on", os.cpu_count(), "cores")
     p50, p99 = store_times(store, given.users)
     print(f"\nstore read, taken apart: p50 {p50:.0f} us, p99 {p99:.0f} us ({place.stat().st_size / 1e9:.1f} GB)\n")
-    print("| request | p50 ms | p99 ms | requests/s | failed |\n|---|---|---|---|---|")
+    print("| request | p50 ms | p99 ms | requests/s | CPU ms a request | failed |\n|---|---|---|---|---|---|")
 
     def row(name: str, found: Load) -> None:
-        print(f"| {name} | {found.p50:.2f} | {found.p99:.2f} | {found.requests:,.0f} | {found.failed} |", flush=True)
+        told = f"| {name} | {found.p50:.2f} | {found.p99:.2f} | {found.requests:,.0f} | {found.cpu:.3f} | "
+        print(f"{told}{found.failed} |", flush=True)
 
     command = (
         "-m",
@@ -241,11 +261,11 @@ def main() -> None:
     with serving(*command) as (address, pid):
         body = given.folder / "body.json"
         body.write_bytes(urllib.request.urlopen(f"{address}/v1/users/1").read())
-        with serving("-c", BARE, str(body), "PORT") as (bare_address, _):
+        with serving("-c", BARE, str(body), "PORT") as (bare_address, bare_pid):
             rounds = [
                 (
-                    load(bare_address, SCRIPTS["one person"], given.users, given.seconds, given.connections),
-                    load(address, SCRIPTS["one person"], given.users, given.seconds, given.connections),
+                    load(bare_address, bare_pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
+                    load(address, pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
                 )
                 for _ in range(2)
             ]  # turn and turn about: the machine's mood changes
@@ -253,9 +273,10 @@ def main() -> None:
             row("bare FastAPI route, the same bytes", bare)
             row("one person", one)
         ratio = sum(bare.requests for bare, _ in rounds) / sum(one.requests for _, one in rounds)
+        cpu_ratio = sum(one.cpu for _, one in rounds) / sum(bare.cpu for bare, _ in rounds)
         for name in ("100 vectors", "rank 200"):
-            row(name, load(address, SCRIPTS[name], given.users, given.seconds, given.connections))
-        row("rank 200, one connection", load(address, SCRIPTS["rank 200"], given.users, given.seconds, 1))
+            row(name, load(address, pid, SCRIPTS[name], given.users, given.seconds, given.connections))
+        row("rank 200, one connection", load(address, pid, SCRIPTS["rank 200"], given.users, given.seconds, 1))
         stop = threading.Event()
 
         def switching() -> None:
@@ -267,16 +288,16 @@ def main() -> None:
         thread.start()
         row(
             "one person while versions are switched 4 times a second",
-            load(address, SCRIPTS["one person"], min(SECOND, given.users), given.seconds, given.connections),
+            load(address, pid, SCRIPTS["one person"], min(SECOND, given.users), given.seconds, given.connections),
         )
         stop.set()
         thread.join()
         memory = [resident(pid)]
         for _ in range(max(1, given.steady // 20)):
-            load(address, SCRIPTS["one person"], given.users, 10, given.connections)
-            load(address, SCRIPTS["100 vectors"], given.users, 10, given.connections)
+            load(address, pid, SCRIPTS["one person"], given.users, 10, given.connections)
+            load(address, pid, SCRIPTS["100 vectors"], given.users, 10, given.connections)
             memory.append(resident(pid))
-    print(f"\nbare / one person, requests/s: {ratio:.2f}")
+    print(f"\none person by the bare route: {cpu_ratio:.2f} in processor time, {ratio:.2f} in requests/s")
     print("memory under steady load, MB:", json.dumps([round(value) for value in memory]))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tests.made_publication import GENRES, ITEMS, made_items, made_row, write_publication
+from tests.made_publication import DIMENSIONS, GENRES, ITEMS, made_items, made_row, write_publication
+from trackrec.features.projection import Projection
 from trackrec.rankers.compare import RankingSettings
 from trackrec.serving.ranker import fit_serving_ranker
 from trackrec.serving.service import Service
@@ -22,7 +23,10 @@ USERS = 60
 
 
 def made_run(folder: Path, title: str = "Film") -> Path:
-    """A run's tables: each user likes the items of the genre that the user's text names, and dislikes the others."""
+    """A run's tables and its projection, which keeps the numbers that tell the genre.
+
+    Each user likes the items of the genre that the user's text names, and dislikes the others.
+    """
     chance = np.random.default_rng(3)
     items = made_items(title)
     genre = dict(items.select("item_id", pl.col("genres").list.first()).iter_rows())
@@ -42,6 +46,8 @@ def made_run(folder: Path, title: str = "Film") -> Path:
     pl.DataFrame(histories, schema=columns, orient="row").write_parquet(folder / "tables" / "histories.parquet")
     columns = ["user_id", "event_id", "item_id", "rating", "label", "recent_item_ids", "recent_ratings"]
     pl.DataFrame(examples, schema=columns, orient="row").write_parquet(folder / "tables" / "examples.parquet")
+    directions = np.eye(DIMENSIONS, 5, dtype=np.float32)
+    Projection(np.zeros(DIMENSIONS, dtype=np.float32), directions).save(folder / "projection.safetensors")
     return folder
 
 

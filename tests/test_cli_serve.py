@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.command_line import call
 from tests.made_publication import made_row, write_publication
+from tests.made_run import LM, write_made_run
 from tests.made_service import USERS, made_run
 from trackrec.store.opening import open_store
 
@@ -67,3 +69,21 @@ def test_a_mistake_is_one_line(
     assert error.startswith("Error:")
     assert message in error
     assert "Traceback" not in error
+
+
+def test_forget_reaches_the_run_and_the_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, user = write_made_run(tmp_path / "run"), LM[0]
+    stores = [str(tmp_path / f"{name}.sqlite") for name in ("a", "b")]
+    place = write_publication(tmp_path / "place", [made_row(user), made_row(user + 1)])
+    for store in stores:
+        assert call(monkeypatch, "publish", str(place), "--to", store) == 0
+    assert call(monkeypatch, "forget", str(user), "--run", str(run), "--store", stores[0], "--store", stores[1]) == 0
+    assert capsys.readouterr().out.count("Removed 1 entries") == 2
+    for store in stores:
+        found = open_store(store).read([user, user + 1]).found
+        assert found[0] is None
+        assert found[1] is not None
+    histories = pl.read_parquet(run / "tables" / "histories.parquet")
+    assert user not in histories["user_id"].to_list()

@@ -155,6 +155,8 @@ def test_too_much_at_once(client: httpx.Client) -> None:
         b"[" * 100_000,
         b"",
         b"null",
+        b'{"ids": ["\\ud800"]}',
+        b'{"ids": [' + b"9" * 10_000 + b"]}",
     ],
 )
 def test_broken_bodies(body: bytes, client: httpx.Client) -> None:
@@ -301,6 +303,14 @@ def test_a_client_that_asks_too_often_is_told_to_wait(tmp_path: Path, service: S
     assert statuses[:5] == [200] * 5
     assert statuses.count(429) >= 8
     assert answers[-1].headers["retry-after"] == "1"
+
+
+def test_a_token_cannot_be_guessed_at_any_rate(service: Service) -> None:
+    slow = Service(service.store, service.settings.model_copy(update={"rate": 5.0}))
+    with running(build_app(slow, token="t")) as address, httpx.Client(base_url=address) as client:
+        tries = [client.get("/v1/users/7", headers={"Authorization": f"Bearer {n}"}).status_code for n in range(20)]
+    assert set(tries) == {401, 429}
+    assert tries.count(429) >= 8
 
 
 def test_expired_texts_are_marked_where_they_are_given_out(service: Service) -> None:

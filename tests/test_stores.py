@@ -137,6 +137,10 @@ def test_age_and_expiry_with_a_clock_that_was_set_back() -> None:
     assert record.expired(2_000)
     assert not record.expired(10)
     assert replace(record, expires=900).expired(10), "it was too old when it was written"
+    for one in (record, replace(record, expires=900), replace(record, text='"expires":null')):
+        for now in (10, 1_999, 2_000):
+            assert Stored(encode_record(one)).expired(now) == one.expired(now)
+    assert not Stored(encode_record(replace(record, expires=None))).expired(1e12)
 
 
 def test_a_store_without_sqlite_state_is_read_as_empty(tmp_path: Path) -> None:

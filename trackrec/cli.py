@@ -147,10 +147,19 @@ def ledger(
 
 
 @app.command(rich_help_panel="Write and keep")
-def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
-    """Remove a user from every table, shard, manifest and report of a run."""
+def forget(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    folder: RunFolder,
+    stores: Annotated[
+        list[str] | None, typer.Option("--store", help="A store to clean as well; may be given twice.")
+    ] = None,
+) -> None:
+    """Remove a user from every table, shard, manifest and report of a run, and from stores."""
     from trackrec.pipeline.forget import forget_user
+    from trackrec.store.opening import open_store
 
+    for place in stores or ():  # first: what is served is what hurts
+        console.say(f"Removed {open_store(place).forget(user)} entries from {place}.")
     console.say(forget_user(user, folder))
 
 

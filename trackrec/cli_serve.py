@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from trackrec.errors import StoreError
 from trackrec.terminal import Terminal
@@ -44,18 +44,17 @@ def publish(
     store = open_store(to)
     name, loaded = load(Publication(place), store, version, switch, keep)
     served = f"serves {name!r}" if switch else f"holds {name!r} beside {store.state().current!r}"
-    console.print(f"{escape(to)} {escape(served)}: {loaded.records:,} people.", highlight=False)
+    console.say(f"{to} {served}: {loaded.records:,} people.")
     if run is not None and not (run / "ranker").is_dir():
         from trackrec.serving.fitting import fit_for_store
 
         figures = fit_for_store(run, store, name)
-        console.print(
-            f"Ranker in {escape(str(run / 'ranker'))}: AUC {figures['auc_with_text']:.4f} with the text, "
-            f"{figures['auc_without_text']:.4f} without, on {figures['held_out_examples']:,} examples held out.",
-            highlight=False,
+        console.say(
+            f"Ranker in {run / 'ranker'!s}: AUC {figures['auc_with_text']:.4f} with the text, "
+            f"{figures['auc_without_text']:.4f} without, on {figures['held_out_examples']:,} examples held out."
         )
     more = "" if run is None else f" --run {run}"
-    console.print(f"Look at it: trackrec serve --store {escape(to)}{escape(more)}", highlight=False, soft_wrap=True)
+    console.say(f"Look at it: trackrec serve --store {to}{more}")
 
 
 def serve(
@@ -92,7 +91,7 @@ def serve(
     service.warm_up()
     if not settings.log_ids:
         logging.getLogger("httpx").setLevel(logging.WARNING)
-    console.print(f"Page: http://{'localhost' if host in LOOPBACK else host}:{port}/", highlight=False)
+    console.say(f"Page: http://{'localhost' if host in LOOPBACK else host}:{port}/")
     uvicorn.run(build_app(service, token), host=host, port=port, access_log=False, log_level="warning")
 
 
@@ -118,7 +117,7 @@ def monitor(
     if prometheus is not None:
         exposition(findings, prometheus)
     if as_json:
-        console.print(json.dumps(findings, indent=1), highlight=False, markup=False, soft_wrap=True)
+        console.say(json.dumps(findings, indent=1))
     else:
         print_findings(findings, console)
     if findings["alerts"]:
@@ -136,7 +135,7 @@ def versions(store: StorePlace) -> None:
         table.add_column(column, justify="right" if column == "people" else "left")
     for name, one in state.versions.items():
         served = "now" if name == state.current else "before" if name == state.previous else ""
-        table.add_row(escape(name), one.state, f"{one.records:,}", served)
+        table.add_row(Text(name), one.state, f"{one.records:,}", served)
     console.print(table)
 
 
@@ -148,7 +147,7 @@ def switch(version: Annotated[str, typer.Argument(help="A version of the store."
     opened = open_store(store)
     opened.check(version)
     opened.switch(version)
-    console.print(f"Version {escape(version)} is served.", highlight=False)
+    console.say(f"Version {version} is served.")
 
 
 @store_app.command()
@@ -156,7 +155,7 @@ def rollback(store: StorePlace) -> None:
     """Serve the version before the present one again."""
     from trackrec.store.opening import open_store
 
-    console.print(f"Version {escape(open_store(store).rollback())} is served again.", highlight=False)
+    console.say(f"Version {open_store(store).rollback()} is served again.")
 
 
 @store_app.command()
@@ -165,7 +164,7 @@ def forget(user: Annotated[str, typer.Argument(help="The person's id.")], store:
     from trackrec.store.opening import open_store
 
     gone = open_store(store).forget(user)
-    console.print(f"Removed {gone} entries. Publications and runs are cleaned by trackrec forget.", highlight=False)
+    console.say(f"Removed {gone} entries. Publications and runs are cleaned by trackrec forget.")
 
 
 @store_app.command()
@@ -182,7 +181,7 @@ def person(
         raise StoreError("nothing is held about a person of that id")
     text = json.dumps(told, indent=1, ensure_ascii=False)
     if out is None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.say(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
 
@@ -198,7 +197,7 @@ def feast(
     from trackrec.store.opening import open_store
 
     people = export_feast(open_store(store, read_only=not store.startswith(("redis", "unix"))), out, version)
-    console.print(f"{people:,} people in {escape(str(out))}: cd there, feast apply, python example.py", highlight=False)
+    console.say(f"{people:,} people in {out!s}: cd there, feast apply, python example.py")
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -12,8 +12,9 @@ import polars as pl
 
 from trackrec.errors import StoreError
 from trackrec.run import written_whole
-from trackrec.store.record import Stored, without_citations
+from trackrec.store.record import Stored
 from trackrec.store.store import Store
+from trackrec.users.citations import without_citations
 
 _SETTINGS = """project: trackrec
 provider: local

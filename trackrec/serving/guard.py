@@ -101,6 +101,9 @@ class Guard:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > settings.max_body:
             return 413, self._too_large(), []
+        # Before the token, which could be guessed otherwise.
+        if settings.rate and not self._take(str((scope.get("client") or ("",))[0])):
+            return 429, f"more than {settings.rate:g} requests a second: slow down", [(b"retry-after", b"1")]
         query = scope["query_string"].decode("latin-1")
         if query and any(name.lower() in _TOKEN_NAMES for name, _ in parse_qsl(query, keep_blank_values=True)):
             return 400, "a token in the address would end up in logs: send it as 'Authorization: Bearer TOKEN'", []
@@ -116,8 +119,6 @@ class Guard:
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 wanted = [(b"www-authenticate", b'Bearer realm="trackrec"')]
                 return 401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'", wanted
-        if settings.rate and not self._take(str((scope.get("client") or ("",))[0])):
-            return 429, f"more than {settings.rate:g} requests a second: slow down", [(b"retry-after", b"1")]
         return None
 
     def _take(self, client: str) -> bool:

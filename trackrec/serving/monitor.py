@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from scipy.stats import ks_2samp
 
 from trackrec.errors import StoreError
@@ -112,7 +112,7 @@ def watch(store: Store, limits: Limits, against: str | None = None, run: Path | 
 def print_findings(findings: dict[str, Any], console: Console) -> None:
     """As a table."""
     beside = "" if findings["against"] is None else f", beside {findings['against']}"
-    table = Table(title=f"Version {escape(findings['version'])}{escape(beside)}")
+    table = Table(title=Text(f"Version {findings['version']}{beside}"))
     for column in ("check", "found", "limit", ""):
         table.add_column(column, justify="right" if column in ("found", "limit") else "left")
     for check in findings["checks"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,8 @@ from trackrec.serving.ranking import rank_for
 from trackrec.serving.reasons import reasons_for
 from trackrec.serving.service import Service
 from trackrec.store.objections import Objection, object_to
-from trackrec.store.record import Stored, without_citations
+from trackrec.store.record import Stored
+from trackrec.users.citations import without_citations
 
 ARROW = "application/vnd.apache.arrow.stream"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -76,6 +78,7 @@ async def vectors(request: Request, asked: VectorsRequest, accept: str = Header(
         raise Problem(422, f"{len(asked.ids)} ids arrived, but one request takes {service.settings.max_ids} at most")
     reading = await service.read([str(one) for one in asked.ids])
     rows, dimensions = [], 0
+    statuses: Counter[str] = Counter()
     for one, found in zip(asked.ids, reading.found, strict=True):
         status, vector = "unknown", None
         if found is not None:
@@ -83,9 +86,11 @@ async def vectors(request: Request, asked: VectorsRequest, accept: str = Header(
             status = "no_vector" if vector is None else "ok"
             if vector is not None and not service.settings.serve_expired and service.expired(found):
                 status, vector = "expired", None
-        service.metrics.found(status)
+        statuses[status] += 1
         dimensions = dimensions if vector is None else len(vector)
         rows.append({"user_id": one, "status": status, "vector": vector})
+    for status, number in statuses.items():
+        service.metrics.found(status, number)
     if ARROW in accept:
         return Response(_arrow(rows, dimensions, reading.version), media_type=ARROW)
     told = {"version": reading.version, "kind": asked.kind, "dimensions": dimensions, "vectors": rows}

@@ -92,9 +92,7 @@ class Service:
 
     def expired(self, found: Stored) -> bool:
         """Whether a text is too old, see :meth:`trackrec.store.record.Record.expired`."""
-        body = found.body
-        expires = body["expires"]
-        return expires is not None and max(self.store.clock(), float(body["written"])) >= expires
+        return found.expired(self.store.clock())
 
     async def in_thread(self, work: Callable[[], T], seconds: float | None = None) -> T:
         """Work that may take long, given up after some time.

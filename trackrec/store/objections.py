@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from trackrec.errors import StoreError
 from trackrec.features.encoder import Encoder, Floats, TextEncoder
 from trackrec.features.projection import Projection
-from trackrec.store.record import Encode, Record, Sentence, key_of, without_citations
+from trackrec.store.record import Encode, Record, Sentence, key_of
 from trackrec.store.store import FEEDBACK, Store
+from trackrec.users.citations import without_citations
 
 OWN = "own"
 """Verdict of a sentence that the person wrote."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +15,12 @@ import numpy as np
 
 from trackrec.errors import StoreError
 from trackrec.features.encoder import Floats
+from trackrec.users.citations import without_citations
 
 _HEAD = struct.Struct("<4sIHH")
 _MAGIC = b"TRR1"
 MOST_KEY_BYTES = 400
 """Longer ids are kept by their hash: LMDB takes keys of 511 bytes at most."""
-_CITATION = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]")
 
 
 Encode = Callable[[str], tuple[Floats | None, Floats | None]]
@@ -134,16 +133,6 @@ class Record:
         }
 
 
-def without_citations(text: str) -> str:
-    """A text as people read it.
-
-    >>> without_citations("They love dry comedies [3, 11].")
-    'They love dry comedies.'
-    """
-    *before, last = _CITATION.split(text)  # quicker than a pattern that begins with a space
-    return "".join([part.rstrip() for part in before]) + last
-
-
 def record_from_row(row: Mapping[str, Any]) -> Record:
     """A record from a row of a publication's shard.
 
@@ -220,6 +209,16 @@ class Stored:
             self._parts["body"] = _loads(self.value[start:])
         body: dict[str, Any] = self._parts["body"]
         return body
+
+    def expired(self, now: float) -> bool:
+        """See :meth:`Record.expired`."""
+        _, vector, raw = self._lengths()
+        # Most texts do not expire, and of these nothing is taken apart. A string in JSON cannot hold these very bytes:
+        # its quotation marks have a backslash before them.
+        if self.value.find(b'"expires":null', _HEAD.size + 4 * (vector + raw)) >= 0:
+            return False
+        expires, written = self.body["expires"], self.body["written"]
+        return expires is not None and max(now, float(written)) >= expires
 
     @property
     def record(self) -> Record:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from trackrec.store.record import Stored, without_citations
+from trackrec.store.record import Stored
+from trackrec.users.citations import without_citations
 
 SAMPLE = 2_000
 """So many vectors of a version are kept, drawn by chance, to see whether the next version's drift away."""
