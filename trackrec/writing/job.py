@@ -143,7 +143,7 @@ class Job:
         self.place.write_json(f"{plan.work}/inputs.json", inputs)
         seconds = round(time.monotonic() - begin, 2)
         tell("dealt", {"rows": dealt["rows"], "shards": plan.shards, "seconds": seconds})
-        return dealt["high_water"]
+        return int(dealt["high_water"])
 
     def _shards(self, rows: pl.LazyFrame) -> int:
         users = rows.select(pl.col("user_id").approx_n_unique()).collect(engine="streaming").item()
@@ -193,7 +193,7 @@ class Job:
         for part in parts:
             counts.update(part["counts"] | {"rows": part["rows"], "rejected": part["rejected"], "bytes": part["bytes"]})
             reasons.update(part["reasons"])
-            seconds.update(part["core_seconds_by_step"])  # type: ignore[arg-type]
+            seconds.update(part["core_seconds_by_step"])
         current = versions.current()
         before = versions.manifest(current) if current else None
         passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates)

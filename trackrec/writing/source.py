@@ -18,6 +18,7 @@ from trackrec.data.tables import Table, TableSettings, open_table
 from trackrec.data.tabular import TablesSettings, items_of, open_tables, plain_interactions
 from trackrec.errors import LogError
 from trackrec.settings import Settings
+from trackrec.writing.place import open_fs
 
 OWN = "own"
 """In place of a log's path: the log that the run itself was made from."""
@@ -94,13 +95,12 @@ def fingerprint(settings: LogSettings, source: SourceSettings) -> list[Any]:
 
 def _states(path: str) -> list[list[Any]]:
     if _is_remote(path):
-        import fsspec
-
-        fs, root = fsspec.core.url_to_fs(path, use_listings_cache=False)
+        fs, root = open_fs(path)
         found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
         infos = [fs.info(name) for name in found]
         return [
-            [i["name"], i.get("size"), str(i.get("ETag") or i.get("LastModified") or i.get("mtime"))] for i in infos
+            [i["name"], i.get("size"), str(i.get("e_tag") or i.get("ETag") or i.get("LastModified") or i.get("mtime"))]
+            for i in infos
         ]
     files = _local_files(path.removeprefix("file://"))
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
@@ -180,9 +180,7 @@ def _is_lake(path: str, folder: str) -> bool:
     """Whether a path is a folder with a table's own log in it."""
     if not _is_remote(path):
         return (Path(path.removeprefix("file://")) / folder).is_dir()
-    import fsspec
-
-    fs, root = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    fs, root = open_fs(path)
     return not _is_pattern(root) and bool(fs.isdir(f"{root.rstrip('/')}/{folder}"))
 
 
