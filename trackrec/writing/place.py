@@ -114,7 +114,7 @@ class Place:
         self.remove(probe)
         if not refused:
             raise WriteError(
-                f"the client of {self.url} ({type(self._fs).__name__}) ignores put-if-absent, without which two writers "
+                f"the client of {self.url} ({type(self._fs).__name__}) ignores put-if-absent: two writers "
                 "cannot be told apart: pip install 'trackrec[s3]', or write to a folder"
             )
 
@@ -234,7 +234,7 @@ class Place:
 
 
 def open_fs(url: str) -> tuple[Any, str]:
-    """The file system of a URL, as fsspec has it, and the path in it. For S3, Google and Azure, obstore's if it is there.
+    """The file system of a URL, as fsspec has it (for S3, Google and Azure: obstore's, if it is there), and the path.
 
     Raises:
         WriteError: the URL's protocol needs a package that is not installed.

@@ -97,13 +97,15 @@ def _states(path: str) -> list[list[Any]]:
     if _is_remote(path):
         fs, root = open_fs(path)
         found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
-        infos = [fs.info(name) for name in found]
-        return [
-            [i["name"], i.get("size"), str(i.get("e_tag") or i.get("ETag") or i.get("LastModified") or i.get("mtime"))]
-            for i in infos
-        ]
+        return [[name, *_state(fs.info(name))] for name in found]
     files = _local_files(path.removeprefix("file://"))
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
+
+
+def _state(info: dict[str, Any]) -> list[str]:
+    """Size and what tells one content of an object from another, under the names that clients give it."""
+    told = (info.get(name) for name in ("e_tag", "ETag", "last_modified", "LastModified", "mtime"))
+    return [str(info.get("size")), str(next((value for value in told if value), ""))]
 
 
 def _tables(settings: LogSettings, source: SourceSettings) -> TablesSettings:
