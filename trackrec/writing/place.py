@@ -76,7 +76,12 @@ class Place:
             os.replace(partial, self.path(name))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Put a file unless there is one of that name; whether it was put. Of several at once, one succeeds."""
+        """Put a file unless there is one of that name; whether it is there with this content by this call.
+
+        Of several at once with different contents, one succeeds. On object storage, where a lost answer cannot be told
+        from a lost request, the same content counts as put by this call: who must be told apart puts something of his
+        own.
+        """
         if not self.is_local:
             return self._create_remote(name, content)
         with self._beside(name) as partial:
@@ -93,8 +98,8 @@ class Place:
                 put_new(self._fs, self.path(name), content)
                 return True
             except FileExistsError:
-                # An earlier attempt may have arrived though its answer was lost.
-                return attempt > 0 and self.read(name) == content
+                # An earlier attempt, ours or the client's own, may have arrived though its answer was lost.
+                return self.read(name) == content
             except _FINAL:
                 raise
             except Exception:
