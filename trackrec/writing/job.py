@@ -147,7 +147,7 @@ class Job:
 
     def _shards(self, rows: pl.LazyFrame) -> int:
         users = rows.select(pl.col("user_id").approx_n_unique()).collect(engine="streaming").item()
-        return max(1, round(users / self.settings.shard_users))
+        return max(1, round(int(users) / self.settings.shard_users))
 
     def _write(self, plan: VersionPlan, executor: Executor, tell: Tell) -> None:
         plan = Versions(self.place).plan(plan.version) or plan
