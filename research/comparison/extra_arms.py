@@ -89,7 +89,7 @@ class ExtraArms:
         if unknown:
             raise RecipeError(
                 f"comparison.extra.scores asks for the validator {unknown[0]!r}, but this run tuned "
-                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as observer."
+                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as observer.type."
             )
 
     def pairs(self, task: Task) -> list[tuple[str, str]]:
