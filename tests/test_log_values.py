@@ -268,6 +268,7 @@ GENRES: list[tuple[list[Any], list[list[str]]]] = [
     (["<java><c#>", "<sql>"], [["java", "c#"], ["sql"]]),
     (["[[Drama, War], [Drama]]", "[Live] Rock"], [["Drama", "War"], ["[Live] Rock"]]),
     (["[nan, None, 'A']", "nan"], [["A"], []]),
+    (['"Drama", "War"', '"War"'], [["Drama", "War"], ["War"]]),
     ([[{"id": 1, "name": "A"}, {"id": 2, "name": "B"}], []], [["A", "B"], []]),
     ([[{"genre_id": 1, "genre_name": "A"}], []], [["A"], []]),
     ([{"id": 1, "name": "A"}, None], [["A"], []]),
@@ -375,6 +376,15 @@ def test_ids_that_differ_in_their_spelling(ids: list[str], others: list[str], wh
     items = ITEMS + "".join(f"{name},T{name}\n" for name in others)
     with pytest.raises(LogError, match=f"differ by {what} alone, such as '{ids[0]}' there '{others[0]}'"):
         read(tmp_path, log, items)
+
+
+def test_users_whose_ids_differ_are_told_and_kept(tmp_path: Path) -> None:
+    for name, text in (("log", LOG), ("users", "user_id,age\n01,30\n02,40\n")):
+        (tmp_path / name).write_text(text)
+    given = {"interactions": str(tmp_path / "log"), "users": str(tmp_path / "users")}
+    log = read_tables(TablesSettings.model_validate(given))
+    assert log.counts["kept_user_without_attributes"] == 2
+    assert any("differ by leading zeros alone, such as '1' there '01'" in note for note in log.notes)
 
 
 def test_few_ids_that_differ_are_told(tmp_path: Path) -> None:

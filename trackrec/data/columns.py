@@ -35,7 +35,7 @@ _USUAL = {
     "title": """title item_title movie_title film_title book_title product_title name item_name movie_name book_name
         product_name game_name track_name song_name article_name headline""",
     "year": "year release_year year_of_publication publication_year published_year original_publication_year",
-    "genres": """genres genre categories category item_category product_category tags genre_names category_name
+    "genres": """genres genre categories category item_category product_category tags tag genre_names category_name
         category_names feat product_group_name class""",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
