@@ -165,6 +165,22 @@ def test_broken_bodies(body: bytes, client: httpx.Client) -> None:
     read_problem(answer)
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/rank", '{"user_id": "\\ud800", "candidates": [1]}'),
+        ("/v1/rank", '{"user_id": 7, "candidates": ["\\ud800"]}'),
+        ("/v1/rank", '{"user_id": 7, "candidates": [1], "events": [{"item_id": "\\udfff"}]}'),
+        ("/v1/users/7/objections", '{"kind": "add", "sentence": "I like \\ud83d."}'),
+        ("/v1/users/7/objections", '{"kind": "add", "sentence": ""}'),
+    ],
+)
+def test_halves_of_characters_are_refused(path: str, body: str, client: httpx.Client) -> None:
+    answer = client.post(path, content=body.encode(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    read_problem(answer)
+
+
 def test_a_ranking(client: httpx.Client) -> None:
     told = client.post("/v1/rank", json={"user_id": 7, "candidates": [*range(1, 31), 999], "top": 6}).json()
     assert told["text"] == "used"

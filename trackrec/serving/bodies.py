@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
-Id = str | int
+
+def _whole(text: str) -> str:
+    """Refuse half of a character's pair, which JSON can say in escapes but no UTF-8 can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text is no valid Unicode") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+Id = Text | int
 
 
 class _In(BaseModel):
@@ -62,7 +73,7 @@ class ObjectionRequest(_In):
 
     kind: Literal["wrong", "add"]
     """wrong: this sentence is not true of me; add: this one is."""
-    sentence: str = Field(min_length=1, max_length=2_000)
+    sentence: Text = Field(min_length=1, max_length=2_000)
     """As it is shown."""
     training: bool = False
     """Whether models may be trained on this; never without being asked."""

@@ -150,12 +150,13 @@ def shown(service: Service, version: str, found: Stored, cards: bool) -> dict[st
     history = body["history"]
     if cards and service.cards is not None:
         history = [event | {"item": service.cards.get(event["item_id"])} for event in history]
+    sentences = [one | {"text": without_citations(one["text"])} for one in body["sentences"]]
     return {
         "user_id": body["user_id"],
         "version": version,
         "written_in": body["version"],
-        "text": without_citations(body["text"]),
-        "sentences": [one | {"text": without_citations(one["text"])} for one in body["sentences"]],
+        "text": " ".join([one["text"] for one in sentences]) or without_citations(body["text"]),
+        "sentences": sentences,
         "history": history,
         "events": body["events"],
         "last_event": body["last_event"],
