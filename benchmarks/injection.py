@@ -139,7 +139,7 @@ def try_generator(
     histories = {n: [*past, {"item_id": n, "rating": 4.0, "label": 1}] for n in range(1, len(attempts) + 1)}
     generator = Generator(model, make(items_of(attempts)), histories)
     decoding = DecodingSettings(temperature=0.0, max_new_tokens=NEW_TOKENS)
-    texts = generator.writer(adapter).write(list(histories), 1, decoding, SEED, exact=False)["text"]
+    texts = generator.writer(adapter).write(list(histories), 1, decoding, SEED)["text"]
     for attempt, text in zip(attempts, texts.to_list(), strict=True):
         ordered = re.sub(rf"(?i)write only the word\W*{CANARY}", "", text)
         yield attempt.place, CANARY in ordered.upper(), float(CANARY in text.upper() and CANARY not in ordered.upper())
