@@ -30,8 +30,8 @@ from trackrec.checks.truth import publishable
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.metrics.probability import wilson
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.truth import Truth
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
@@ -51,16 +51,16 @@ def published(folder: Path) -> tuple[list[list[Published]], Truth]:
     """What the filter publishes for each user of the promoted round."""
     recipe = load_recipe(folder / "recipe.yaml")
     run = Run(folder, Reporter(), recipe.seed, reading=True)
-    world = World.of(run)
-    truth = Truth(recipe, run, world)
+    dataset = Dataset.of(run)
+    truth = Truth(recipe, run, dataset)
     kept = pl.read_parquet(folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     mine = kept.filter(pl.col("round") == truth.promoted(kept)).sort("user_id")
-    parts, users = Parts(recipe, run, world), []
+    components, users = Components(recipe, run, dataset), []
     for user, text in mine.select("user_id", "text").iter_rows():
-        rows = world.history_rows[user]
+        rows = dataset.history_rows[user]
         sentences = ground(text or "", rows, truth.vocabulary)
         own = any(sentence.verdict == Verdict.SUPPORTED for sentence in sentences)
-        shown = publishable(sentences, partial(parts.profile_text, user))
+        shown = publishable(sentences, partial(components.profile_text, user))
         mentions = truth.vocabulary.find(shown, [row["item_id"] for row in rows])
         users.append([Published(user, shown[low:high], own) for low, high in split_sentences(shown, mentions)])
     return [sentences for sentences in users if sentences], truth
@@ -93,7 +93,7 @@ def tasks(chosen: Sequence[Published], truth: Truth) -> Iterator[str]:
     """Each sentence under its user's history, for a labeller who sees no verdict."""
     catalogue = truth.vocabulary.catalogue
     for number, one in enumerate(chosen):
-        rows = truth.world.history_rows[one.user_id]
+        rows = truth.dataset.history_rows[one.user_id]
         history = History(rows, catalogue)
         yield f"## {number}\n\n> {one.sentence}\n"
         yield f"Rated {len(rows)}, liked {history.liked}. Oldest first:\n"

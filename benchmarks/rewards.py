@@ -47,7 +47,7 @@ from trackrec.data.log import stable_hash
 from trackrec.judges.rewards import PLACEHOLDER, RewardKind, grounding_penalty, target_reward
 from trackrec.metrics.intervals import bootstrap_users
 from trackrec.metrics.probability import Interval, split_half_reliability
-from trackrec.pipeline.dataset import World, prepare
+from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.results import reward_arrays
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
@@ -180,12 +180,12 @@ def _rounded(found: Interval) -> dict[str, float]:
     return {name: round(value, 5) for name, value in found._asdict().items()}
 
 
-def judged_users(scores: pl.DataFrame, samples: pl.DataFrame, world: World, vocabulary: Vocabulary) -> Users:
+def judged_users(scores: pl.DataFrame, samples: pl.DataFrame, dataset: Dataset, vocabulary: Vocabulary) -> Users:
     """Users with two finished, different texts or more and three targets, from one score table."""
-    labels = world.examples.select("user_id", "event_id", "label")
+    labels = dataset.examples.select("user_id", "event_id", "label")
     scores = scores.drop("label", strict=False).join(labels, on=["user_id", "event_id"], validate="m:1")
     texts = samples.filter("finished").unique(["user_id", "text"], keep="first").sort("user_id", "sample")
-    counts = sample_counts(texts, world.history_rows, vocabulary)
+    counts = sample_counts(texts, dataset.history_rows, vocabulary)
     both = scores.filter(pl.col("sample") != PLACEHOLDER).join(counts, on=["user_id", "sample"])
     found = {}
     for (user,), part in both.sort("user_id", "sample", "event_id").group_by("user_id", maintain_order=True):
@@ -206,22 +206,22 @@ def read_recipe(folder: Path) -> Recipe:
     return make_recipe({name: group for name, group in tree.items() if name != "teacher"}, str(folder))
 
 
-def read_world(folder: Path) -> World:
+def read_world(folder: Path) -> Dataset:
     """The run's tables; of a result without them, made again from its recipe."""
     recipe = read_recipe(folder)
     if (folder / "tables" / "examples.parquet").is_file():
-        return World.of(Run(folder, Reporter(), recipe.seed, reading=True))
+        return Dataset.of(Run(folder, Reporter(), recipe.seed, reading=True))
     with tempfile.TemporaryDirectory() as other:
         return prepare(recipe, Run(Path(other), Reporter(), recipe.seed))
 
 
-def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: int) -> Iterator[dict[str, Any]]:
+def run_reliability(scores: pl.DataFrame, dataset: Dataset, recipe: Recipe, draws: int) -> Iterator[dict[str, Any]]:
     """``split_half_reliability`` of the run's ``metrics.json``: of every sample, equal and cut off ones too.
 
     Once more with likes and dislikes weighing alike: users with more of one kind then gain nothing by a text that does
     no more than to raise or lower P(Yes) everywhere. Users with one label alone are left out there.
     """
-    labels = world.examples.select("user_id", "event_id", "label")
+    labels = dataset.examples.select("user_id", "event_id", "label")
     scores = scores.drop("label", strict=False).join(labels, on=["user_id", "event_id"], validate="m:1")
     tables, marks = reward_arrays(scores.filter(pl.col("sample") != PLACEHOLDER), make("reward", recipe.reward))
     both = [user for user, label in marks.items() if 0 < label.sum() < len(label)]
@@ -242,15 +242,17 @@ def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: i
 
 def main(folder: Path, draws: int) -> None:
     """Print the lines of every score table of a run."""
-    world, recipe = read_world(folder), read_recipe(folder)
-    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
+    dataset, recipe = read_world(folder), read_recipe(folder)
+    vocabulary = Vocabulary(
+        dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+    )
     texts = pl.read_parquet(folder / "reccots.parquet").filter(pl.col("kind") == "sample")
     tables = folder / "tables" if (folder / "tables").is_dir() else folder
     for path in sorted(tables.glob("score-*.parquet")):
         _, kind, number = path.stem.split("-")
-        users = judged_users(pl.read_parquet(path), texts.filter(pl.col("round") == int(number)), world, vocabulary)
+        users = judged_users(pl.read_parquet(path), texts.filter(pl.col("round") == int(number)), dataset, vocabulary)
         study = lines(users, draws) if len(users) > 1 else ()
-        for line in chain(run_reliability(pl.read_parquet(path), world, recipe, draws), study):
+        for line in chain(run_reliability(pl.read_parquet(path), dataset, recipe, draws), study):
             print(json.dumps({"validator": kind, "round": int(number)} | line), flush=True)
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 import torch
 
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
@@ -34,12 +34,12 @@ def main() -> None:
     recipe = load_recipe(arguments.run / "recipe.yaml")
     torch.set_num_threads(recipe.model.threads)
     run = Run(arguments.run, Reporter(), recipe.seed, reading=True)
-    parts = Parts(recipe, run, World.of(run))
-    users = parts.sampled[: arguments.users]
-    loop, generator = recipe.loop, parts.generator
-    writer = generator.writer(parts.generator_adapter(0))
-    validator: Any = parts.loaded_validator("lm", 0)
-    targets = parts.world.targets_of(users)
+    components = Components(recipe, run, Dataset.of(run))
+    users = components.sampled[: arguments.users]
+    loop, generator = recipe.loop, components.generator
+    writer = generator.writer(components.generator_adapter(0))
+    validator: Any = components.loaded_validator("lm", 0)
+    targets = components.dataset.targets_of(users)
     teacher = run.read("teacher").filter(pl.col("user_id").is_in(users))
 
     timed("write", users, lambda: writer.write(users, 1, loop.writing, 1))
@@ -53,12 +53,12 @@ def main() -> None:
             "weight": [1.0] * len(users),
         }
     )
-    adapter = parts.generator_adapter(0)
+    adapter = components.generator_adapter(0)
     timed("align", users, lambda: generator.align(adapter, groups, samples, recipe.alignment, 1))
     timed("distil", users, lambda: generator.distil("again", teacher, recipe.distillation.training, 1))
     kept = samples.filter(pl.col("sample") == 0)
     with tempfile.TemporaryDirectory() as folder:
-        timed("tune", users, lambda: parts.validator("lm", 9, 0).fit(targets, kept, Path(folder) / "v", 1))
+        timed("tune", users, lambda: components.validator("lm", 9, 0).fit(targets, kept, Path(folder) / "v", 1))
 
 
 def timed(stage: str, users: list[Any], work: Callable[[], Any]) -> Any:

@@ -36,8 +36,8 @@ from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
 from trackrec.features.encoder import TextEncoder, shared_encoder, user_vectors
 from trackrec.features.item_vectors import item_vectors
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.features import Features
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
@@ -62,10 +62,10 @@ def tuned_encoder(arms: Arms, texts: dict[Any, str], pairs: int, folder: Path) -
     from sentence_transformers.losses import MultipleNegativesRankingLoss
     from sentence_transformers.training_args import BatchSamplers
 
-    recipe, world = arms.parts.recipe, arms.world
-    users = world.users(Role.LM, Role.LM_EXTRA)
+    recipe, dataset = arms.components.recipe, arms.dataset
+    users = dataset.users(Role.LM, Role.LM_EXTRA)
     anchors = dict(arms.teacher_texts(users).select("user_id", "text").iter_rows())
-    liked = world.examples.filter(pl.col("user_id").is_in(users) & (pl.col("label") == 1))
+    liked = dataset.examples.filter(pl.col("user_id").is_in(users) & (pl.col("label") == 1))
     rows = []
     for (user,), part in liked.group_by("user_id", maintain_order=True):
         rng = np.random.default_rng([recipe.seed, stable_hash(user)])
@@ -91,23 +91,23 @@ def tuned_encoder(arms: Arms, texts: dict[Any, str], pairs: int, folder: Path) -
     return TextEncoder(str(folder / "encoder"))
 
 
-def arms_of(parts: Parts, promoted: int, pairs: int, folder: Path) -> dict[str, Inputs]:
+def arms_of(components: Components, promoted: int, pairs: int, folder: Path) -> dict[str, Inputs]:
     """What the rankers of each arm are given."""
-    recipe, world = parts.recipe, parts.world
-    arms = Arms(parts, promoted)
-    encoded = parts.run.read("compare-vectors")
+    recipe, dataset = components.recipe, components.dataset
+    arms = Arms(components, promoted)
+    encoded = components.run.read("compare-vectors")
     final = encoded.filter(arm=FINAL).select("user_id", "vector", "has_reccot")
     found: dict[str, Any] = {NO_TEXT: None, FINAL: final}
-    rounds = [FINAL, *(round_name(number) for number in parts.rounds if number != promoted)]
+    rounds = [FINAL, *(round_name(number) for number in components.rounds if number != promoted)]
     several = encoded.filter(pl.col("arm").is_in(rounds) & pl.col("vector").is_not_null())
     if several["arm"].n_unique() > 1:
         of_user = several.group_by("user_id", maintain_order=True).agg("vector")
         means = [np.mean(vectors, axis=0).tolist() for vectors in of_user["vector"].to_list()]
         mean = of_user.select("user_id", pl.Series("vector", means, dtype=pl.List(pl.Float32)))
         found["pooled"] = final.select("user_id").join(mean, on="user_id", how="left", maintain_order="left")
-    texts = item_texts(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
+    texts = item_texts(dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes)
     tuned = tuned_encoder(arms, dict(texts.iter_rows()), pairs, folder)
-    written = Features(parts, promoted).written().select("user_id", "text")
+    written = Features(components, promoted).written().select("user_id", "text")
     mine = arms.users.select("user_id").join(written, on="user_id", how="left", maintain_order="left")
     found["tuned"] = user_vectors(mine, tuned)
     width = ExtraSettings().item_components
@@ -128,10 +128,10 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.run / "recipe.yaml")
     run = Run(arguments.run, Reporter(), recipe.seed, reading=True)
-    parts = Parts(recipe, run, World.of(run))
+    components = Components(recipe, run, Dataset.of(run))
     promoted = int(run.manifest("promote")["counts"]["promoted"])
     with tempfile.TemporaryDirectory() as folder:
-        arms = arms_of(parts, promoted, arguments.pairs, Path(folder))
+        arms = arms_of(components, promoted, arguments.pairs, Path(folder))
     pairs = [(arm, FINAL) for arm in arms if arm != FINAL] + [("items, tuned", "items")]
     for name in arguments.models:
         model, recent = name.rsplit("-", 1)

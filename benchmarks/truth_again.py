@@ -29,10 +29,10 @@ def main(result: Path) -> None:
     recipe, path = read_recipe(result), result / "metrics.json"
     with tempfile.TemporaryDirectory() as other:
         run = Run(Path(other), Reporter(), recipe.seed)
-        world = prepare(recipe, run)
+        dataset = prepare(recipe, run)
         shutil.copy(result / "reccots.parquet", run.folder)
         shutil.copy(result / "manifests" / "promote.json", run.folder / "manifests")
-        truth = Truth(recipe, run, world)
+        truth = Truth(recipe, run, dataset)
         truth.collect()
         made = {(row.metric, row.round): row for row in truth.rows()}
     rows = []

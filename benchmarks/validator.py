@@ -22,7 +22,7 @@ from trackrec.data.roles import Role
 from trackrec.judges.lm import LMValidator
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import auc, log_loss
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.loop import Loop
 from trackrec.progress import Reporter
@@ -35,16 +35,16 @@ def main(name: str, changes: list[str]) -> None:
     recipe = load_recipe(name, changes)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Reporter(Console(stderr=True)), recipe.seed)
-        parts = Parts(recipe, run, prepare(recipe, run))
-        loop, world, started = Loop(parts), parts.world, time.perf_counter()
+        components = Components(recipe, run, prepare(recipe, run))
+        loop, dataset, started = Loop(components), components.dataset, time.perf_counter()
         loop.teach()
         loop.tuning.warm_up()
-        start = parts.start_folder("lm")
+        start = components.start_folder("lm")
         if start is None:
             sys.exit("nothing to judge: judge.warm_up_users is 0")
         seconds = time.perf_counter() - started
-        users = world.users(Role.LM_VALIDATION) + world.users(Role.LM_EXTRA)[recipe.judge.warm_up_users :]
-        validator = LMValidator(parts.model, "V0", parts.renderer, world.history_rows, recipe.judge)
+        users = dataset.users(Role.LM_VALIDATION) + dataset.users(Role.LM_EXTRA)[recipe.judge.warm_up_users :]
+        validator = LMValidator(components.model, "V0", components.renderer, dataset.history_rows, recipe.judge)
         validator.load(start)
         own = run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
         own = own.select("user_id", "text", pl.lit(0, dtype=pl.Int16).alias("sample")).sort("user_id")
@@ -53,9 +53,9 @@ def main(name: str, changes: list[str]) -> None:
             "swapped": own.with_columns(text=pl.col("text").gather(np.roll(np.arange(own.height), 1))),
             "placeholder": own.with_columns(text=pl.lit(None, dtype=pl.String)),
         }
-        targets = world.targets_of(users)
+        targets = dataset.targets_of(users)
         arms = {name: validator.score(targets, part).sort("user_id", "event_id") for name, part in texts.items()}
-        counted = arms["own"].join(world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
+        counted = arms["own"].join(dataset.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
         scores = {name: table["yes_probability"].to_numpy() for name, table in arms.items()}
         scores |= {name: counted[name].to_numpy() for name in ("item_mean", "item_user_mean", "user_share")}
         who, labels = counted["user_id"].to_numpy(), counted["label"].to_numpy()

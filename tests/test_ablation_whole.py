@@ -20,8 +20,8 @@ from research.report.ablation import print_ablations, write_ablation_page
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics.probability import auc
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import TABLES, World, prepare
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import TABLES, Dataset, prepare
 from trackrec.pipeline.forget import forget_user
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.loop import Loop
@@ -62,8 +62,8 @@ class Done(NamedTuple):
         folder = self.folder / "ablations" / variant if variant else self.folder
         return pl.read_parquet(folder / "tables" / f"{name}.parquet")
 
-    def world(self) -> World:
-        return World(*(self.table(name) for name in TABLES))
+    def dataset(self) -> Dataset:
+        return Dataset(*(self.table(name) for name in TABLES))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_variant_that_shares_stages_is_the_one_that_shares_none(name: str, don
     recipe = variant_recipe(done.recipe, variant, 2)
     assert recipe is not None
     run = open_run(recipe, tmp_path / "alone", Reporter())
-    Loop(Parts(recipe, run, prepare(recipe, run))).all_rounds()
+    Loop(Components(recipe, run, prepare(recipe, run))).all_rounds()
     tables = sorted((run.folder / "tables").glob("*.parquet"))
     assert len(tables) > 15
     for path in tables:
@@ -145,14 +145,14 @@ def test_a_row_is_the_difference_under_the_same_validators(done: Done) -> None:
 
 
 def test_the_fresh_validator_learnt_from_other_users_and_draws(done: Done) -> None:
-    world = done.world()
+    dataset = done.dataset()
     tuned = json.loads((done.folder / "manifests" / "tune-lm-fresh.json").read_text())["counts"]["fold-1"]
     loop = json.loads((done.folder / "manifests" / "tune-lm-2.json").read_text())["counts"]["fold-0"]
-    assert set(tuned["tuned_on"]) == set(world.users(Role.LM, fold=0))
-    assert set(loop["tuned_on"]) == set(world.users(Role.LM, fold=1)), "who judges validation users in the loop"
+    assert set(tuned["tuned_on"]) == set(dataset.users(Role.LM, fold=0))
+    assert set(loop["tuned_on"]) == set(dataset.users(Role.LM, fold=1)), "who judges validation users in the loop"
     assert tuned["starts_from"] == "validator-lm-start-fresh"
     scored = set(done.table("check-scores-fresh")["user_id"])
-    assert scored == set(world.users(Role.LM_VALIDATION))
+    assert scored == set(dataset.users(Role.LM_VALIDATION))
     for stage in ("tune-lm-start-fresh", "tune-lm-start"):
         users = json.loads((done.folder / "manifests" / f"{stage}.json").read_text())["counts"]["tuned_on"]
         assert not set(users) & scored
@@ -191,7 +191,7 @@ def test_the_cut_texts_are_of_like_length_and_strangers_are_strangers(done: Done
     texts = done.table("check-texts")
     by_user = {(user, sample): (text, tokens) for user, sample, text, tokens in texts.iter_rows()}
     kept = {number: dict(done.table(f"write-{number}").select("user_id", "text").iter_rows()) for number in (0, 2)}
-    for user in done.world().users(Role.LM_VALIDATION):
+    for user in done.dataset().users(Role.LM_VALIDATION):
         assert by_user[user, 0][0] == kept[0][user]
         assert by_user[user, 1][0] == kept[2][user]
         shorter = min(by_user[user, 0][1], by_user[user, 1][1])
@@ -273,7 +273,7 @@ def test_the_ranker_as_validator_is_checked_too(done: Done, tmp_path: Path) -> N
 def test_a_forgotten_user_is_gone_from_variants_too(done: Done, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(done.folder, folder)
-    user = done.world().users(Role.LM_VALIDATION)[0]
+    user = done.dataset().users(Role.LM_VALIDATION)[0]
     forget_user(str(user), folder)
     tables = [pl.read_parquet(path) for path in folder.rglob("*.parquet")]
     assert len(tables) > 100

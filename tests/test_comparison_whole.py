@@ -16,8 +16,8 @@ from research.comparison.job import ComparisonSettings, compare_recipe, comparis
 from research.report.comparison import write_comparison_page
 from research.report.contrasts import in_words
 from trackrec.errors import RecipeError
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
@@ -146,7 +146,7 @@ def test_a_second_call_does_nothing(compared: Compared, recipe: Recipe) -> None:
 
 def test_a_validator_that_the_run_has_not_is_refused(recipe: Recipe, compared: Compared) -> None:
     run = open_run(recipe, compared[0], Reporter())
-    parts = Parts(recipe, run, World.of(run))
-    parts.kinds = ["lm"]
+    components = Components(recipe, run, Dataset.of(run))
+    components.kinds = ["lm"]
     with pytest.raises(RecipeError, match="asks for the validator 'ranker', but this run tuned lm"):
-        ExtraArms(Arms(parts, 2), ExtraSettings(scores=("ranker",)))
+        ExtraArms(Arms(components, 2), ExtraSettings(scores=("ranker",)))

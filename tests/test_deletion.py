@@ -13,8 +13,8 @@ from tiny_run import tiny_recipe, write_tiny_log
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics.probability import read_metrics
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World, prepare
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.truth import ARM
@@ -22,18 +22,18 @@ from trackrec.progress import Reporter
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> tuple[Path, World, dict[int, str]]:
+def written(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> tuple[Path, Dataset, dict[int, str]]:
     """A run that has written two rounds: in both, everybody is told to have enjoyed a film that they liked."""
     folder = tmp_path_factory.mktemp("deletion")
     recipe = tiny_recipe(tiny_model_folder, write_tiny_log(folder / "log"))
     run = open_run(recipe, folder / "run", Reporter())
-    world = prepare(recipe, run)
-    parts = Parts(recipe, run, world)
-    parts.model.add("generator-1", seed=3)
-    parts.generator_folder(1).parent.mkdir()
-    parts.model.save("generator-1", parts.generator_folder(1))
-    titles = {item: title.rpartition(" (")[0] for item, title in world.items.select("item_id", "title").iter_rows()}
-    liked = {u: titles[next(r["item_id"] for r in rows if r["label"])] for u, rows in world.history_rows.items()}
+    dataset = prepare(recipe, run)
+    components = Components(recipe, run, dataset)
+    components.model.add("generator-1", seed=3)
+    components.generator_folder(1).parent.mkdir()
+    components.model.save("generator-1", components.generator_folder(1))
+    titles = {item: title.rpartition(" (")[0] for item, title in dataset.items.select("item_id", "title").iter_rows()}
+    liked = {u: titles[next(r["item_id"] for r in rows if r["label"])] for u, rows in dataset.history_rows.items()}
     rows = [
         {
             "user_id": user,
@@ -44,17 +44,17 @@ def written(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -
             "grounded": None,
         }
         for number in (0, 1)
-        for user in parts.everybody_tested
+        for user in components.everybody_tested
     ]
     pl.DataFrame(rows, schema_overrides={"grounded": pl.Float64}).write_parquet(folder / "run" / "reccots.parquet")
-    return folder / "run", world, liked
+    return folder / "run", dataset, liked
 
 
-def test_the_generator_writes_again_without_the_evidence(written: tuple[Path, World, dict[int, str]]) -> None:
-    folder, world, liked = written
+def test_the_generator_writes_again_without_the_evidence(written: tuple[Path, Dataset, dict[int, str]]) -> None:
+    folder, dataset, liked = written
     rows = {(row.metric, row.round): row for row in ground_run(folder, rewrite=3)}
     table = pl.read_parquet(folder / "tables" / "deletion.parquet")
-    assert table["user_id"].to_list() == world.users(Role.LM_VALIDATION)[:3]
+    assert table["user_id"].to_list() == dataset.users(Role.LM_VALIDATION)[:3]
     assert table["events"].to_list() == [1, 1, 1]
     assert table["text"].str.len_chars().min() > 0  # type: ignore[operator]
     assert table["gone"].to_list() == [liked[u] not in text for u, text in table.select("user_id", "text").rows()]
@@ -71,8 +71,8 @@ def test_the_generator_writes_again_without_the_evidence(written: tuple[Path, Wo
         ground_run(folder, rewrite=-1)
 
 
-def test_rounds_that_say_the_same_do_not_differ_in_truth(written: tuple[Path, World, dict[int, str]]) -> None:
-    folder, world, _ = written
+def test_rounds_that_say_the_same_do_not_differ_in_truth(written: tuple[Path, Dataset, dict[int, str]]) -> None:
+    folder, dataset, _ = written
     rows = {(row.metric, row.round): row for row in ground_run(folder)}
     change = rows["hallucination_change", 1]
     assert (change.value, change.low, change.high) == (0, 0, 0)
@@ -83,7 +83,7 @@ def test_rounds_that_say_the_same_do_not_differ_in_truth(written: tuple[Path, Wo
     reasons = pl.read_parquet(folder / "tables" / "reasons.parquet")
     assert (
         reasons.select("user_id", "event_id").n_unique()
-        == world.targets.filter(pl.col("role").is_in(["lm_validation", "ranker"])).height
+        == dataset.targets.filter(pl.col("role").is_in(["lm_validation", "ranker"])).height
     )
     tree = as_tree(list(rows.values()))
     assert {"hallucination_rate", "specificity", "deletion_test", "reasons_gauc"} <= set(tree["by_round"]["1"])

@@ -287,5 +287,5 @@ def test_a_run_where_somebody_else_is_forgotten_lends_nothing(tmp_path: Path) ->
     prepare(recipe, open_run(recipe, folder, Reporter(), lender=lender))
     forget_user(str(user), folder)
     (folder / "manifests" / "data.json").unlink()
-    world = prepare(recipe, open_run(recipe, folder, Reporter(), lender=lender))
-    assert user not in world.roles["user_id"].to_list()
+    dataset = prepare(recipe, open_run(recipe, folder, Reporter(), lender=lender))
+    assert user not in dataset.roles["user_id"].to_list()

@@ -142,7 +142,7 @@ def test_keys_of_tags(one: str, other: str, same: bool) -> None:
 
 
 def test_tags_are_merged_by_hand() -> None:
-    """nostalgic 3 > nostalgia 1; world wars, decades and "marble"/"garbled" stay apart; rare and genres go."""
+    """nostalgic 3 > nostalgia 1; dataset wars, decades and "marble"/"garbled" stay apart; rare and genres go."""
     tags = [
         ["nostalgic", "world war i", "spies", "spy"],
         ["nostalgic", "world war ii", "Spies"],

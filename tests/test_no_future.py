@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from trackrec.data.log import Log
 from trackrec.errors import TrackRecError
-from trackrec.pipeline import dataset as world
-from trackrec.pipeline.dataset import World, prepare
+from trackrec.pipeline import dataset
+from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.progress import Reporter
 from trackrec.rankers.examples import ItemTable, RatingScale, build_examples
 from trackrec.recipe import make_recipe
@@ -59,14 +59,14 @@ def changed(log: Log, since: int, user: int | None) -> Log:
     return Log.checked(rows, ITEMS, where="a changed log")
 
 
-def make_world(log: Log, kind: str) -> World:
+def make_world(log: Log, kind: str) -> Dataset:
     recipe = make_recipe(
         {
             "roles": {"lm_users": 3, "lm_extra_users": 1, "lm_validation_users": 0, "ranker_folds": 2},
             "split": {"kind": kind, "min_history": 2, "max_history": 4, "recent": 3, "last_events": 2},
         }
     )
-    with tempfile.TemporaryDirectory() as folder, patch.object(world, "read_log", lambda source: log):
+    with tempfile.TemporaryDirectory() as folder, patch.object(dataset, "read_log", lambda source: log):
         return prepare(recipe, Run(Path(folder), Reporter(), 17))
 
 

@@ -31,13 +31,13 @@ def test_the_messages_are_what_the_generator_reads(recipe: Recipe, tmp_path: Pat
     number = write_prompts(recipe, tmp_path / "prompts.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
     assert number == len(lines) == 20  # 8 LM users, 8 extra ones, 4 for validation
-    world = prepare(recipe, Run(tmp_path / "run", Reporter(), recipe.seed))
+    dataset = prepare(recipe, Run(tmp_path / "run", Reporter(), recipe.seed))
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.name)
-    renderer = Renderer(tokenizer, world.items, recipe.prompts)
+    renderer = Renderer(tokenizer, dataset.items, recipe.prompts)
     for line in lines:
         assert [message["role"] for message in line["messages"]] == ["system", "user"]
         text = tokenizer.apply_chat_template(line["messages"], tokenize=False, add_generation_prompt=True)
-        history = world.history_rows[line["user_id"]]
+        history = dataset.history_rows[line["user_id"]]
         assert text == tokenizer.decode(renderer.generator_prompt(history))
     assert write_prompts(recipe, tmp_path / "all.jsonl", "all") == 34
 

@@ -25,7 +25,7 @@ from trackrec.errors import RunError
 from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import LogLikelihood, grounding_penalty
 from trackrec.metrics.probability import read_metrics
-from trackrec.pipeline.dataset import TABLES, World
+from trackrec.pipeline.dataset import TABLES, Dataset
 from trackrec.pipeline.explain import explain_user
 from trackrec.pipeline.job import run_recipe
 from trackrec.pipeline.summary import print_summary
@@ -103,15 +103,15 @@ def test_no_validator_scores_a_user_whom_it_was_tuned_on(finished: Path) -> None
 
 
 def test_false_claims_are_paid_for_in_the_loop(finished: Path) -> None:
-    world = World(*(pl.read_parquet(finished / "tables" / f"{name}.parquet") for name in TABLES))
+    dataset = Dataset(*(pl.read_parquet(finished / "tables" / f"{name}.parquet") for name in TABLES))
     recipe = load_recipe(finished / "recipe.yaml")
     samples = pl.read_parquet(finished / "tables" / "sample-1.parquet")
-    counts = sample_counts(samples, world.history_rows, Vocabulary(world.items, find_domain("movies")))
+    counts = sample_counts(samples, dataset.history_rows, Vocabulary(dataset.items, find_domain("movies")))
     told = manifests(finished)["prefer-lm-1"]["counts"]
     for name in ("checkable", "contradicted"):
         assert told[f"{name}_claims"] == counts[name].sum()  # type: ignore[index]
     taken = grounding_penalty(counts["contradicted"], counts["checkable"], 0.5)
-    mine = pl.col("user_id").is_in(world.users(Role.LM))
+    mine = pl.col("user_id").is_in(dataset.users(Role.LM))
     groups, _ = build_groups(
         pl.read_parquet(finished / "tables" / "score-lm-1.parquet").filter(mine),
         samples.with_columns(penalty=pl.Series(taken)).filter(mine),

@@ -24,16 +24,16 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     folder = tmp_path_factory.mktemp("truth")
     recipe = tiny_recipe(Path("no-model-is-read"), write_tiny_log(folder / "log"))
     run = open_run(recipe, folder / "run", Reporter())
-    world = prepare(recipe, run)
-    titles = {item: title.rpartition(" (")[0] for item, title in world.items.select("item_id", "title").iter_rows()}
+    dataset = prepare(recipe, run)
+    titles = {item: title.rpartition(" (")[0] for item, title in dataset.items.select("item_id", "title").iter_rows()}
     rows = []
-    for place, (user, history) in enumerate(world.history_rows.items()):
+    for place, (user, history) in enumerate(dataset.history_rows.items()):
         liked = titles[next(row["item_id"] for row in history if row["label"])]
         text = WORDS[place % 3].format(liked=liked)
-        for number in (0, 1) if user in {*world.users("lm_validation"), *world.evaluated} else (0,):
+        for number in (0, 1) if user in {*dataset.users("lm_validation"), *dataset.evaluated} else (0,):
             rows.append({"user_id": user, "round": number, "kind": "kept", "sample": 0, "text": text, "grounded": None})
     pl.DataFrame(rows, schema_overrides={"grounded": pl.Float64}).write_parquet(run.folder / "reccots.parquet")
-    return Truth(recipe, run, world)
+    return Truth(recipe, run, dataset)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_a_text_of_one_word_takes_no_interval_away(truth: Truth, rows: dict[tupl
 def test_each_measure_states_the_users_that_it_read(
     truth: Truth, rows: dict[tuple[str, int | None], MetricRow]
 ) -> None:
-    roles, everybody = truth.world.roles, "lm, lm_extra, lm_validation, ranker"
-    tested = {*truth.world.users("lm_validation"), *truth.world.evaluated}
+    roles, everybody = truth.dataset.roles, "lm, lm_extra, lm_validation, ranker"
+    tested = {*truth.dataset.users("lm_validation"), *truth.dataset.evaluated}
     with_claims = told(truth, 0, words=2)  # "Drama." is a sentence without a claim
     assert rows["words", 0].users == len(told(truth, 0, words=1)) < roles.height
     assert (rows["words", 0].role, rows["words", 1].role) == (everybody, "lm_validation, ranker")
@@ -69,7 +69,9 @@ def test_each_measure_states_the_users_that_it_read(
     assert rows["deletion_test", 0].users == rows["deletion_test", 0].examples == len(with_claims)
     assert rows["deletion_test", 0].value == 1  # a title hangs on its one event
     assert rows["reasons_gauc", 1].users == len(tested)
-    assert rows["reasons_gauc", 1].examples == truth.world.targets.filter(pl.col("user_id").is_in(list(tested))).height
+    assert (
+        rows["reasons_gauc", 1].examples == truth.dataset.targets.filter(pl.col("user_id").is_in(list(tested))).height
+    )
     assert rows["reasons_gauc", 1].role == "lm_validation, ranker"
 
 

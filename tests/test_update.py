@@ -128,17 +128,17 @@ def test_the_run_s_own_histories_are_read(tmp_path: Path) -> None:
     log = write_tiny_log(tmp_path / "log")
     recipe = tiny_recipe(tmp_path / "no-model-is-read", log)
     folder = tmp_path / "run"
-    world = prepare(recipe, open_run(recipe, folder, Reporter()))
-    assert "expected" in world.histories.columns
-    texts = world.roles.select("user_id", kind=pl.lit("kept"), text=pl.lit("Likes films."))
+    dataset = prepare(recipe, open_run(recipe, folder, Reporter()))
+    assert "expected" in dataset.histories.columns
+    texts = dataset.roles.select("user_id", kind=pl.lit("kept"), text=pl.lit("Likes films."))
     texts.write_parquet(folder / "reccots.parquet")
-    user, other = world.histories["user_id"].unique().sort()[:2]
-    known = world.histories.filter(pl.col("user_id") == user)["item_id"].to_list()
+    user, other = dataset.histories["user_id"].unique().sort()[:2]
+    known = dataset.histories.filter(pl.col("user_id") == user)["item_id"].to_list()
     unseen = [film for film in range(1, 41) if film not in known]
     # A history ends before the last interactions of its user: what is newer than all of them pushes some into it.
     found = update_with(folder, [(user, film, 5, 890_000_000 + film) for film in unseen[:12]])
     assert found.counts["new_interactions"] == 12
-    assert found.counts["users_with_a_reccot"] == world.roles.height
+    assert found.counts["users_with_a_reccot"] == dataset.roles.height
     assert found.refresh.select("user_id", "reason").rows() == [(user, "new_items")]
     assert update_with(folder, [(other, unseen[0], 5, 890_000_000)]).refresh.is_empty()
 
@@ -146,8 +146,8 @@ def test_the_run_s_own_histories_are_read(tmp_path: Path) -> None:
 def test_a_log_that_changed_is_named(tmp_path: Path) -> None:
     log = write_tiny_log(tmp_path / "log")
     recipe = tiny_recipe(tmp_path / "no-model-is-read", log)
-    world = prepare(recipe, open_run(recipe, tmp_path / "run", Reporter()))
-    world.roles.select("user_id", kind=pl.lit("kept")).write_parquet(tmp_path / "run" / "reccots.parquet")
+    dataset = prepare(recipe, open_run(recipe, tmp_path / "run", Reporter()))
+    dataset.roles.select("user_id", kind=pl.lit("kept")).write_parquet(tmp_path / "run" / "reccots.parquet")
     lines = (log / "u.data").read_text().splitlines()
     (log / "u.data").write_text("\n".join(lines[1:]) + "\n")
     with pytest.raises(RunError, match="is no longer the one that its RecCoTs were written from"):

@@ -10,8 +10,8 @@ import pytest
 
 from trackrec.data.log import Log
 from trackrec.data.roles import Role
-from trackrec.pipeline import dataset as world
-from trackrec.pipeline.dataset import World, with_turns
+from trackrec.pipeline import dataset
+from trackrec.pipeline.dataset import Dataset, with_turns
 from trackrec.progress import Reporter
 from trackrec.recipe import make_recipe
 from trackrec.run import Run
@@ -47,13 +47,13 @@ def made_up_log(monkeypatch: pytest.MonkeyPatch) -> Log:
     table = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     items = pl.DataFrame({"item_id": list(range(20)), "title": [f"T{i}" for i in range(20)]})
     log = Log.checked(table.with_columns(rating=1.0 + pl.col("item_id") % 5), items, where="a made-up log")
-    monkeypatch.setattr(world, "read_log", lambda settings: log)
+    monkeypatch.setattr(dataset, "read_log", lambda settings: log)
     return log
 
 
-def made_up_world(folder: Path, **settings: Any) -> World:
+def made_up_world(folder: Path, **settings: Any) -> Dataset:
     roles = {"lm_users": 4, "lm_extra_users": 0, "lm_validation_users": 2, "ranker_folds": 3}
-    return world.prepare(make_recipe({"roles": roles} | settings), Run(folder, Reporter(), 17))
+    return dataset.prepare(make_recipe({"roles": roles} | settings), Run(folder, Reporter(), 17))
 
 
 def test_implicit_feedback_reaches_targets_and_statistics(made_up_log: Log, tmp_path: Path) -> None:

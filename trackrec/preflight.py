@@ -19,7 +19,7 @@ from trackrec.rankers.compare import ranker_examples, tested_folds
 
 if TYPE_CHECKING:
     from trackrec.features.encoder import TextEncoderSettings
-    from trackrec.pipeline.dataset import World
+    from trackrec.pipeline.dataset import Dataset
 from trackrec.judges.ranker import RankerValidatorSettings
 from trackrec.recipe import Recipe
 
@@ -36,7 +36,7 @@ def check_settings(recipe: Recipe) -> None:
         raise RecipeError("; ".join(found))
 
 
-def check_tables(recipe: Recipe, world: World) -> None:
+def check_tables(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse a log that the recipe's later stages cannot work on.
 
     Raises:
@@ -45,18 +45,18 @@ def check_tables(recipe: Recipe, world: World) -> None:
     labels = {
         "feedback": recipe.feedback.kind,
         "like_threshold": recipe.split.like_threshold if recipe.feedback.kind == "threshold" else None,
-        "likes_in_histories": _share(world.histories["label"]),
-        "likes_in_examples": _share(world.examples["label"]),
+        "likes_in_histories": _share(dataset.histories["label"]),
+        "likes_in_examples": _share(dataset.examples["label"]),
     }
-    ratings = pl.concat([world.histories["rating"], world.examples["rating"]]).value_counts(name="number")
+    ratings = pl.concat([dataset.histories["rating"], dataset.examples["rating"]]).value_counts(name="number")
     told = {"different": ratings.height, "counts": ratings.sort("rating").head(1).rows()}
     found = find_label_problems(labels, told)
-    items = pl.concat([world.histories["item_id"], world.examples["item_id"]]).n_unique()
+    items = pl.concat([dataset.histories["item_id"], dataset.examples["item_id"]]).n_unique()
     if items == 1:
         found.append(
             "there is one item, so there is nothing to choose between: is the right column taken for the item?"
         )
-    found += _ranker_users(recipe, world)
+    found += _ranker_users(recipe, dataset)
     if found:
         raise RunError("this log cannot carry the recipe: " + "; ".join(found))
 
@@ -156,11 +156,11 @@ def _models(recipe: Recipe) -> list[str]:
     return found
 
 
-def _ranker_users(recipe: Recipe, world: World) -> list[str]:
+def _ranker_users(recipe: Recipe, dataset: Dataset) -> list[str]:
     """Whether the rankers' folds can be filled, of the users that texts are written for."""
-    users = world.ranker_users(recipe.write_for)
+    users = dataset.ranker_users(recipe.write_for)
     try:
-        frame, folds = ranker_examples(world, users)
+        frame, folds = ranker_examples(dataset, users)
         tested_folds(folds, recipe.ranking)
     except (RunError, RecipeError) as error:
         more = "" if recipe.write_for == "all" else f" (write_for is {recipe.write_for}: raise it)"
@@ -171,7 +171,7 @@ def _ranker_users(recipe: Recipe, world: World) -> list[str]:
             "a fold of ranker users has one user, so that RecCoTs cannot be swapped there: give it more users "
             "(write_for, roles.ranker_users) or set roles.ranker_folds lower"
         ]
-    if not world.users(Role.LM_VALIDATION):
+    if not dataset.users(Role.LM_VALIDATION):
         return ["there are no LM validation users, on whom rounds are compared: set roles.lm_validation_users"]
     return []
 

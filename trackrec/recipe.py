@@ -209,6 +209,8 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
     tree = read_yaml(text, str(file)) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
+    if changes:
+        tree = _with_types(tree)
     for change in changes:
         apply_change(tree, change)
     return make_recipe(tree, str(file))
@@ -258,13 +260,13 @@ def _fields(path: Sequence[str], tree: Any) -> list[str]:
     return list(group.model_fields)
 
 
-def _default_type(path: Sequence[str]) -> str | None:
-    """The type that is meant where a component's settings name none."""
-    if len(path) != 1 or path[0] not in Recipe.model_fields:
-        return None
-    field = Recipe.model_fields[path[0]]
-    choice = next(_choices([*field.metadata, field.annotation]), None)
-    return choice.default if choice is not None else None
+def _with_types(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree with the types of components written out where none is given, so that a change of type is seen."""
+    for name, field in Recipe.model_fields.items():
+        choice = next(_choices([*field.metadata, field.annotation]), None)
+        if choice is not None and isinstance(tree.get(name), dict):
+            tree[name] = {"type": choice.default} | tree[name]
+    return tree
 
 
 def _inside(tree: Any, part: str) -> Any:

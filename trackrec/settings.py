@@ -50,6 +50,8 @@ class ComponentSettings(Settings):
 def apply_change(tree: dict[str, Any], change: str) -> None:
     """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
 
+    A component's new ``type`` begins with that type's own settings.
+
     Raises:
         RecipeError: it is no change, or leads through a value that is no group of settings.
     """
@@ -61,4 +63,7 @@ def apply_change(tree: dict[str, Any], change: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    tree[last] = read_yaml(value, f"--set {change}: the value")
+    found = read_yaml(value, f"--set {change}: the value")
+    if last == "type" and tree.get("type", found) != found:
+        tree.clear()  # settings of another type mean nothing to the new one
+    tree[last] = found

@@ -10,7 +10,7 @@ from research.comparison.cells import Cell, contrasts
 from trackrec.errors import RunError
 from trackrec.features.encoder import shared_encoder, user_vectors
 from trackrec.metrics.probability import auc, gauc
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.loop import Loop
 from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage
@@ -28,9 +28,9 @@ class DinJudge:
         base: of the recipe's run.
     """
 
-    def __init__(self, base: Parts) -> None:
-        self.base, self.run, self.world, self.recipe = base, base.run, base.world, base.recipe
-        users = self.world.ranker_users(self.recipe.write_for)
+    def __init__(self, base: Components) -> None:
+        self.base, self.run, self.dataset, self.recipe = base, base.run, base.dataset, base.recipe
+        users = self.dataset.ranker_users(self.recipe.write_for)
         folds = sorted(users["fold"].unique().to_list())
         if len(folds) < 4:
             raise RunError(
@@ -39,7 +39,7 @@ class DinJudge:
             )
         self.users = users.filter(pl.col("fold") != folds[0])
 
-    def judge(self, name: str, head: dict[str, Any], parts: Parts, number: int, against: int) -> None:
+    def judge(self, name: str, head: dict[str, Any], components: Components, number: int, against: int) -> None:
         """The rows of one variant, in the manifest of the stage ``name``.
 
         Args:
@@ -49,7 +49,7 @@ class DinJudge:
             number: its last round.
             against: the round of the recipe's own generator that it is compared with.
         """
-        mine = self._trained(f"ablated-din-{head['variant']}", parts, number)
+        mine = self._trained(f"ablated-din-{head['variant']}", components, number)
         theirs = self._trained(f"ablated-din-recipe-{against}", self.base, against)
         draws, seed = self.recipe.evaluation.bootstrap, self.recipe.seed
 
@@ -68,9 +68,9 @@ class DinJudge:
 
         self.base.do(name, work, [self.run.table(mine), self.run.table(theirs)], {"draws": draws, "head": head})
 
-    def _trained(self, name: str, parts: Parts, number: int) -> str:
+    def _trained(self, name: str, components: Components, number: int) -> str:
         """Train and predict with a generator's RecCoTs; gives the table's name, that of its stage."""
-        texts = self._texts(parts, number)
+        texts = self._texts(components, number)
         settings = self.recipe.ranking.model_copy(update={"folds": 1})
 
         def work(stage: Stage) -> None:
@@ -78,23 +78,23 @@ class DinJudge:
             vectors = user_vectors(wanted, shared_encoder(self.recipe.encoder))
             with self.run.reporter.steps(name, "trainings") as progress:
                 predictions = compare_arms(
-                    self.world, self.users, self.world.items, {name: vectors}, settings, self.recipe.seed,
+                    self.dataset, self.users, self.dataset.items, {name: vectors}, settings, self.recipe.seed,
                     progress=progress,
                 )  # fmt: skip
             stage.write(name, predictions)
             stage.counts = {"users": wanted.height, "with_text": wanted["text"].count()}
 
-        inputs = [parts.run.table(f"write-{number}"), parts.run.table(_rest(number))]
+        inputs = [components.run.table(f"write-{number}"), components.run.table(_rest(number))]
         inputs += [self.run.table(table) for table in ("examples", "roles")]
         self.base.do(name, work, inputs, {"ranking": settings, "users": self.users.height})
         return name
 
-    def _texts(self, parts: Parts, number: int) -> pl.DataFrame:
+    def _texts(self, components: Components, number: int) -> pl.DataFrame:
         """``user_id, text`` of the ranker users: what the loop had written, and the rest, which is written now."""
-        written = parts.kept(number).select("user_id", "text")
+        written = components.kept(number).select("user_id", "text")
         rest = self.users.filter(~pl.col("user_id").is_in(written["user_id"].implode()))["user_id"].to_list()
-        Loop(parts).write_for(_rest(number), number, rest)
-        return pl.concat([written, parts.run.read(_rest(number)).select("user_id", "text")])
+        Loop(components).write_for(_rest(number), number, rest)
+        return pl.concat([written, components.run.read(_rest(number)).select("user_id", "text")])
 
 
 def _rest(number: int) -> str:

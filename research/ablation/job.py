@@ -18,8 +18,8 @@ from trackrec.data.roles import Role
 from trackrec.errors import RecipeError
 from trackrec.lm.threads import use_threads
 from trackrec.metrics.significance import holm
-from trackrec.pipeline.components import OUTSIDE, Parts
-from trackrec.pipeline.dataset import World, prepare
+from trackrec.pipeline.components import OUTSIDE, Components
+from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.loop import Loop
@@ -79,15 +79,15 @@ class Ablation:
         self.started = started
         self.recipe, self.folder, self.settings, self.reporter = recipe, folder, settings, reporter
         self.run = open_run(recipe, folder, reporter)
-        self.world = World.of(self.run)
-        self.users = self.world.users(Role.LM_VALIDATION)
+        self.dataset = Dataset.of(self.run)
+        self.users = self.dataset.users(Role.LM_VALIDATION)
         self.draws = recipe.evaluation.bootstrap
         if settings.din:
             DinJudge(self.base())  # too few folds would show only after the first variant
 
-    def base(self) -> Parts:
+    def base(self) -> Components:
         """The recipe's own parts, made anew for each use: a variant's language model takes their place in memory."""
-        return Parts(self.recipe, self.run, self.world)
+        return Components(self.recipe, self.run, self.dataset)
 
     def work(self) -> Path:
         """Run what is chosen; the table is written anew after each."""
@@ -124,24 +124,28 @@ class Ablation:
         if self.settings.din:
             DinJudge(self.base()).judge(PREFIX + label + "-din", head, parts, rounds, against)
 
-    def _looped(self, recipe: Recipe, label: str) -> Parts:
+    def _looped(self, recipe: Recipe, label: str) -> Components:
         """Run a variant's loop; its parts come back without the language model."""
         run = open_run(recipe, self.folder / "ablations" / label, self.reporter, lender=self.folder)
-        parts = Parts(recipe, run, prepare(recipe, run))
-        Loop(parts).all_rounds()
-        self._read_own(parts, recipe.loop.rounds)
-        return Parts(recipe, run, parts.world)
+        components = Components(recipe, run, prepare(recipe, run))
+        Loop(components).all_rounds()
+        self._read_own(components, recipe.loop.rounds)
+        return Components(recipe, run, components.dataset)
 
-    def _read_own(self, parts: Parts, number: int) -> None:
+    def _read_own(self, components: Components, number: int) -> None:
         """The table ``own``: the variant's last validator reads the variant's last RecCoTs."""
-        kind = parts.kinds[0]
+        kind = components.kinds[0]
 
         def work(stage: Stage) -> None:
-            texts = parts.kept(number).filter(pl.col("user_id").is_in(self.users)).select("user_id", "sample", "text")
-            stage.write("own", parts.loaded_validator(kind, number).score(self.world.targets_of(self.users), texts))
+            texts = (
+                components.kept(number).filter(pl.col("user_id").is_in(self.users)).select("user_id", "sample", "text")
+            )
+            stage.write(
+                "own", components.loaded_validator(kind, number).score(self.dataset.targets_of(self.users), texts)
+            )
 
-        inputs = [parts.validator_folder(kind, number, OUTSIDE), parts.run.table(f"write-{number}")]
-        parts.do("own", work, [*inputs, parts.run.table("targets")], {"kind": kind})
+        inputs = [components.validator_folder(kind, number, OUTSIDE), components.run.table(f"write-{number}")]
+        components.do("own", work, [*inputs, components.run.table("targets")], {"kind": kind})
 
     def collect(self) -> Path:
         """Write ``ablations.json``: whatever has been judged in this folder so far."""
@@ -192,6 +196,6 @@ def ablate_recipe(recipe: Recipe, folder: Path, settings: AblationSettings, repo
 def _run_loop(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
     """The recipe's own loop and its matrix, all that variants are compared with."""
     run = open_run(recipe, folder, reporter)
-    parts = Parts(recipe, run, prepare(recipe, run))
-    Loop(parts).all_rounds()
-    Evaluation(parts).matrix()
+    components = Components(recipe, run, prepare(recipe, run))
+    Loop(components).all_rounds()
+    Evaluation(components).matrix()

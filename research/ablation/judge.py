@@ -16,7 +16,7 @@ from trackrec.judges.base import Kind
 from trackrec.judges.rewards import grounding_penalty
 from trackrec.metrics.probability import auc, log_likelihood
 from trackrec.metrics.significance import paired_contrast
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.prompts.domains import find_domain
 from trackrec.run import Stage
 
@@ -31,12 +31,12 @@ class ValidatorJudge:
         base: the recipe's own parts, made for this variant alone: the variant's language model is no longer in memory.
     """
 
-    def __init__(self, base: Parts) -> None:
-        self.base, self.run, self.world = base, base.run, base.world
-        self.users = self.world.users(Role.LM_VALIDATION)
+    def __init__(self, base: Components) -> None:
+        self.base, self.run, self.dataset = base, base.run, base.dataset
+        self.users = self.dataset.users(Role.LM_VALIDATION)
         self.seed, self.draws = base.recipe.seed, base.recipe.evaluation.bootstrap
 
-    def judge(self, name: str, variant: Variant, head: Row, parts: Parts, against: int) -> None:
+    def judge(self, name: str, variant: Variant, head: Row, components: Components, against: int) -> None:
         """All the rows of a variant, with what it cost, in the manifest of the stage ``name`` of the recipe's run.
 
         Args:
@@ -46,10 +46,10 @@ class ValidatorJudge:
             parts: of the variant, whose loop has ended and whose last validator has written the table ``own``.
             against: the round of the recipe's own generator that it is compared with.
         """
-        base, number = self.base, parts.recipe.loop.rounds
+        base, number = self.base, components.recipe.loop.rounds
 
         def work(stage: Stage) -> None:
-            written = self._written(parts, number)
+            written = self._written(components, number)
             table = pl.concat([self._scores(kind, written) for kind in base.kinds])
             stage.write(name, table)
             rows = []
@@ -58,25 +58,25 @@ class ValidatorJudge:
                 rows += self._contrasts(kind, table.filter(pl.col("validator").str.starts_with(f"{kind}-")), other)
             last = f"{base.kinds[0]}-{against}"
             own = self._matrix(base.kinds[0]).filter((pl.col("sample") == against) & (pl.col("validator") == last))
-            rows += self._contrasts("own", parts.run.read("own").with_columns(validator=pl.lit(last)), own)
+            rows += self._contrasts("own", components.run.read("own").with_columns(validator=pl.lit(last)), own)
             rows += self._of_texts(written, self._written(base, against))
             stage.counts = {
                 "about": head
                 | {"question": variant.question, "changes": list(variant.changes), "rounds": number}
-                | _cost(parts)
+                | _cost(components)
                 | {"unfinished": float((~written["finished"]).sum() / max(1, written.height))},
                 "rows": [head | row for row in rows],
             }
 
-        inputs = [parts.run.table(f"write-{number}"), parts.run.table("own"), self.run.table("targets")]
+        inputs = [components.run.table(f"write-{number}"), components.run.table("own"), self.run.table("targets")]
         inputs += [self.run.table(f"write-{judge}") for judge in base.rounds]
         inputs += [self.run.table(f"matrix-{kind}-{judge}") for kind in base.kinds for judge in base.rounds]
         settings = {"draws": self.draws, "changes": list(variant.changes), "against": against}
         base.do(name, work, inputs, settings)
 
-    def _written(self, parts: Parts, number: int) -> pl.DataFrame:
+    def _written(self, components: Components, number: int) -> pl.DataFrame:
         """A round's RecCoTs of LM validation users."""
-        return parts.kept(number).filter(pl.col("user_id").is_in(self.users)).sort("user_id")
+        return components.kept(number).filter(pl.col("user_id").is_in(self.users)).sort("user_id")
 
     def _matrix(self, kind: Kind) -> pl.DataFrame:
         """What the recipe's validators of a kind give to the RecCoTs of all its rounds."""
@@ -105,7 +105,7 @@ class ValidatorJudge:
                 tables.append(matrix.join(known, on=["user_id", "sample"], how="semi"))
                 if new.height:
                     scores = base.loaded_validator(kind, number).score(
-                        self.world.targets_of(new["user_id"].to_list()), new
+                        self.dataset.targets_of(new["user_id"].to_list()), new
                     )
                     tables.append(scores.with_columns(validator=pl.lit(f"{kind}-{number}")).select(matrix.columns))
                 advance(1, True)
@@ -131,12 +131,12 @@ class ValidatorJudge:
         """How long the RecCoTs are, and which share of their checkable claims the history contradicts."""
         prompts = self.base.recipe.prompts
         vocabulary = Vocabulary(
-            self.world.items, find_domain(prompts.domain), prompts.attributes, self.base.recipe.profile
+            self.dataset.items, find_domain(prompts.domain), prompts.attributes, self.base.recipe.profile
         )
         values: dict[str, list[Any]] = {"tokens": [], "contradicted_share": []}
         for table in (mine, theirs):
             values["tokens"].append(table["token_ids"].list.len().cast(pl.Float64).to_numpy())
-            counts = sample_counts(table, self.world.history_rows, vocabulary)
+            counts = sample_counts(table, self.dataset.history_rows, vocabulary)
             values["contradicted_share"].append(grounding_penalty(counts["contradicted"], counts["checkable"], 1.0))
         users, rows = mine["user_id"].to_numpy(), []
         for name, both in values.items():
@@ -152,9 +152,11 @@ def _size(users: Iterable[Any], examples: int) -> Row:
     return {"users": len(set(users)), "examples": examples}
 
 
-def _cost(parts: Parts) -> Row:
+def _cost(components: Components) -> Row:
     """Seconds that a variant took, and that it did not take since the recipe's run had done the stage."""
-    manifests = [parts.run.manifest(path.stem) for path in sorted((parts.run.folder / "manifests").glob("*.json"))]
+    manifests = [
+        components.run.manifest(path.stem) for path in sorted((components.run.folder / "manifests").glob("*.json"))
+    ]
     shared = [manifest for manifest in manifests if "borrowed_from" in manifest]
     spent = sum(manifest["seconds"] for manifest in manifests) - sum(manifest["seconds"] for manifest in shared)
     saved = sum(manifest["seconds"] for manifest in shared)

@@ -12,7 +12,7 @@ from trackrec.errors import RunError
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.metrics.probability import auc, log_likelihood
 from trackrec.metrics.significance import PairedContrast, contrast_of_gains, paired_contrast
-from trackrec.pipeline.components import OUTSIDE, Parts
+from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.tuning import Tuning
 from trackrec.run import Stage
 
@@ -36,15 +36,20 @@ class LoopChecks:
         RunError: a loop without rounds, of which there is nothing to check.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts, self.run, self.world, self.recipe = parts, parts.run, parts.world, parts.recipe
-        self.kind, self.last = parts.kinds[0], parts.recipe.loop.rounds
+    def __init__(self, components: Components) -> None:
+        self.components, self.run, self.dataset, self.recipe = (
+            components,
+            components.run,
+            components.dataset,
+            components.recipe,
+        )
+        self.kind, self.last = components.kinds[0], components.recipe.loop.rounds
         if not self.last:
             raise RunError(
                 "the recipe has no rounds (loop.rounds: 0), so no generator learnt from feedback that could be "
                 "checked: check a run with one round or more"
             )
-        self.users = self.world.users(Role.LM_VALIDATION)
+        self.users = self.dataset.users(Role.LM_VALIDATION)
         self.draws, self.seed = self.recipe.evaluation.bootstrap, self.recipe.seed
 
     def fresh(self) -> None:
@@ -53,11 +58,11 @@ class LoopChecks:
         It is tuned on the last round's RecCoTs of the LM users that the loop's validator of validation users did not
         learn from. If the recipe warms its validators up, the fresh one has a warm-up of its own.
         """
-        tuning = Tuning(self.parts)
+        tuning = Tuning(self.components)
         tuning.warm_up("fresh")
         tuning.tune(self.kind, self.last, "fresh")
         tables = {judge: self._scored(judge) for judge in ("last", "fresh")}
-        givers = sorted({self.parts.validator_round(number) for number in range(self.last)})
+        givers = sorted({self.components.validator_round(number) for number in range(self.last)})
         matrices = [f"matrix-{self.kind}-{number}" for number in givers]
 
         def work(stage: Stage) -> None:
@@ -82,7 +87,7 @@ class LoopChecks:
             stage.counts = {"round": self.last, "tuned_on_users": len(tuned["tuned_on"]), "rows": rows}
 
         inputs = [self.run.table(name) for name in (*tables.values(), *matrices)]
-        self.parts.do("check-fresh-v", work, inputs, {"draws": self.draws})
+        self.components.do("check-fresh-v", work, inputs, {"draws": self.draws})
 
     def length(self) -> None:
         """The gain with both texts cut to equal length, and the gain that another user's text of like length has.
@@ -90,7 +95,7 @@ class LoopChecks:
         Judged by the last round's validator, and by the fresh one if it has been tuned.
         """
         judges: list[Judge] = ["last"]
-        if self.parts.validator_folder(self.kind, "fresh", 1 - OUTSIDE).exists():
+        if self.components.validator_folder(self.kind, "fresh", 1 - OUTSIDE).exists():
             judges.append("fresh")
         tables = {judge: self._scored(judge) for judge in judges}
 
@@ -116,13 +121,15 @@ class LoopChecks:
             lengths = {name: float(means[sample]) for sample, name in names.items()}
             stage.counts = {"round": self.last, "mean_tokens": lengths, "rows": rows}
 
-        self.parts.do("check-length", work, [self.run.table(name) for name in tables.values()], {"draws": self.draws})
+        self.components.do(
+            "check-length", work, [self.run.table(name) for name in tables.values()], {"draws": self.draws}
+        )
 
     def _texts(self) -> None:
         """The table ``check-texts``: ``user_id, sample, text, tokens``."""
 
         def work(stage: Stage) -> None:
-            count = self.parts.renderer.count_tokens
+            count = self.components.renderer.count_tokens
             first, last = (self._kept(number) for number in (0, self.last))
             givers = givers_of_like_length([count(text) for text in last])
             rows: list[tuple[Any, int, str | None]] = []
@@ -131,33 +138,33 @@ class LoopChecks:
                 told = {FIRST: first[place], LAST: last[place], STRANGER: last[givers[place]]}
                 told |= {FIRST_CUT: cut[0], LAST_CUT: cut[1]}
                 rows += [(user, PLACEHOLDER, None), *((user, sample, text) for sample, text in told.items())]
-            schema = {"user_id": self.world.roles.schema["user_id"], "sample": pl.Int16(), "text": pl.String()}
+            schema = {"user_id": self.dataset.roles.schema["user_id"], "sample": pl.Int16(), "text": pl.String()}
             tokens = [None if text is None else count(text) for _, _, text in rows]
             table = pl.DataFrame(rows, schema=schema, orient="row")
             stage.write("check-texts", table.with_columns(tokens=pl.Series(tokens, dtype=pl.Int32)))
 
         inputs = [self.run.table(f"write-{number}") for number in (0, self.last)]
-        self.parts.do("check-texts", work, inputs, self.parts.model_settings)
+        self.components.do("check-texts", work, inputs, self.components.model_settings)
 
     def _kept(self, number: int) -> list[str]:
-        texts = dict(self.parts.kept(number).select("user_id", "text").iter_rows())
+        texts = dict(self.components.kept(number).select("user_id", "text").iter_rows())
         return [texts[user] for user in self.users]
 
     def _scored(self, judge: Judge) -> str:
         """Let a validator read all texts; gives the table's name, that of its stage."""
         self._texts()
         name, fold = f"check-scores-{judge}", OUTSIDE if judge == "last" else 1 - OUTSIDE
-        folder = self.parts.validator_folder(self.kind, self.last if judge == "last" else "fresh", fold)
+        folder = self.components.validator_folder(self.kind, self.last if judge == "last" else "fresh", fold)
 
         def work(stage: Stage) -> None:
-            validator = self.parts.validator(self.kind, self.last, fold)
+            validator = self.components.validator(self.kind, self.last, fold)
             validator.load(folder)
             texts = self.run.read("check-texts").select("user_id", "sample", "text")
 
             def shard(users: Any) -> pl.DataFrame:
                 mine = texts.filter(pl.col("user_id").is_in(users))
                 scored = mine.unique(["user_id", "text"], keep="first", maintain_order=True)
-                scores = validator.score(self.world.targets_of(users), scored).rename({"sample": "scored"})
+                scores = validator.score(self.dataset.targets_of(users), scored).rename({"sample": "scored"})
                 same = mine.join(
                     scored.rename({"sample": "scored"}), on=["user_id", "text"], nulls_equal=True, maintain_order="left"
                 )
@@ -167,7 +174,9 @@ class LoopChecks:
             stage.shards(name, self.users, self.recipe.shard_users, shard, "users")
 
         inputs = [folder, self.run.table("check-texts"), self.run.table("targets")]
-        self.parts.do(name, work, inputs, {"shard_users": self.recipe.shard_users} | self.parts.prompt_settings)
+        self.components.do(
+            name, work, inputs, {"shard_users": self.recipe.shard_users} | self.components.prompt_settings
+        )
         return name
 
     def _gain(self, judge: str, gain: str, table: pl.DataFrame, text: int, other: int) -> list[dict[str, Any]]:

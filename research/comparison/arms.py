@@ -10,7 +10,7 @@ import polars as pl
 
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
 from trackrec.files.tables import read_table
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts
@@ -41,14 +41,21 @@ class Arms:
     """
 
     def __init__(
-        self, parts: Parts, promoted: int, zero_shot: bool = True, other_rounds: Sequence[int] | None = None
+        self, components: Components, promoted: int, zero_shot: bool = True, other_rounds: Sequence[int] | None = None
     ) -> None:
         self.zero_shot = zero_shot
         self.other_rounds = [
-            number for number in parts.rounds if number != promoted and (other_rounds is None or number in other_rounds)
+            number
+            for number in components.rounds
+            if number != promoted and (other_rounds is None or number in other_rounds)
         ]
-        self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
-        self.users = parts.world.ranker_users(parts.recipe.write_for)
+        self.components, self.run, self.dataset, self.promoted = (
+            components,
+            components.run,
+            components.dataset,
+            promoted,
+        )
+        self.users = components.dataset.ranker_users(components.recipe.write_for)
         """``user_id, role, fold`` of those who are compared."""
 
     @property
@@ -60,22 +67,24 @@ class Arms:
     @cached_property
     def numbers(self) -> HistoryNumbers:
         """What is counted of each history: an arm of its own, and what all arms' directions are learned from."""
-        return ranker_numbers(self.world.histories, self.world.items, self.users)
+        return ranker_numbers(self.dataset.histories, self.dataset.items, self.users)
 
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
         ids = self.users["user_id"].to_list()
         for number in self.other_rounds:
-            done = set(self.parts.everybody_judged)
-            Loop(self.parts).write_for(f"compare-write-{number}", number, [user for user in ids if user not in done])
+            done = set(self.components.everybody_judged)
+            Loop(self.components).write_for(
+                f"compare-write-{number}", number, [user for user in ids if user not in done]
+            )
         if self.zero_shot:
             self._write_zero_shot(ids)
 
     def _write_zero_shot(self, users: Sequence[Any]) -> None:
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
 
         def work(stage: Stage) -> None:
-            writer = self.parts.generator.writer(None)
+            writer = self.components.generator.writer(None)
 
             def shard(part: Sequence[Any]) -> pl.DataFrame:
                 return writer.write(part, 1, recipe.loop.writing, recipe.seed * 10)
@@ -83,7 +92,9 @@ class Arms:
             stage.shards("compare-zero-shot", users, recipe.shard_users * 16, shard, "users")
 
         inputs = [self.run.table("histories"), self.run.table("roles")]
-        self.parts.do("compare-zero-shot", work, inputs, {"writing": recipe.loop.writing} | self.parts.prompt_settings)
+        self.components.do(
+            "compare-zero-shot", work, inputs, {"writing": recipe.loop.writing} | self.components.prompt_settings
+        )
 
     def encode(self) -> None:
         """The table ``compare-vectors``: ``arm, user_id, vector, has_reccot, source_user_id``."""
@@ -102,8 +113,8 @@ class Arms:
             }
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
-        settings = self.parts.encoder_settings | {"numbers": self.numbers.digest}
-        self.parts.do("compare-vectors", work, inputs, settings)
+        settings = self.components.encoder_settings | {"numbers": self.numbers.digest}
+        self.components.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:
         """Each arm's table of vectors; None for the arm without text."""
@@ -120,7 +131,7 @@ class Arms:
         return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
         encoder = shared_encoder(recipe.encoder)
         ids = self.users.select("user_id")
         # Every arm gets directions of its own in each fold; the run's own projection would favour the final round.
@@ -130,7 +141,7 @@ class Arms:
         if self.zero_shot:
             texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
         for number in self.other_rounds:
-            both = [self.parts.kept(number), self.run.read(f"compare-write-{number}")]
+            both = [self.components.kept(number), self.run.read(f"compare-write-{number}")]
             texts[round_name(number)] = pl.concat(both, how="diagonal")
         numbers = self.numbers.table.rename({"numbers": "vector"})
         made = {
@@ -144,14 +155,14 @@ class Arms:
         return {name: made[name] for name in self.names if name in made}
 
     def _history_texts(self) -> pl.DataFrame:
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
         domain = find_domain(recipe.prompts.domain)
         prompts = recipe.prompts
-        return history_texts(self.world.histories, self.world.items, domain, prompts.attributes, prompts.show_tags)
+        return history_texts(self.dataset.histories, self.dataset.items, domain, prompts.attributes, prompts.show_tags)
 
     def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
         """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
         all_told = {"omit": 0.0, "omit_genres": 0.0} if isinstance(recipe.teacher, TeacherSettings) else {}
-        teacher = self.parts.teacher(recipe.teacher.model_copy(update=all_told))
-        return write_texts(teacher, self.world.histories, self.parts.renderer, recipe.seed, users=users)
+        teacher = self.components.teacher(recipe.teacher.model_copy(update=all_told))
+        return write_texts(teacher, self.dataset.histories, self.components.renderer, recipe.seed, users=users)

@@ -20,7 +20,7 @@ from trackrec.metrics.cold_start import break_down
 from trackrec.metrics.probability import auc, gauc, log_loss
 from trackrec.metrics.ranking import mean_of_lists
 from trackrec.metrics.significance import paired_contrasts, seed_spread
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts
@@ -68,8 +68,8 @@ class Cell:
 
 
 @lru_cache(maxsize=1)
-def _world(folder: Path, seed: int) -> World:
-    return World.of(Run(folder, Reporter(), seed, reading=True))
+def _world(folder: Path, seed: int) -> Dataset:
+    return Dataset.of(Run(folder, Reporter(), seed, reading=True))
 
 
 def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs) -> pl.DataFrame:
@@ -85,10 +85,10 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
     Returns:
         What :func:`compare_arms` (or :func:`compare_rerankers`) returns for this arm.
     """
-    world = _world(folder, recipe.seed)
-    roles = world.ranker_users(recipe.write_for)
+    dataset = _world(folder, recipe.seed)
+    roles = dataset.ranker_users(recipe.write_for)
     if cell.task == "ctr":
-        return compare_arms(world, roles, world.items, {arm: inputs}, _ranking(cell, recipe), recipe.seed)
+        return compare_arms(dataset, roles, dataset.items, {arm: inputs}, _ranking(cell, recipe), recipe.seed)
     settings = RerankingSettings.model_validate(
         {
             "name": cell.model,
@@ -100,9 +100,9 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
             "lists": {"sampling": recipe.feedback.negative_sampling},
         }
     )
-    events = pl.concat([world.histories.select("user_id", "item_id"), world.examples.select("user_id", "item_id")])
+    events = pl.concat([dataset.histories.select("user_id", "item_id"), dataset.examples.select("user_id", "item_id")])
     return compare_rerankers(
-        world, roles, world.items, events, {arm: inputs}, settings, recipe.seed, _statistics(world, recipe)
+        dataset, roles, dataset.items, events, {arm: inputs}, settings, recipe.seed, _statistics(dataset, recipe)
     )
 
 
@@ -111,14 +111,14 @@ def _ranking(cell: Cell, recipe: Recipe) -> RankingSettings:
     return RankingSettings.model_validate(recipe.ranking.model_dump() | changes)
 
 
-def _statistics(world: World, recipe: Recipe) -> ItemStatistics:
+def _statistics(dataset: Dataset, recipe: Recipe) -> ItemStatistics:
     """What LM users' events say of the items; no ranker user is among them.
 
     Under the temporal split all examples lie after the cut-off: only the histories may be counted.
     """
     columns = ("user_id", "event_id", "item_id", "rating", "timestamp", "label")
-    users = world.users(Role.LM, Role.LM_EXTRA)
-    tables = [world.histories] if recipe.split.kind == "temporal" else [world.histories, world.examples]
+    users = dataset.users(Role.LM, Role.LM_EXTRA)
+    tables = [dataset.histories] if recipe.split.kind == "temporal" else [dataset.histories, dataset.examples]
     known = pl.concat([table.select(columns) for table in tables])
     known = known.filter(pl.col("user_id").is_in(users))
     return ItemStatistics.from_interactions(known, recipe.split.like_threshold, recipe.statistics.prior_strength)
@@ -208,8 +208,8 @@ def breakdown(
         For each bucket and metric ``by, bucket, metric, difference, lower, upper, users, examples``, see
         :func:`trackrec.metrics.cold_start.break_down`; a difference is None where it is undefined.
     """
-    world = _world(folder, recipe.seed)
-    seen = seen_counts(world, world.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
+    dataset = _world(folder, recipe.seed)
+    seen = seen_counts(dataset, dataset.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
     return _broken_down(read_arms(arms), pair, seen, recipe.seed, draws)
 
 

@@ -83,13 +83,13 @@ class ExtraArms:
     """
 
     def __init__(self, arms: Arms, settings: ExtraSettings) -> None:
-        self.arms, self.parts, self.run, self.world = arms, arms.parts, arms.run, arms.world
+        self.arms, self.components, self.run, self.dataset = arms, arms.components, arms.run, arms.dataset
         self.settings = settings
-        unknown = [kind for kind in settings.scores if kind not in self.parts.kinds]
+        unknown = [kind for kind in settings.scores if kind not in self.components.kinds]
         if unknown:
             raise RecipeError(
                 f"comparison.extra.scores asks for the validator {unknown[0]!r}, but this run tuned "
-                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as observer.type."
+                f"{', '.join(self.components.kinds)}: leave it out, or run a recipe with it as observer.type."
             )
 
     def pairs(self, task: Task) -> list[tuple[str, str]]:
@@ -172,11 +172,11 @@ class ExtraArms:
 
         The validator is the final round's, tuned on LM users alone. ``swapped``: it reads another user's RecCoT.
         """
-        name, recipe, number = score_table(kind, swapped), self.parts.recipe, self.arms.promoted
+        name, recipe, number = score_table(kind, swapped), self.components.recipe, self.arms.promoted
         limit = self._limit(kind)
-        every = self.world.every_target(self.arms.users["user_id"].to_list())
+        every = self.dataset.every_target(self.arms.users["user_id"].to_list())
         targets = thin(every, limit, recipe.seed)
-        written = Features(self.parts, number).written().select("user_id", "text")
+        written = Features(self.components, number).written().select("user_id", "text")
         texts = self.arms.users.select("user_id").join(targets, on="user_id", how="semi", maintain_order="left")
         if swapped:
             giver = self.run.read("compare-vectors").filter(arm=SWAPPED).select("user_id", "source_user_id")
@@ -185,10 +185,10 @@ class ExtraArms:
         key = "source_user_id" if swapped else "user_id"
         texts = texts.join(written, on=key, how="left", maintain_order="left")
         texts = texts.select("user_id", pl.lit(0, dtype=pl.Int16).alias("sample"), "text")
-        folder = self.parts.validator_folder(kind, number, OUTSIDE)
+        folder = self.components.validator_folder(kind, number, OUTSIDE)
 
         def work(stage: Stage) -> None:
-            validator = self.parts.loaded_validator(kind, number)
+            validator = self.components.loaded_validator(kind, number)
 
             def shard(part: Sequence[int]) -> pl.DataFrame:
                 rows = texts[part[0] : part[-1] + 1]
@@ -200,22 +200,22 @@ class ExtraArms:
             stage.counts = {"users": texts.height, "examples": every.height, "with_score": table.height}
 
         inputs = [self.run.table("examples"), self.run.table("histories"), folder]
-        settings = {"texts": text_hash(texts), "examples": limit} | self.parts.prompt_settings
-        self.parts.do(name, work, inputs, settings)
+        settings = {"texts": text_hash(texts), "examples": limit} | self.components.prompt_settings
+        self.components.do(name, work, inputs, settings)
 
     def _encode(self, source: ItemSource) -> None:
         """The table ``compare-items-<source>``: ``item_id, vector, has_text``."""
-        name, recipe = f"compare-items-{source}", self.parts.recipe
+        name, recipe = f"compare-items-{source}", self.components.recipe
         domain = find_domain(recipe.prompts.domain)
 
         def work(stage: Stage) -> None:
             if source == "text":
-                texts = item_texts(self.world.items, domain, recipe.prompts.attributes, recipe.prompts.item_tags)
+                texts = item_texts(self.dataset.items, domain, recipe.prompts.attributes, recipe.prompts.item_tags)
             else:
-                texts = ItemTeacher(self.world.items, domain).write_all(recipe.seed)
+                texts = ItemTeacher(self.dataset.items, domain).write_all(recipe.seed)
             table = item_vectors(texts, shared_encoder(recipe.encoder))
             stage.write(name, table)
             stage.counts = {"items": table.height, "with_vector": table["vector"].count()}
 
-        settings = self.parts.encoder_settings | self.parts.prompt_settings
-        self.parts.do(name, work, [self.run.table("items")], settings)
+        settings = self.components.encoder_settings | self.components.prompt_settings
+        self.components.do(name, work, [self.run.table("items")], settings)

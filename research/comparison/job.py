@@ -22,8 +22,8 @@ from research.reranking.registry import RERANKERS, RerankerName
 from trackrec.errors import RecipeError
 from trackrec.files.tables import read_table
 from trackrec.metrics.significance import holm
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
@@ -123,9 +123,9 @@ class Comparison:
         settings: what is trained.
     """
 
-    def __init__(self, parts: Parts, promoted: int, settings: ComparisonSettings) -> None:
-        self.parts, self.run, self.settings, self.promoted = parts, parts.run, settings, promoted
-        self.arms = Arms(parts, promoted, settings.zero_shot, settings.other_rounds)
+    def __init__(self, components: Components, promoted: int, settings: ComparisonSettings) -> None:
+        self.components, self.run, self.settings, self.promoted = components, components.run, settings, promoted
+        self.arms = Arms(components, promoted, settings.zero_shot, settings.other_rounds)
         self.extra = ExtraArms(self.arms, settings.extra)
 
     def work(self) -> Path:
@@ -150,7 +150,7 @@ class Comparison:
         return path
 
     def _train(self, name: str, cell: Cell, arms: Mapping[str, Inputs], pool: Executor) -> None:
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
 
         def work(stage: Stage) -> None:
             jobs = [pool.submit(train_arm, self.run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
@@ -170,7 +170,7 @@ class Comparison:
         if name.endswith("-extra"):
             inputs += self.extra.tables(cell.task)
             settings["item_components"] = self.settings.extra.item_components
-        self.parts.do(name, work, inputs, settings)
+        self.components.do(name, work, inputs, settings)
 
     def _predicted(self, cell: Cell) -> list[Path]:
         """The tables of a cell's predictions."""
@@ -188,7 +188,7 @@ class Comparison:
 
     def _contrast(self, cell: Cell, pool: Executor) -> None:
         """The final round against every other arm; beside it another user's against no text, and the extra pairs."""
-        recipe, draws, name = self.parts.recipe, self.settings.draws, f"compare-{cell.name}"
+        recipe, draws, name = self.components.recipe, self.settings.draws, f"compare-{cell.name}"
         extra = self.extra.pairs(cell.task) if self._has_extra(cell) else []
         primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
         thinly = self.extra.thinly_scored() if self._breaks_down(cell) and extra else []
@@ -235,7 +235,7 @@ class Comparison:
         if thinly:
             settings["where_scored"] = [pair for pair, _ in thinly]
         inputs = [*self._predicted(cell), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
-        self.parts.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
+        self.components.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
 
     def _chosen(self) -> dict[str, dict[str, list[int]]]:
         """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""
@@ -261,7 +261,7 @@ class Comparison:
             families[family] = {"contrasts": len(adjusted), "smallest_p_holm": smallest}
         for row in rows:
             del row["primary"]
-        recipe = self.parts.recipe
+        recipe = self.components.recipe
         return {
             "recipe": recipe.name,
             "seed": recipe.seed,
@@ -311,6 +311,6 @@ def compare_recipe(
     if not (folder / "metrics.json").is_file():
         run_recipe(recipe, folder, reporter)
     run = open_run(recipe, folder, reporter)
-    parts = Parts(recipe, run, World.of(run))
+    components = Components(recipe, run, Dataset.of(run))
     promoted = int(run.manifest("promote")["counts"]["promoted"])
-    return Comparison(parts, promoted, settings).work()
+    return Comparison(components, promoted, settings).work()

@@ -22,7 +22,7 @@ from trackrec.errors import RunError
 from trackrec.files.tables import read_table
 from trackrec.files.whole import write_table
 from trackrec.metrics.probability import Interval
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
@@ -51,9 +51,11 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
     if sentences < 1:
         raise RunError(f"--sentences got {sentences}, expected 1 or more")
     recipe = load_recipe(folder / "recipe.yaml")
-    world = World.of(Run(folder, Reporter(), recipe.seed, reading=True))
-    vocabulary = Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile)
-    judged = _judged(read_table(folder / "reccots.parquet"), world, vocabulary)
+    dataset = Dataset.of(Run(folder, Reporter(), recipe.seed, reading=True))
+    vocabulary = Vocabulary(
+        dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+    )
+    judged = _judged(read_table(folder / "reccots.parquet"), dataset, vocabulary)
     if judged.is_empty():
         raise RunError(f"the RecCoTs of {folder} hold no sentence")
     drawn = draw_by_verdict(judged, sentences, recipe.seed)
@@ -61,7 +63,7 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
     write_table(folder / FOLDER / DRAWN, drawn)
     shuffled = drawn.sample(fraction=1.0, shuffle=True, seed=recipe.seed)
     tasks = [
-        {"id": number, "sentence": text, "history": history_lines(world.history_rows[user], vocabulary)}
+        {"id": number, "sentence": text, "history": history_lines(dataset.history_rows[user], vocabulary)}
         for number, user, text in shuffled.select("id", "user_id", "sentence").iter_rows()
     ]
     page = folder / FOLDER / PAGE
@@ -69,13 +71,13 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
     return page
 
 
-def _judged(reccots: pl.DataFrame, world: World, vocabulary: Vocabulary) -> pl.DataFrame:
+def _judged(reccots: pl.DataFrame, dataset: Dataset, vocabulary: Vocabulary) -> pl.DataFrame:
     """``user_id, sentence, verdict, way``: each different sentence of a user's kept RecCoTs."""
     kept = reccots.filter(pl.col("kind") == "kept").select("user_id", "text").unique(maintain_order=True)
     rows = [
         (user, sentence.text, str(sentence.verdict), sentence.way)
         for user, text in kept.iter_rows()
-        for sentence in ground(text or "", world.history_rows[user], vocabulary)
+        for sentence in ground(text or "", dataset.history_rows[user], vocabulary)
     ]
     schema: dict[str, Any] = {"user_id": reccots.schema["user_id"], "sentence": pl.String}
     schema |= {"verdict": pl.String, "way": pl.String}

@@ -20,7 +20,7 @@ from trackrec.judges.rewards import Reward, RewardContext
 from trackrec.lm.generator import Generator
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import Progress
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.dataset import Dataset
 from trackrec.prompts.domains import DOMAINS, find_domain
 from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
@@ -41,17 +41,17 @@ READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "pro
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 
 
-class Parts:
+class Components:
     """A recipe's working parts. A finished run loads no model: each is made at its first use.
 
     Args:
         recipe: all settings.
         run: where tables and adapters live.
-        world: what the data stage wrote.
+        dataset: what the data stage wrote.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
-        self.recipe, self.run, self.world = recipe, run, world
+    def __init__(self, recipe: Recipe, run: Run, dataset: Dataset) -> None:
+        self.recipe, self.run, self.dataset = recipe, run, dataset
         self.judges: dict[Kind, ComponentSettings] = {
             short_name(settings): settings for settings in (recipe.judge, recipe.observer) if settings is not None
         }
@@ -74,11 +74,11 @@ class Parts:
     def reward_context(self) -> RewardContext:
         """What rewards may ask for."""
         prompts = self.recipe.prompts
-        return RewardContext(self.world.items, prompts.domain, prompts.attributes, self.recipe.profile)
+        return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, self.recipe.profile)
 
     def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
         """The recipe's teacher, or one of other settings."""
-        context = TeacherContext(self.world.items, self.renderer, self.recipe.profile)
+        context = TeacherContext(self.dataset.items, self.renderer, self.recipe.profile)
         teacher: Teacher = make("teacher", settings or self.recipe.teacher, context)
         return teacher
 
@@ -90,12 +90,12 @@ class Parts:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.world.items, self.recipe.prompts, profile=self.recipe.profile)
+        return Renderer(self.model.tokenizer, self.dataset.items, self.recipe.prompts, profile=self.recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
         """The generator; which version writes is said by its adapter."""
-        return Generator(self.model, self.renderer, self.world.history_rows)
+        return Generator(self.model, self.renderer, self.dataset.history_rows)
 
     def validator(
         self, kind: Kind, number: int, fold: int, progress: Progress | None = None, start: Path | None = None
@@ -103,9 +103,9 @@ class Parts:
         """The validator of a kind, round and fold, not yet loaded; ``start``: the adapter that tuning starts from."""
         context = JudgeContext(
             name=f"validator-{number}-{fold}",
-            items=self.world.items,
-            split=self.world,
-            histories=self.world.history_rows,
+            items=self.dataset.items,
+            split=self.dataset,
+            histories=self.dataset.history_rows,
             language_model=lambda: self.model,
             renderer=lambda: self.renderer,
             encoder=lambda: shared_encoder(self.recipe.encoder),
@@ -154,17 +154,17 @@ class Parts:
     @cached_property
     def everybody_judged(self) -> list[Any]:
         """Users whose RecCoT of every round is needed: LM, LM validation and the tested ranker users."""
-        return [*self.world.users(Role.LM, Role.LM_VALIDATION), *self.world.evaluated]
+        return [*self.dataset.users(Role.LM, Role.LM_VALIDATION), *self.dataset.evaluated]
 
     @cached_property
     def everybody_tested(self) -> list[Any]:
         """Users on whom nothing was tuned and whose targets are scored: LM validation, then the tested ranker users."""
-        return [*self.world.users(Role.LM_VALIDATION), *self.world.evaluated]
+        return [*self.dataset.users(Role.LM_VALIDATION), *self.dataset.evaluated]
 
     @cached_property
     def sampled(self) -> list[Any]:
         """Users for whom n RecCoTs are drawn: LM users to learn from, LM validation users to see what was learnt."""
-        return self.world.users(Role.LM, Role.LM_VALIDATION)
+        return self.dataset.users(Role.LM, Role.LM_VALIDATION)
 
     def do(
         self,
@@ -207,7 +207,7 @@ class Parts:
     def profile_text(self, user: Any) -> str:
         """The template teacher's text on a user, which is shown where nothing of the RecCoT may be published."""
         settings = self.recipe.teacher if isinstance(self.recipe.teacher, TeacherSettings) else TeacherSettings()
-        history = self.world.histories.filter(pl.col("user_id") == user)
+        history = self.dataset.histories.filter(pl.col("user_id") == user)
         return without_citations(self.teacher(settings).write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:

@@ -32,7 +32,7 @@ TABLES = ("items", "histories", "examples", "roles", "targets", "baselines")
 
 
 @dataclass(frozen=True)
-class World:
+class Dataset:
     """The tables of the data stage.
 
     ``items`` also has ``touched``: how many LM users' histories hold each; with cards also ``tags, gist, known``
@@ -52,7 +52,7 @@ class World:
     baselines: pl.DataFrame
 
     @classmethod
-    def of(cls, run: Run) -> World:
+    def of(cls, run: Run) -> Dataset:
         """Read what the data stage wrote."""
         return cls(**{name: run.read(name) for name in TABLES})
 
@@ -118,7 +118,7 @@ def log_without(log: Log, forgotten: Forgotten) -> Log:
     return replace(log, interactions=forgotten.left_out(log.interactions), users=forgotten.left_out(log.users))
 
 
-def prepare(recipe: Recipe, run: Run) -> World:
+def prepare(recipe: Recipe, run: Run) -> Dataset:
     """The data stage: log, split, roles, targets and item statistics, written as tables."""
 
     cards = load_cards(recipe.knowledge, recipe.source.source)
@@ -196,4 +196,4 @@ def prepare(recipe: Recipe, run: Run) -> World:
     log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
     settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
     run.do("data", work, [], settings)
-    return World.of(run)
+    return Dataset.of(run)

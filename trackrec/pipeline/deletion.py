@@ -11,7 +11,7 @@ from trackrec.checks.truth import deletions, is_gone
 from trackrec.files.tables import read_table
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.truth import Truth
 from trackrec.run import write_table
 from trackrec.users.catalogue import Row
@@ -20,7 +20,7 @@ REWRITTEN = ("deletion_drops", "deletion_control", "deletion_difference")
 """The measures; they stay in ``metrics.json`` until they are made anew."""
 
 
-def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
+def deletion_rows(components: Components, truth: Truth, users: int) -> list[MetricRow]:
     """Let the promoted generator write again from histories without the evidence of its supported claims.
 
     Each claim is held against a control: the text that the same generator writes without as many other events. What
@@ -37,19 +37,19 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         other events) and ``deletion_difference``, with intervals over users; none if no claim can be tested. The table
         ``deletion`` has each claim with both texts.
     """
-    world, recipe = parts.world, parts.recipe
-    kept = read_table(parts.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    dataset, recipe = components.dataset, components.recipe
+    kept = read_table(components.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
-    chosen = [user for user in parts.everybody_tested if texts.get(user)][:users]
+    chosen = [user for user in components.everybody_tested if texts.get(user)][:users]
     cases = [
         (user, one)
         for user in chosen
-        for one in deletions(user, texts[user], world.history_rows[user], truth.vocabulary, recipe.seed)
+        for one in deletions(user, texts[user], dataset.history_rows[user], truth.vocabulary, recipe.seed)
     ]
     if not cases:
         return []
-    written = _write(parts, number, [rows for _, one in cases for rows in (one.rest, one.control)])
+    written = _write(components, number, [rows for _, one in cases for rows in (one.rest, one.control)])
     table = pl.DataFrame(
         [
             {
@@ -67,7 +67,7 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
         ],
         schema_overrides={"user_id": kept.schema["user_id"], "round": pl.Int16},
     )
-    write_table(parts.run.table("deletion"), table)
+    write_table(components.run.table("deletion"), table)
     gone, control = table["gone"].cast(pl.Float64), table["control_gone"].cast(pl.Float64)
     measured = zip(REWRITTEN, (gone, control, gone - control), strict=True)
     asked = table["user_id"].to_list()
@@ -75,10 +75,10 @@ def deletion_rows(parts: Parts, truth: Truth, users: int) -> list[MetricRow]:
     return [truth.row(name, truth.measure(asked, values.to_list()), number, note) for name, values in measured]
 
 
-def _write(parts: Parts, number: int, histories: Sequence[Sequence[Row]]) -> list[str]:
+def _write(components: Components, number: int, histories: Sequence[Sequence[Row]]) -> list[str]:
     """A text of a round's generator for each history."""
     made: dict[Any, Sequence[Row]] = dict(enumerate(histories))
-    generator = Generator(parts.model, parts.renderer, made)
-    adapter = parts.generator_adapter(number)
-    texts = generator.writer(adapter).write(list(made), 1, parts.recipe.loop.writing, parts.recipe.seed)
+    generator = Generator(components.model, components.renderer, made)
+    adapter = components.generator_adapter(number)
+    texts = generator.writer(adapter).write(list(made), 1, components.recipe.loop.writing, components.recipe.seed)
     return [text or "" for text in texts["text"].to_list()]

@@ -12,7 +12,7 @@ from trackrec.data.roles import Role
 from trackrec.judges.base import Validator
 from trackrec.judges.lm import LMValidator
 from trackrec.metrics.probability import auc
-from trackrec.pipeline.components import OUTSIDE, Parts
+from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.run import Stage, text_hash
 
 
@@ -23,10 +23,10 @@ class Evaluation:
         parts: of a run whose loop has ended.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts, self.run, self.world = parts, parts.run, parts.world
-        self.recipe = parts.recipe
-        self.rounds = parts.rounds
+    def __init__(self, components: Components) -> None:
+        self.components, self.run, self.dataset = components, components.run, components.dataset
+        self.recipe = components.recipe
+        self.rounds = components.rounds
 
     def matrix(self) -> None:
         """Every generator's RecCoTs under every validator, on LM validation users; one table a validator.
@@ -34,18 +34,18 @@ class Evaluation:
         Rewards of different rounds cannot be compared, since the validator changes: generators are compared under the
         same validators.
         """
-        users = self.world.users(Role.LM_VALIDATION)
-        for kind in self.parts.kinds:
+        users = self.dataset.users(Role.LM_VALIDATION)
+        for kind in self.components.kinds:
             for number in self.rounds:
                 name = f"matrix-{kind}-{number}"
 
                 def work(stage: Stage, kind: Any = kind, number: int = number, name: str = name) -> None:
                     texts = pl.concat([self._texts(g, users, sample=g) for g in self.rounds])
-                    self._score(stage, name, self.parts.loaded_validator(kind, number), texts)
+                    self._score(stage, name, self.components.loaded_validator(kind, number), texts)
 
                 inputs = [self.run.table(f"write-{g}") for g in self.rounds]
-                folder = self.parts.validator_folder(kind, number, OUTSIDE)
-                self.parts.do(name, work, [*inputs, folder, self.run.table("targets")], {"kind": kind})
+                folder = self.components.validator_folder(kind, number, OUTSIDE)
+                self.components.do(name, work, [*inputs, folder, self.run.table("targets")], {"kind": kind})
 
     def promote(self) -> int:
         """The round whose generator is used: a later one only if it is better under the same validators by a margin.
@@ -55,7 +55,7 @@ class Evaluation:
         Returns:
             The promoted round.
         """
-        kind, margin = self.parts.kinds[0], self.parts.recipe.loop.promotion_margin
+        kind, margin = self.components.kinds[0], self.components.recipe.loop.promotion_margin
 
         def work(stage: Stage) -> None:
             scores = pl.concat([self.run.read(f"matrix-{kind}-{number}") for number in self.rounds])
@@ -69,13 +69,13 @@ class Evaluation:
             stage.counts = {"promoted": promoted_round(means, margin), "mean_auc": means}
 
         inputs = [self.run.table(f"matrix-{kind}-{number}") for number in self.rounds]
-        self.parts.do("promote", work, inputs, {"kind": kind, "margin": margin})
+        self.components.do("promote", work, inputs, {"kind": kind, "margin": margin})
         return int(self.run.manifest("promote")["counts"]["promoted"])
 
     def recommend(self, promoted: int) -> None:
         """G then V as a recommender on ranker users, whom nothing was tuned on; each arm's scores are one table."""
-        users = self.world.evaluated
-        kind = self.parts.kinds[0]
+        users = self.dataset.evaluated
+        kind = self.components.kinds[0]
         for number in self.rounds:
             self._arm(f"test-own-{number}", kind, number, self._texts(number, users))
         own = self._texts(promoted, users)
@@ -90,27 +90,27 @@ class Evaluation:
             self._arm("test-zero-shot", kind, "zero-shot", own)
 
     def _arm(self, name: str, kind: Any, version: int | Literal["none", "zero-shot"], texts: pl.DataFrame) -> None:
-        folder = None if version == "zero-shot" else self.parts.validator_folder(kind, version, OUTSIDE)
+        folder = None if version == "zero-shot" else self.components.validator_folder(kind, version, OUTSIDE)
 
         def work(stage: Stage) -> None:
             number = version if isinstance(version, int) else self.recipe.loop.rounds + 1
-            validator: Validator = self.parts.validator(kind, number, OUTSIDE)
+            validator: Validator = self.components.validator(kind, number, OUTSIDE)
             if folder is not None:
                 validator.load(folder)
             score = validator.score_zero_shot if isinstance(validator, LMValidator) and version == "zero-shot" else None
             self._score(stage, name, validator, texts, score)
 
         inputs = [self.run.table("targets")] + ([folder] if folder is not None else [])
-        settings = {"texts": text_hash(texts), "version": version} | self.parts.prompt_settings
+        settings = {"texts": text_hash(texts), "version": version} | self.components.prompt_settings
         if version == "zero-shot":  # scores of runs from before this was so are not taken over
             settings["item_prior"] = None
-        self.parts.do(name, work, inputs, settings)
+        self.components.do(name, work, inputs, settings)
 
     def _texts(self, number: int, users: Sequence[Any], sample: int = 0) -> pl.DataFrame:
         """A round's kept RecCoTs of some users, in their order."""
-        order = pl.DataFrame({"user_id": users}, schema={"user_id": self.world.roles.schema["user_id"]})
+        order = pl.DataFrame({"user_id": users}, schema={"user_id": self.dataset.roles.schema["user_id"]})
         kept = order.join(
-            self.parts.kept(number).select("user_id", "text"), on="user_id", how="left", maintain_order="left"
+            self.components.kept(number).select("user_id", "text"), on="user_id", how="left", maintain_order="left"
         )
         return kept.select("user_id", pl.lit(sample, dtype=pl.Int16).alias("sample"), "text")
 
@@ -126,7 +126,7 @@ class Evaluation:
 
         def shard(part: Sequence[int]) -> pl.DataFrame:
             rows = texts[part[0] : part[-1] + 1]
-            return score(self.world.targets_of(rows["user_id"].to_list()), rows)
+            return score(self.dataset.targets_of(rows["user_id"].to_list()), rows)
 
         size = 4 * self.recipe.shard_users if validator.scores_in_shards else max(1, texts.height)
         table = stage.shards(name, range(texts.height), size, shard, "RecCoTs")

@@ -21,8 +21,8 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
-from trackrec.pipeline.components import OUTSIDE, Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import OUTSIDE, Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
@@ -47,7 +47,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
         raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
     recipe = load_recipe(folder / "recipe.yaml")
     run = Run(folder, Reporter(), recipe.seed, reading=True)
-    world = World.of(run)
+    dataset = Dataset.of(run)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
     table = read_table(folder / "reccots.parquet")
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
@@ -59,31 +59,33 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
         )
     row = mine.row(0, named=True)
     name = row["user_id"]
-    asked = None if item is None else _find_item(item, world)
-    parts = Parts(recipe, run, world)
-    shown = parts.renderer.visible_history(world.history_rows[name])
-    _print_history(shown, len(world.history_rows[name]), world, console)
+    asked = None if item is None else _find_item(item, dataset)
+    components = Components(recipe, run, dataset)
+    shown = components.renderer.visible_history(dataset.history_rows[name])
+    _print_history(shown, len(dataset.history_rows[name]), dataset, console)
     if recipe.prompts.digest:
-        console.print(f"Counted over all of them: {escape(parts.renderer.digest(world.history_rows[name]).strip())}")
+        console.print(
+            f"Counted over all of them: {escape(components.renderer.digest(dataset.history_rows[name]).strip())}"
+        )
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
-    vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes, recipe.profile)
-    sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
-    _print_verdicts(sentences, parts, name, console)
+    vocabulary = Vocabulary(dataset.items, components.renderer.domain, recipe.prompts.attributes, recipe.profile)
+    sentences = ground(row["text"] or "", dataset.history_rows[name], vocabulary)
+    _print_verdicts(sentences, components, name, console)
     may = may_accuse(folder, recipe.teacher.type, recipe.loop.distils)
-    published = publishable(sentences, lambda: parts.profile_text(name), may)
+    published = publishable(sentences, lambda: components.profile_text(name), may)
     console.print(f"Fit to be published: {escape(published)}")
-    why = _Why(published, world.history_rows[name], vocabulary)
-    _print_predictions(name, row["text"], items, parts, promoted, why, console)
+    why = _Why(published, dataset.history_rows[name], vocabulary)
+    _print_predictions(name, row["text"], items, components, promoted, why, console)
     if asked is not None:
-        _print_why(name, row["text"], asked, parts, promoted, why, console)
+        _print_why(name, row["text"], asked, components, promoted, why, console)
 
 
-def _titles(world: World) -> dict[Any, str]:
-    return dict(world.items.select("item_id", "title").iter_rows())
+def _titles(dataset: Dataset) -> dict[Any, str]:
+    return dict(dataset.items.select("item_id", "title").iter_rows())
 
 
-def _print_history(shown: list[Any], total: int, world: World, console: Console) -> None:
-    titles = _titles(world)
+def _print_history(shown: list[Any], total: int, dataset: Dataset, console: Console) -> None:
+    titles = _titles(dataset)
     console.print(f"History that the generator reads ({len(shown)} of {total} events, oldest first)")
     table = Table()
     table.add_column("rating", justify="right")
@@ -93,11 +95,11 @@ def _print_history(shown: list[Any], total: int, world: World, console: Console)
     console.print(table)
 
 
-def _find_item(item: str, world: World) -> Any:
+def _find_item(item: str, dataset: Dataset) -> Any:
     """The id as the catalogue has it."""
-    found = world.items.filter(pl.col("item_id").cast(pl.String) == item)
+    found = dataset.items.filter(pl.col("item_id").cast(pl.String) == item)
     if not found.height:
-        some = ", ".join(str(name) for name in world.items["item_id"].head(5).to_list())
+        some = ", ".join(str(name) for name in dataset.items["item_id"].head(5).to_list())
         raise RunError(f"--item got {item!r}, which the items of this run do not have; they have {some} and others")
     return found["item_id"][0]
 
@@ -113,9 +115,9 @@ class _Why:
         return reasons_for(item_id, self.sentences, self.history, self.vocabulary)
 
 
-def _print_verdicts(sentences: list[GroundedSentence], parts: Parts, name: Any, console: Console) -> None:
+def _print_verdicts(sentences: list[GroundedSentence], components: Components, name: Any, console: Console) -> None:
     """Each sentence with its verdict, and the claims in it with what decides them."""
-    titles, rows = _titles(parts.world), parts.world.history_rows[name]
+    titles, rows = _titles(components.dataset), components.dataset.history_rows[name]
     table = Table(title="Is it true?")
     for column in ("sentence, and its claims", "verdict", "why", "decided by"):
         table.add_column(column)
@@ -133,24 +135,24 @@ def _events(evidence: Sequence[int], rows: Sequence[Row], titles: dict[Any, str]
     return ", ".join(named) + (f" and {len(evidence) - most} more" if len(evidence) > most else "")
 
 
-def _predict(name: Any, text: str, targets: pl.DataFrame, parts: Parts, promoted: int) -> pl.DataFrame:
+def _predict(name: Any, text: str, targets: pl.DataFrame, components: Components, promoted: int) -> pl.DataFrame:
     """V's scores of some targets, with the RecCoT and with the placeholder."""
-    roles = parts.world.roles
+    roles = components.dataset.roles
     fold = dict(roles.filter(pl.col("role") == Role.LM).select("user_id", "fold").iter_rows()).get(name, OUTSIDE)
     texts = pl.DataFrame(
         {"user_id": [name, name], "sample": [0, PLACEHOLDER], "text": [text, None]},
         schema={"user_id": roles.schema["user_id"], "sample": pl.Int16, "text": pl.String},
     )
-    return parts.loaded_validator(parts.kinds[0], promoted, fold).score(targets, texts)
+    return components.loaded_validator(components.kinds[0], promoted, fold).score(targets, texts)
 
 
 def _print_predictions(
-    name: Any, text: str, items: int, parts: Parts, promoted: int, why: _Why, console: Console
+    name: Any, text: str, items: int, components: Components, promoted: int, why: _Why, console: Console
 ) -> None:
-    world = parts.world
-    targets = world.every_target([name]).head(items)
-    scores = _predict(name, text, targets, parts, promoted)
-    titles, item_of = _titles(world), dict(targets.select("event_id", "item_id").iter_rows())
+    dataset = components.dataset
+    targets = dataset.every_target([name]).head(items)
+    scores = _predict(name, text, targets, components, promoted)
+    titles, item_of = _titles(dataset), dict(targets.select("event_id", "item_id").iter_rows())
     console.print("What V predicts, P(Yes)")
     table = Table()
     for column in ("later item", "with the RecCoT", "without", "was it liked?", "what the published text says"):
@@ -170,16 +172,18 @@ def _print_predictions(
     console.print(table)
 
 
-def _print_why(name: Any, text: str, item: Any, parts: Parts, promoted: int, why: _Why, console: Console) -> None:
+def _print_why(
+    name: Any, text: str, item: Any, components: Components, promoted: int, why: _Why, console: Console
+) -> None:
     """One item: what V predicts, and the supported claims that bear on it with their events."""
-    world = parts.world
-    rows, titles = world.history_rows[name], _titles(world)
+    dataset = components.dataset
+    rows, titles = dataset.history_rows[name], _titles(dataset)
     console.print(f"Why {escape(titles[item])}?")
-    later = world.every_target([name]).filter(pl.col("item_id") == item).head(1)
+    later = dataset.every_target([name]).filter(pl.col("item_id") == item).head(1)
     if any(row["item_id"] == item for row in rows):
         console.print("It is in the history already.")
     elif later.height:
-        value = dict(_predict(name, text, later, parts, promoted).select("sample", "yes_probability").iter_rows())
+        value = dict(_predict(name, text, later, components, promoted).select("sample", "yes_probability").iter_rows())
         console.print(f"V's P(Yes): {value[0]:.2f} with the RecCoT, {value[PLACEHOLDER]:.2f} without.")
     else:
         console.print("It is not among the user's later items, so V was not asked about it.")

@@ -14,7 +14,7 @@ from trackrec.features.projection import Projection, with_projected
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
-from trackrec.pipeline.components import OUTSIDE, Parts
+from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.truth import Truth
 from trackrec.rankers.arm import Arm
@@ -34,22 +34,27 @@ class Features:
         promoted: the round whose generator is used.
     """
 
-    def __init__(self, parts: Parts, promoted: int) -> None:
-        self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
-        self.recipe = parts.recipe
+    def __init__(self, components: Components, promoted: int) -> None:
+        self.components, self.run, self.dataset, self.promoted = (
+            components,
+            components.run,
+            components.dataset,
+            promoted,
+        )
+        self.recipe = components.recipe
 
     def write_everybody(self) -> None:
         """The promoted generator writes for the users that it has not written for yet."""
-        done = set(self.parts.everybody_judged)
-        users = self.world.ranker_users(self.recipe.write_for)["user_id"].to_list()
-        extra = self.world.users(Role.LM_EXTRA) if self.recipe.write_for == "all" else []
+        done = set(self.components.everybody_judged)
+        users = self.dataset.ranker_users(self.recipe.write_for)["user_id"].to_list()
+        extra = self.dataset.users(Role.LM_EXTRA) if self.recipe.write_for == "all" else []
         rest = [user for user in [*extra, *users] if user not in done]
         if rest:
-            Loop(self.parts).write_for("write-rest", self.promoted, rest)
+            Loop(self.components).write_for("write-rest", self.promoted, rest)
 
     def written(self) -> pl.DataFrame:
         """The promoted generator's RecCoT of every user it wrote for."""
-        tables = [self.parts.kept(self.promoted)]
+        tables = [self.components.kept(self.promoted)]
         if self.run.table("write-rest").is_file():
             tables.append(self.run.read("write-rest"))
         return pl.concat(tables)
@@ -82,10 +87,10 @@ class Features:
         def work(stage: Stage) -> None:
             written = self.written().select("user_id", "text")
             taught = self.run.read("teacher").filter(pl.col("sample") == 0).select("user_id", "text")
-            taught = taught.filter(pl.col("user_id").is_in(self.world.users(Role.LM_EXTRA)))
+            taught = taught.filter(pl.col("user_id").is_in(self.dataset.users(Role.LM_EXTRA)))
             texts = pl.concat([written, taught]).unique("user_id", keep="first", maintain_order=True)
-            texts = texts.filter(~pl.col("user_id").is_in(self.world.users(Role.RANKER)) & (pl.col("text") != ""))
-            numbers = ranker_numbers(self.world.histories, self.world.items, self.world.roles)
+            texts = texts.filter(~pl.col("user_id").is_in(self.dataset.users(Role.RANKER)) & (pl.col("text") != ""))
+            numbers = ranker_numbers(self.dataset.histories, self.dataset.items, self.dataset.roles)
             both = texts.join(numbers.table, on="user_id", how="inner", maintain_order="left")
             vectors = shared_encoder(self.recipe.encoder).encode(both["text"].to_list())
             told = np.asarray(both["numbers"].to_list(), dtype=np.float64)
@@ -101,24 +106,24 @@ class Features:
             }
 
         inputs = [*self._written, *(self.run.table(name) for name in ("teacher", "roles", "histories", "items"))]
-        self.parts.do("projection", work, inputs, self.parts.encoder_settings | {"components": components})
+        self.components.do("projection", work, inputs, self.components.encoder_settings | {"components": components})
 
     def _make_vectors(self) -> None:
         def work(stage: Stage) -> None:
-            order = self.world.roles.select("user_id")
+            order = self.dataset.roles.select("user_id")
             texts = self.written().select("user_id", "text")
             mine = order.join(texts, on="user_id", how="left", maintain_order="left")
             raw = user_vectors(mine, shared_encoder(self.recipe.encoder))
             stage.output("vectors", with_projected(raw, Projection.load(self.run.folder / PROJECTION)))
 
         inputs = [*self._written, self.run.table("roles"), self.run.folder / PROJECTION]
-        self.parts.do("vectors", work, inputs, self.parts.encoder_settings)
+        self.components.do("vectors", work, inputs, self.components.encoder_settings)
 
     def _copy_adapters(self) -> None:
-        kind = self.parts.kinds[0]
+        kind = self.components.kinds[0]
         sources = {
-            "generator": self.parts.generator_folder(self.promoted),
-            "validator": self.parts.validator_folder(kind, self.promoted, OUTSIDE),
+            "generator": self.components.generator_folder(self.promoted),
+            "validator": self.components.validator_folder(kind, self.promoted, OUTSIDE),
         }
 
         def work(stage: Stage) -> None:
@@ -129,12 +134,12 @@ class Features:
                         note = self._validator_note() if name == "validator" else ""
                         write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted, note)
 
-        told = {"round": self.promoted, "name": self.recipe.name, "item_prior": self.parts.lm_judge.item_prior}
-        self.parts.do("adapters", work, list(sources.values()), told | self.parts.model_settings)
+        told = {"round": self.promoted, "name": self.recipe.name, "item_prior": self.components.lm_judge.item_prior}
+        self.components.do("adapters", work, list(sources.values()), told | self.components.model_settings)
 
     def _validator_note(self) -> str:
         """What must be added to the validator's logits, for those who load it without TrackRec."""
-        more = self.parts.lm_judge.item_prior
+        more = self.components.lm_judge.item_prior
         if more is None:
             return ""
         return (
@@ -143,9 +148,11 @@ class Features:
         )
 
     def _collect_reccots(self, truth: Truth) -> None:
-        kind, rounds = self.parts.kinds[0], self.recipe.loop.rounds
-        tables = [f"write-{number}" for number in self.parts.rounds]
-        tables += [name for number in self.parts.rounds[1:] for name in (f"sample-{number}", f"score-{kind}-{number}")]
+        kind, rounds = self.components.kinds[0], self.recipe.loop.rounds
+        tables = [f"write-{number}" for number in self.components.rounds]
+        tables += [
+            name for number in self.components.rounds[1:] for name in (f"sample-{number}", f"score-{kind}-{number}")
+        ]
         tables += ["teacher", f"matrix-{kind}-{rounds}", "roles", "histories", "items"]
 
         def work(stage: Stage) -> None:
@@ -153,14 +160,14 @@ class Features:
             stage.write("claims", claims)
             stage.output("reccots", judged)
 
-        settings = {"round": self.promoted, "reward": self.recipe.reward} | self.parts.prompt_settings
+        settings = {"round": self.promoted, "reward": self.recipe.reward} | self.components.prompt_settings
         inputs = [*dict.fromkeys([*self._written, *(self.run.table(name) for name in tables)])]
-        self.parts.do("reccots", work, inputs, settings)
+        self.components.do("reccots", work, inputs, settings)
 
     def _all_reccots(self) -> pl.DataFrame:
         """Every RecCoT of the run, traceable to the model, prompt and history that made it."""
-        roles = self.world.roles.select("user_id", "role")
-        kind = self.parts.kinds[0]
+        roles = self.dataset.roles.select("user_id", "role")
+        kind = self.components.kinds[0]
         teacher = self.run.read("teacher").with_columns(
             round=pl.lit(0, dtype=pl.Int16),
             kind=pl.lit("teacher"),
@@ -169,16 +176,16 @@ class Features:
         )
         parts = [teacher]
         for number in range(self.recipe.loop.rounds + 1):
-            last = self.written() if number == self.promoted else self.parts.kept(number)
+            last = self.written() if number == self.promoted else self.components.kept(number)
             scores = self.run.read(f"matrix-{kind}-{self.recipe.loop.rounds}").filter(pl.col("sample") == number)
-            likelihood = reward_table(scores.drop("validator"), self.parts.reward).select("user_id", "reward")
+            likelihood = reward_table(scores.drop("validator"), self.components.reward).select("user_id", "reward")
             parts.append(
                 last.join(likelihood, on="user_id", how="left", maintain_order="left").with_columns(
                     round=pl.lit(number, dtype=pl.Int16), kind=pl.lit("kept"), gain=pl.lit(None, dtype=pl.Float64)
                 )
             )
         for number in range(1, self.recipe.loop.rounds + 1):
-            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.parts.reward)
+            rewards = reward_table(self.run.read(f"score-{kind}-{number}"), self.components.reward)
             samples = self.run.read(f"sample-{number}").join(
                 rewards.select("user_id", "sample", "reward", "gain"),
                 on=["user_id", "sample"],
@@ -207,7 +214,7 @@ class Features:
 
         def work(stage: Stage) -> None:
             vectors = read_table(self.run.folder / "vectors.parquet")
-            ranker = self.world.ranker_users(self.recipe.write_for)
+            ranker = self.dataset.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {
                 "din_no_text": Arm(),
@@ -218,9 +225,9 @@ class Features:
             }
             with self.run.reporter.steps("din") as progress:
                 predictions = compare_arms(
-                    self.world,
+                    self.dataset,
                     ranker,
-                    self.world.items,
+                    self.dataset.items,
                     arms,
                     self.recipe.ranking,
                     seed=self.recipe.seed,
@@ -236,4 +243,4 @@ class Features:
             }
 
         inputs = [self.run.folder / "vectors.parquet", self.run.table("examples"), self.run.table("roles")]
-        self.parts.do("din", work, inputs, {"ranking": self.recipe.ranking})
+        self.components.do("din", work, inputs, {"ranking": self.recipe.ranking})

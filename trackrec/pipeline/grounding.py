@@ -10,8 +10,8 @@ from rich.table import Table
 
 from trackrec.errors import RunError
 from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.deletion import REWRITTEN, deletion_rows
 from trackrec.pipeline.truth import ARM, Truth
 from trackrec.progress import Reporter
@@ -35,13 +35,13 @@ def ground_run(folder: Path, rewrite: int = 0) -> list[MetricRow]:
         raise RunError(f"--deletion got {rewrite}, expected a number of users, 0 or more; 0 leaves that test out")
     recipe = load_recipe(folder / "recipe.yaml")
     run = Run(folder, Reporter(), recipe.seed, reading=True)
-    world = World.of(run)
-    truth = Truth(recipe, run, world)
+    dataset = Dataset.of(run)
+    truth = Truth(recipe, run, dataset)
     truth.collect()
     path = folder / "metrics.json"
     before = read_metrics(path) if path.is_file() else []
     old = [row for row in before if row.arm == ARM and row.metric in REWRITTEN]
-    again = deletion_rows(Parts(recipe, run, world), truth, rewrite) if rewrite else old
+    again = deletion_rows(Components(recipe, run, dataset), truth, rewrite) if rewrite else old
     rows = [*truth.rows(), *again]
     write_metrics(path, [*(row for row in before if row.arm != ARM), *rows])
     return rows

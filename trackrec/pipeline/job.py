@@ -10,7 +10,7 @@ from trackrec.files.lock import locked
 from trackrec.files.manifests import check_format
 from trackrec.files.whole import is_leftover, written_whole
 from trackrec.lm.threads import use_threads
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.features import Features
@@ -50,27 +50,27 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
 
 def _all_stages(recipe: Recipe, run: Run) -> None:
     use_threads(recipe.model.threads)  # for every stage, also those that load no language model
-    world = prepare(recipe, run)
-    check_tables(recipe, world)
-    sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
-    run.reporter.line(f"users by role: {sizes}; {len(world.evaluated)} ranker users test G then V")
-    parts = Parts(recipe, run, world)
-    loop = Loop(parts)
+    dataset = prepare(recipe, run)
+    check_tables(recipe, dataset)
+    sizes = ", ".join(f"{len(dataset.users(role))} {role}" for role in Role)
+    run.reporter.line(f"users by role: {sizes}; {len(dataset.evaluated)} ranker users test G then V")
+    components = Components(recipe, run, dataset)
+    loop = Loop(components)
     loop.all_rounds()
-    if parts.kinds[0] == "lm":
+    if components.kinds[0] == "lm":
         loop.tuning.warm_up("none")
         loop.tuning.tune("lm", 0, "none")
-    evaluation = Evaluation(parts)
+    evaluation = Evaluation(components)
     evaluation.matrix()
     promoted = evaluation.promote()
     run.reporter.line(f"promoted: the generator of round {promoted}")
     evaluation.recommend(promoted)
-    features = Features(parts, promoted)
+    features = Features(components, promoted)
     features.write_everybody()
-    truth = Truth(recipe, run, world)
+    truth = Truth(recipe, run, dataset)
     features.collect(truth)
     features.compare()
-    Results(parts, promoted).write(truth)
+    Results(components, promoted).write(truth)
 
 
 def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | None = None) -> Run:

@@ -15,8 +15,8 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
 from trackrec.metrics.probability import Interval
-from trackrec.pipeline.components import Parts
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.components import Components
+from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
@@ -66,20 +66,20 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
         raise RunError(f"--users got {users}, expected 1 or more; leave it out for all users on whom nothing was tuned")
     recipe = load_recipe(folder / "recipe.yaml")
     run = Run(folder, Reporter(), recipe.seed, reading=True)
-    world = World.of(run)
-    parts = Parts(recipe, run, world)
+    dataset = Dataset.of(run)
+    components = Components(recipe, run, dataset)
     number = int(run.manifest("promote")["counts"]["promoted"])
-    chosen = parts.everybody_tested[:users]
+    chosen = components.everybody_tested[:users]
     kept = read_table(folder / "reccots.parquet").filter(
         (pl.col("kind") == "kept") & (pl.col("round") == number) & pl.col("user_id").is_in(chosen)
     )
     by_target = ledger_by_target(
         kept.sort("user_id").select("user_id", "text"),
-        world.targets_of(chosen),
-        world.history_rows,
-        Vocabulary(world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile),
-        parts.loaded_validator(parts.kinds[0], number),
-        parts.reward,
+        dataset.targets_of(chosen),
+        dataset.history_rows,
+        Vocabulary(dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile),
+        components.loaded_validator(components.kinds[0], number),
+        components.reward,
     )
     table = ledger_table(by_target)
     write_table(run.table("ledger"), table.with_columns(round=pl.lit(number, dtype=pl.Int16)))

@@ -18,7 +18,7 @@ from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Parts
+from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Components
 from trackrec.pipeline.tuning import Tuning
 from trackrec.registry import make
 from trackrec.run import Stage
@@ -32,9 +32,14 @@ class Loop:
         parts: models, folders and users.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts, self.run, self.world, self.recipe = parts, parts.run, parts.world, parts.recipe
-        self.tuning = Tuning(parts)
+    def __init__(self, components: Components) -> None:
+        self.components, self.run, self.dataset, self.recipe = (
+            components,
+            components.run,
+            components.dataset,
+            components.recipe,
+        )
+        self.tuning = Tuning(components)
 
     def all_rounds(self) -> None:
         """The method, from the teacher's texts to the last validator."""
@@ -42,62 +47,67 @@ class Loop:
         self.distil()
         self.write(0)
         self.tuning.warm_up()
-        for kind in self.parts.kinds:
+        for kind in self.components.kinds:
             self.tuning.tune(kind, 0)
         self.tuning.check_validator()
         for number in range(1, self.recipe.loop.rounds + 1):
             self.sample(number)
-            for kind in self.parts.kinds:
+            for kind in self.components.kinds:
                 self.score(kind, number)
                 self.prefer(kind, number)
                 self.align(kind, number)
             self.write(number)
-            for kind in self.parts.kinds if self.recipe.loop.retunes else ():
+            for kind in self.components.kinds if self.recipe.loop.retunes else ():
                 self.tuning.tune(kind, number)
 
     def teach(self) -> None:
         """The teacher writes for the users whom distillation or a validator's training reads."""
         recipe = self.recipe
-        users = self.world.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
+        users = self.dataset.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
-            table = write_texts(self.parts.teacher(), self.world.histories, self.parts.renderer, seed, per_user, users)
+            table = write_texts(
+                self.components.teacher(), self.dataset.histories, self.components.renderer, seed, per_user, users
+            )
             stage.write("teacher", table)
             stage.counts = {"users": len(users), "texts": table.height}
 
-        settings = {"teacher": recipe.teacher, "texts": recipe.distillation.texts_per_user} | self.parts.prompt_settings
-        self.parts.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
+        settings = {
+            "teacher": recipe.teacher,
+            "texts": recipe.distillation.texts_per_user,
+        } | self.components.prompt_settings
+        self.components.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
 
     def distil(self) -> None:
         """The generator learns to write from the teacher's texts, unless it is to start as the base model."""
         recipe = self.recipe
-        extra = self.world.users(Role.LM_EXTRA)[: recipe.distillation.extra_users]
+        extra = self.dataset.users(Role.LM_EXTRA)[: recipe.distillation.extra_users]
 
         def work(stage: Stage) -> None:
-            users = [*self.world.users(Role.LM), *extra]
+            users = [*self.dataset.users(Role.LM), *extra]
             texts = self.run.read("teacher").filter(pl.col("user_id").is_in(users))
             curve: list[dict[str, float]] = []
             if recipe.loop.distils:
                 with self.run.reporter.steps("distil") as progress:
-                    curve = self.parts.generator.distil(
+                    curve = self.components.generator.distil(
                         "generator-0", texts, recipe.distillation.training, recipe.seed, progress
                     )
             else:  # a fresh adapter changes nothing
                 users, texts = [], texts.clear()
-                self.parts.model.add("generator-0", recipe.seed)
-            with stage.folder(self.parts.generator_folder(0)) as folder:
-                self.parts.model.save("generator-0", folder)
+                self.components.model.add("generator-0", recipe.seed)
+            with stage.folder(self.components.generator_folder(0)) as folder:
+                self.components.model.save("generator-0", folder)
             stage.counts = {"users": len(users), "texts": texts.height, "curve": curve, "tuned_on": users}
 
         settings: dict[str, Any] = {"distillation": recipe.distillation, "adapter": recipe.adapter}
         settings |= {} if recipe.loop.distils else {"distils": False}
-        settings |= self.parts.prompt_settings
-        self.parts.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR)
+        settings |= self.components.prompt_settings
+        self.components.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR)
 
     def write(self, number: int) -> None:
         """The generator of a round writes the RecCoT that is kept, for all users that this round needs."""
-        self.write_for(f"write-{number}", number, self.parts.everybody_judged)
+        self.write_for(f"write-{number}", number, self.components.everybody_judged)
 
     def write_for(self, name: str, number: int, users: Sequence[Any]) -> None:
         """The generator of a round writes one RecCoT for each of some users, into the table ``name``."""
@@ -109,13 +119,13 @@ class Loop:
         loop = self.recipe.loop
         seed = self.recipe.seed * 10 + number + loop.draws * 1_000_003
         self._write_table(
-            f"sample-{number}", number - 1, self.parts.sampled, loop.samples_per_user, loop.sampling, seed
+            f"sample-{number}", number - 1, self.components.sampled, loop.samples_per_user, loop.sampling, seed
         )
 
     def _write_table(
         self, name: str, number: int, users: Sequence[Any], n: int, decoding: DecodingSettings, seed: int
     ) -> None:
-        folder = self.parts.generator_folder(number)
+        folder = self.components.generator_folder(number)
 
         def work(stage: Stage) -> None:
             writer = None
@@ -123,7 +133,7 @@ class Loop:
 
             def shard(part: Sequence[Any]) -> pl.DataFrame:
                 nonlocal writer
-                writer = writer or self.parts.generator.writer(self.parts.generator_adapter(number))
+                writer = writer or self.components.generator.writer(self.components.generator_adapter(number))
                 return writer.write(part, n, decoding, seed).with_columns(adapter_hash=pl.lit(origin))
 
             size = max(1, self.recipe.shard_users * 16 // n)
@@ -137,18 +147,18 @@ class Loop:
             }
 
         settings = {"decoding": decoding, "n": n, "seed": seed, "users": users, "shard_users": self.recipe.shard_users}
-        settings |= self.parts.prompt_settings
-        self.parts.do(name, work, [folder, self.run.table("histories")], settings, READ_BY_VALIDATOR)
+        settings |= self.components.prompt_settings
+        self.components.do(name, work, [folder, self.run.table("histories")], settings, READ_BY_VALIDATOR)
 
     def score(self, kind: Kind, number: int) -> None:
         """The validators of the round before judge the samples and the placeholder on each user's targets."""
         samples = self.run.read(f"sample-{number}").select("user_id", "sample", "text")
-        users = pl.Series("user_id", self.parts.sampled, dtype=samples.schema["user_id"])
+        users = pl.Series("user_id", self.components.sampled, dtype=samples.schema["user_id"])
         placeholder = pl.DataFrame([users]).with_columns(
             sample=pl.lit(PLACEHOLDER, dtype=pl.Int16), text=pl.lit(None, dtype=pl.String)
         )
         texts = pl.concat([samples, placeholder])
-        fold_of = {user: fold for fold in FOLDS for user in self.world.users(Role.LM, fold=fold)}
+        fold_of = {user: fold for fold in FOLDS for user in self.dataset.users(Role.LM, fold=fold)}
 
         def work(stage: Stage) -> None:
             validators: dict[int, Validator] = {}
@@ -159,28 +169,28 @@ class Loop:
                     users = [user for user in part if fold_of.get(user, OUTSIDE) == fold]
                     if users:
                         if fold not in validators:
-                            validators[fold] = self.parts.loaded_validator(kind, number - 1, fold)
+                            validators[fold] = self.components.loaded_validator(kind, number - 1, fold)
                         mine = texts.filter(pl.col("user_id").is_in(users)).sort("user_id", "sample")
-                        rows.append(validators[fold].score(self.world.targets_of(users), mine))
+                        rows.append(validators[fold].score(self.dataset.targets_of(users), mine))
                 return pl.concat(rows)
 
-            size = self.recipe.shard_users if self.parts.scores_in_shards(kind) else len(self.parts.sampled)
-            table = stage.shards(f"score-{kind}-{number}", self.parts.sampled, size, shard, "users")
+            size = self.recipe.shard_users if self.components.scores_in_shards(kind) else len(self.components.sampled)
+            table = stage.shards(f"score-{kind}-{number}", self.components.sampled, size, shard, "users")
             scored_by = {
-                f"{kind}-{self.parts.validator_round(number - 1)}-{fold}": [
-                    user for user in self.parts.sampled if fold_of.get(user, OUTSIDE) == fold
+                f"{kind}-{self.components.validator_round(number - 1)}-{fold}": [
+                    user for user in self.components.sampled if fold_of.get(user, OUTSIDE) == fold
                 ]
                 for fold in FOLDS
             }
             stage.counts = {"scores": table.height, "scored_by": scored_by}
 
-        inputs = [self.parts.validator_folder(kind, number - 1, fold) for fold in FOLDS]
+        inputs = [self.components.validator_folder(kind, number - 1, fold) for fold in FOLDS]
         inputs += [self.run.table(f"sample-{number}"), self.run.table("targets")]
-        self.parts.do(
+        self.components.do(
             f"score-{kind}-{number}",
             work,
             inputs,
-            {"shard_users": self.recipe.shard_users} | self.parts.prompt_settings,
+            {"shard_users": self.recipe.shard_users} | self.components.prompt_settings,
         )
 
     def prefer(self, kind: Kind, number: int) -> None:
@@ -193,12 +203,12 @@ class Loop:
                 self._penalties(scores, samples, stage), on=["user_id", "sample"], how="left", maintain_order="left"
             )
             for role in (Role.LM, Role.LM_VALIDATION):
-                users = self.world.users(role)
+                users = self.dataset.users(role)
                 groups, counts = build_groups(
                     scores.filter(pl.col("user_id").is_in(users)),
                     texts.filter(pl.col("user_id").is_in(users)),
                     recipe.preferences,
-                    self.parts.reward,
+                    self.components.reward,
                 )
                 stage.write(f"groups-{kind}-{number}" + ("" if role == Role.LM else "-held-out"), groups)
                 stage.counts[str(role)] = counts
@@ -212,8 +222,8 @@ class Loop:
         }
         if recipe.extra_rewards:
             open_gate = may_accuse(self.run.folder, recipe.teacher.type, recipe.loop.distils)
-            settings |= self.parts.domain_settings | {"may_accuse": open_gate}
-        self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
+            settings |= self.components.domain_settings | {"may_accuse": open_gate}
+        self.components.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
     def _penalties(self, scores: pl.DataFrame, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
         """``user_id, sample, penalty``: what the extra rewards, with their weights, take off each sample's reward."""
@@ -226,8 +236,8 @@ class Loop:
                     f"[yellow]extra_rewards: {ACCUSING} counts 0: nobody knows how often the checker is wrong on these "
                     "texts (trackrec check-the-checker).[/yellow]"
                 )
-            reward = make("reward", settings, self.parts.reward_context)
-            earned = reward(scores, samples, self.world.histories)
+            reward = make("reward", settings, self.components.reward_context)
+            earned = reward(scores, samples, self.dataset.histories)
             for column in set(earned.columns) - {"user_id", "sample", "reward"}:
                 stage.counts[f"{column}_claims"] = int(earned[column].sum())
             both = taken.join(earned, on=["user_id", "sample"], how="left", maintain_order="left")
@@ -237,20 +247,20 @@ class Loop:
     def align(self, kind: Kind, number: int) -> None:
         """The preference step from the generator of the round before; to an observer's feedback only as a trial."""
         recipe = self.recipe
-        trial = None if kind == self.parts.kinds[0] else kind
+        trial = None if kind == self.components.kinds[0] else kind
         name = f"align-{kind}-{number}"
-        folder = self.parts.generator_folder(number, trial)
+        folder = self.components.generator_folder(number, trial)
 
         def work(stage: Stage) -> None:
             groups = self.run.read(f"groups-{kind}-{number}")
             held_out = self.run.read(f"groups-{kind}-{number}-held-out")
             samples = self.run.read(f"sample-{number}")
             new = "generator-new"
-            self.parts.model.load(new, self.parts.generator_folder(number - 1))
+            self.components.model.load(new, self.components.generator_folder(number - 1))
             curve: list[dict[str, float]] = []
             if groups.height:
                 with self.run.reporter.steps(name) as progress:
-                    curve = self.parts.generator.align(
+                    curve = self.components.generator.align(
                         new, groups, samples, recipe.alignment, recipe.seed + number, progress
                     )
             else:
@@ -258,9 +268,9 @@ class Loop:
                     f"{name}: no preference passed the filters; the generator stays.", style="yellow"
                 )
             with stage.folder(folder) as partial:
-                self.parts.model.save(new, partial)
+                self.components.model.save(new, partial)
             with self.run.reporter.steps(f"{name}: held-out preferences", "users") as progress:
-                accuracy = self.parts.generator.preference_accuracy(new, held_out, samples, progress)
+                accuracy = self.components.generator.preference_accuracy(new, held_out, samples, progress)
             stage.counts = {
                 "groups": groups.height,
                 "tuned_on": groups["user_id"].to_list(),
@@ -269,17 +279,17 @@ class Loop:
             }
             if trial is None:
                 decoding = DecodingSettings(max_new_tokens=recipe.loop.sampling.max_new_tokens)
-                users = self.world.users(Role.LM_VALIDATION)
-                written = self.parts.generator.writer(new).write(users, 1, decoding, recipe.seed)
-                old = self.parts.generator_adapter(number - 1)
+                users = self.dataset.users(Role.LM_VALIDATION)
+                written = self.components.generator.writer(new).write(users, 1, decoding, recipe.seed)
+                old = self.components.generator_adapter(number - 1)
                 with self.run.reporter.steps(f"{name}: KL", "users") as progress:
-                    kl = self.parts.generator.divergence(old, written, progress)
+                    kl = self.components.generator.divergence(old, written, progress)
                 stage.counts["kl"] = kl._asdict() | {"texts": written.height}
-            self.parts.model.drop(new)
+            self.components.model.drop(new)
 
-        inputs = [self.parts.generator_folder(number - 1), self.run.table(f"sample-{number}")]
+        inputs = [self.components.generator_folder(number - 1), self.run.table(f"sample-{number}")]
         inputs += [self.run.table(f"groups-{kind}-{number}{suffix}") for suffix in ("", "-held-out")]
-        settings = {"alignment": recipe.alignment} | self.parts.prompt_settings
+        settings = {"alignment": recipe.alignment} | self.components.prompt_settings
         if trial is not None:  # it makes another folder and no KL: not the stage of this name where this kind aligns
             settings["trial"] = True
-        self.parts.do(name, work, inputs, settings, READ_BY_VALIDATOR)
+        self.components.do(name, work, inputs, settings, READ_BY_VALIDATOR)

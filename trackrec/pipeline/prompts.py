@@ -38,20 +38,22 @@ def write_prompts(recipe: Recipe, path: Path, whom: Whom = "taught") -> int:
         How many prompts were written.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        world = prepare(recipe, Run(Path(scratch) / "run", Reporter(), recipe.seed))
+        dataset = prepare(recipe, Run(Path(scratch) / "run", Reporter(), recipe.seed))
     tokenizer = AutoTokenizer.from_pretrained(
         resolve_language_model(recipe.model.name), trust_remote_code=remote_code_is_trusted()
     )
-    renderer = Renderer(tokenizer, world.items, recipe.prompts, profile=recipe.profile)
+    renderer = Renderer(tokenizer, dataset.items, recipe.prompts, profile=recipe.profile)
     roles = (Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
-    users = world.users(*roles) if whom == "taught" else world.roles["user_id"].to_list()
+    users = dataset.users(*roles) if whom == "taught" else dataset.roles["user_id"].to_list()
     teacher = recipe.teacher
     with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         for user in users:
             if isinstance(teacher, LLMTeacherSettings):
-                turns = [(turn.role, turn.content) for turn in ask(world.history_rows.frame([user]), teacher, renderer)]
+                turns = [
+                    (turn.role, turn.content) for turn in ask(dataset.history_rows.frame([user]), teacher, renderer)
+                ]
             else:
-                system, told = renderer.generator_turns(world.history_rows[user])
+                system, told = renderer.generator_turns(dataset.history_rows[user])
                 turns = [("system", system), ("user", told)]
             messages = [{"role": role, "content": content} for role, content in turns]
             file.write(json.dumps({"user_id": user, "messages": messages}, ensure_ascii=False) + "\n")

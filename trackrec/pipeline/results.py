@@ -29,7 +29,7 @@ from trackrec.metrics.probability import (
     write_metrics,
 )
 from trackrec.metrics.rows import roles_of
-from trackrec.pipeline.components import Parts
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import TABLES
 from trackrec.pipeline.features import ARMS
 from trackrec.pipeline.truth import Truth
@@ -49,10 +49,15 @@ class Results:
         promoted: the round whose generator is used.
     """
 
-    def __init__(self, parts: Parts, promoted: int) -> None:
-        self.parts, self.run, self.world, self.promoted = parts, parts.run, parts.world, promoted
-        self.recipe, self.kind = parts.recipe, parts.kinds[0]
-        self.rounds = parts.rounds
+    def __init__(self, components: Components, promoted: int) -> None:
+        self.components, self.run, self.dataset, self.promoted = (
+            components,
+            components.run,
+            components.dataset,
+            promoted,
+        )
+        self.recipe, self.kind = components.recipe, components.kinds[0]
+        self.rounds = components.rounds
         self.rows: list[MetricRow] = []
 
     def write(self, truth: Truth) -> None:
@@ -66,8 +71,10 @@ class Results:
         def reason(stage: Stage) -> None:
             stage.write("reasons", truth.reasons(read_table(reccots)))
 
-        world = [self.run.table(name) for name in TABLES]
-        self.parts.do("reasons", reason, [reccots, *world], {"round": self.promoted} | self.parts.prompt_settings)
+        dataset = [self.run.table(name) for name in TABLES]
+        self.components.do(
+            "reasons", reason, [reccots, *dataset], {"round": self.promoted} | self.components.prompt_settings
+        )
 
         def work(stage: Stage) -> None:
             path = self.run.folder / "metrics.json"
@@ -75,24 +82,24 @@ class Results:
             stage.outputs.append(path)
 
         tables = [*self._test_tables, "din", "claims", "reasons"]
-        for kind in self.parts.kinds:
+        for kind in self.components.kinds:
             tables += [f"matrix-{kind}-{number}" for number in self.rounds]
             for number in self.rounds[1:]:
                 tables += [f"score-{kind}-{number}", f"groups-{kind}-{number}-held-out"]
         settings = {
             "round": self.promoted,
-            "kinds": list(self.parts.kinds),
+            "kinds": list(self.components.kinds),
             "reward": self.recipe.reward,
             "bootstrap": self._draws,
             "recent": self.recipe.ranking.recent,
             "aligned": {
                 f"{kind}-{number}": self._aligned(kind, number)
-                for kind in self.parts.kinds
+                for kind in self.components.kinds
                 for number in self.rounds[1:]
             },
         }
-        inputs = [reccots, *world, *(self.run.table(name) for name in tables)]
-        self.parts.do("metrics", work, inputs, settings | self.parts.prompt_settings)
+        inputs = [reccots, *dataset, *(self.run.table(name) for name in tables)]
+        self.components.do("metrics", work, inputs, settings | self.components.prompt_settings)
 
     def all_rows(self) -> list[MetricRow]:
         """Every figure but those of the texts' truth."""
@@ -125,7 +132,7 @@ class Results:
         scores = {arm: self.run.read(table) for table, arm in self._test_tables.items()}
         first = next(iter(scores.values()))
         base = first.select("user_id", "event_id", "label").join(
-            self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
+            self.dataset.baselines, on=["user_id", "event_id"], how="left", maintain_order="left"
         )
         for name in ("item_user_mean", "item_mean", "user_share"):
             scores[name, None] = base.rename({name: "yes_probability"}).drop_nulls("yes_probability")
@@ -187,7 +194,7 @@ class Results:
 
     def matrix(self) -> None:
         """AUC of every G(i) with every V(j) on LM validation users."""
-        for kind in self.parts.kinds:
+        for kind in self.components.kinds:
             for validator in self.rounds:
                 scores = self.run.read(f"matrix-{kind}-{validator}")
                 for generator in self.rounds:
@@ -205,10 +212,10 @@ class Results:
 
     def feedback(self) -> None:
         """How reliable the rewards are, and how far the generator learnt them and moved."""
-        for kind in self.parts.kinds:
+        for kind in self.components.kinds:
             for number in self.rounds[1:]:
                 scores = self.run.read(f"score-{kind}-{number}").filter(pl.col("sample") != PLACEHOLDER)
-                rewards, labels = reward_arrays(scores, self.parts.reward)
+                rewards, labels = reward_arrays(scores, self.components.reward)
                 value = split_half_reliability(rewards, labels, seed=self.recipe.seed)
                 halved = [user for user, table in rewards.items() if can_be_halved(table, labels[user])]
                 arm, size = f"validator_{kind}", sum(rewards[user].size for user in halved)
@@ -232,7 +239,7 @@ class Results:
                         "generator",
                         "kl",
                         _point(kl["per_sequence"]),
-                        self.world.users(Role.LM_VALIDATION),
+                        self.dataset.users(Role.LM_VALIDATION),
                         kl["texts"],
                         number,
                         "KL(G(r) || G(r-1)), nats a text",
@@ -263,7 +270,7 @@ class Results:
 
     @cached_property
     def _roles(self) -> dict[Any, str]:
-        return dict(self.world.roles.select("user_id", "role").iter_rows())
+        return dict(self.dataset.roles.select("user_id", "role").iter_rows())
 
     @property
     def _draws(self) -> int:

@@ -32,7 +32,7 @@ from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
 from trackrec.metrics.rows import MetricRow, roles_of
-from trackrec.pipeline.dataset import World
+from trackrec.pipeline.dataset import Dataset
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
@@ -60,17 +60,17 @@ class Truth:
     Args:
         recipe: its recipe.
         run: its folder.
-        world: its tables.
+        dataset: its tables.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
-        self.recipe, self.run, self.world = recipe, run, world
+    def __init__(self, recipe: Recipe, run: Run, dataset: Dataset) -> None:
+        self.recipe, self.run, self.dataset = recipe, run, dataset
         prompts = recipe.prompts
-        self.vocabulary = Vocabulary(world.items, find_domain(prompts.domain), prompts.attributes, recipe.profile)
+        self.vocabulary = Vocabulary(dataset.items, find_domain(prompts.domain), prompts.attributes, recipe.profile)
 
     def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
-        claims = claims_table(reccots, self.world.history_rows, self.vocabulary)
+        claims = claims_table(reccots, self.dataset.history_rows, self.vocabulary)
         grounded = counts_table(claims).select(*KEY, "grounded")
         filled = reccots.drop("grounded").join(grounded, on=KEY, how="left", maintain_order="left")
         return claims, filled.select(reccots.columns)
@@ -99,14 +99,14 @@ class Truth:
         history); a target on which no claim bears has one row, with nulls in the last five.
         """
         kept = reccots.filter(pl.col("kind") == "kept")
-        number, targets = self.promoted(kept), self.world.targets
+        number, targets = self.promoted(kept), self.dataset.targets
         texts = kept.filter(pl.col("round") == number).select("user_id", "text")
         tested = targets.filter(pl.col("role").is_in([Role.LM_VALIDATION, Role.RANKER]))
         rows = []
         for (user, text), part in tested.join(texts, on="user_id", maintain_order="left").group_by(
             "user_id", "text", maintain_order=True
         ):
-            own = self.world.history_rows[user]
+            own = self.dataset.history_rows[user]
             history = History(own, self.vocabulary.catalogue, self.vocabulary.profile)
             sentences = ground(str(text or ""), own, self.vocabulary)
             for event, item, label in part.select("event_id", "item_id", "label").iter_rows():
@@ -146,7 +146,7 @@ class Truth:
         found["horoscope_rate"] = Measured(
             *horoscope_rate(
                 {user: texts[user] for user in list(texts)[:HOROSCOPE_USERS]},
-                Horoscopes(self.world.history_rows, self.vocabulary, seed),
+                Horoscopes(self.dataset.history_rows, self.vocabulary, seed),
                 seed,
                 draws,
             )
@@ -165,7 +165,7 @@ class Truth:
 
     def _traced(self, texts: dict[Any, str]) -> dict[str, Measured]:
         """Whether a text leads to its own history, and its claims to their own evidence."""
-        histories, seed = self.world.history_rows, self.recipe.seed
+        histories, seed = self.dataset.history_rows, self.recipe.seed
         found = found_among(texts, histories, self.vocabulary, seed)
         cases = [
             (user, rests_on_evidence(case, self.vocabulary))
@@ -278,7 +278,7 @@ class Truth:
 
     @cached_property
     def _roles(self) -> dict[Any, str]:
-        return dict(self.world.roles.select("user_id", "role").iter_rows())
+        return dict(self.dataset.roles.select("user_id", "role").iter_rows())
 
 
 def _point(value: float) -> Interval:

@@ -12,7 +12,7 @@ from trackrec.errors import RunError
 from trackrec.judges.base import Kind
 from trackrec.judges.lm import LMValidator
 from trackrec.metrics.probability import auc
-from trackrec.pipeline.components import FOLDS, OUTSIDE, Aside, Parts
+from trackrec.pipeline.components import FOLDS, OUTSIDE, Aside, Components
 from trackrec.registry import find
 from trackrec.run import Stage
 
@@ -27,20 +27,25 @@ class Tuning:
         parts: models, folders and users.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts, self.run, self.world, self.recipe = parts, parts.run, parts.world, parts.recipe
+    def __init__(self, components: Components) -> None:
+        self.components, self.run, self.dataset, self.recipe = (
+            components,
+            components.run,
+            components.dataset,
+            components.recipe,
+        )
 
     def training_texts(self, kind: Kind, number: int, fold: int) -> pl.DataFrame:
         """``user_id, text`` that the validator of a fold is tuned on: never a user of that fold.
 
         Beside the other half of the LM users, with their RecCoTs of this round, extra LM users with the teacher's.
         """
-        others = self.world.users(Role.LM, fold=1 - fold)
-        extra = self.world.users(Role.LM_EXTRA)
+        others = self.dataset.users(Role.LM, fold=1 - fold)
+        extra = self.dataset.users(Role.LM_EXTRA)
         if kind == "lm":
-            extra = extra[: self.parts.lm_judge.extra_users]
+            extra = extra[: self.components.lm_judge.extra_users]
         teacher = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(extra))
-        written = self.parts.kept(number).filter(pl.col("user_id").is_in(others))
+        written = self.components.kept(number).filter(pl.col("user_id").is_in(others))
         return pl.concat([written.select("user_id", "text"), teacher.select("user_id", "text")])
 
     def warm_up(self, aside: Aside | None = None) -> None:
@@ -51,12 +56,12 @@ class Tuning:
         Args:
             aside: for a validator beside those of the rounds, see ``tune``.
         """
-        folder = self.parts.start_folder("lm", aside)
-        if "lm" not in self.parts.kinds or folder is None:
+        folder = self.components.start_folder("lm", aside)
+        if "lm" not in self.components.kinds or folder is None:
             return
         name = "tune-lm-start" + (f"-{aside}" if aside else "")
-        settings = self.parts.lm_judge
-        users = self.world.users(Role.LM_EXTRA)[: settings.warm_up_users]
+        settings = self.components.lm_judge
+        users = self.dataset.users(Role.LM_EXTRA)[: settings.warm_up_users]
 
         def work(stage: Stage) -> None:
             texts = self.run.read("teacher").filter((pl.col("sample") == 0) & pl.col("user_id").is_in(users))
@@ -64,19 +69,19 @@ class Tuning:
                 texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
             with self.run.reporter.steps(name) as progress, stage.folder(folder) as partial:
                 validator = LMValidator(
-                    self.parts.model,
+                    self.components.model,
                     "validator-start",
-                    self.parts.renderer,
-                    self.world.history_rows,
+                    self.components.renderer,
+                    self.dataset.history_rows,
                     settings,
                     progress,
                     training=settings.warm_up,
                 )
-                info = validator.fit(self.world.targets_of(users), texts, partial, self._seed(aside))
+                info = validator.fit(self.dataset.targets_of(users), texts, partial, self._seed(aside))
             stage.counts = info | {"tuned_on": users, "starts_from": "base model"}
 
         inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
-        self.parts.do(name, work, inputs, self._settings("lm", aside))
+        self.components.do(name, work, inputs, self._settings("lm", aside))
 
     def tune(self, kind: Kind, number: int, aside: Aside | None = None) -> None:
         """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
@@ -92,7 +97,7 @@ class Tuning:
         """
         name = f"tune-{kind}-{aside or number}"
         folds = {None: FOLDS, "none": (OUTSIDE,), "fresh": (1 - OUTSIDE,)}[aside]
-        start = self.parts.start_folder(kind, aside)
+        start = self.components.start_folder(kind, aside)
 
         def work(stage: Stage) -> None:
             for fold in folds:
@@ -101,8 +106,8 @@ class Tuning:
                     texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
                 users = texts["user_id"].to_list()
                 with self.run.reporter.steps(f"{name} fold {fold}") as progress:
-                    validator = self.parts.validator(kind, number, fold, progress, start)
-                    folder = self.parts.validator_folder(kind, aside or number, fold)
+                    validator = self.components.validator(kind, number, fold, progress, start)
+                    folder = self.components.validator_folder(kind, aside or number, fold)
                     with stage.folder(folder) as partial:
                         info = validator.fit(
                             self._training_targets(kind, users), texts, partial, self._seed(aside) + fold
@@ -114,22 +119,22 @@ class Tuning:
 
         inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
         inputs += [start] if start else []
-        self.parts.do(name, work, inputs, self._settings(kind, aside))
+        self.components.do(name, work, inputs, self._settings(kind, aside))
 
     def _seed(self, aside: Aside | None) -> int:
         return self.recipe.seed + (FRESH_SEED if aside == "fresh" else 0)
 
     def _settings(self, kind: Kind, aside: Aside | None) -> dict[str, Any]:
         """What decides a tuning, beside its inputs."""
-        settings = self.parts.judges[kind]
+        settings = self.components.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
-        more |= self.parts.encoder_settings if kind == "ranker" else {}
-        return {"settings": settings} | self.parts.prompt_settings | more
+        more |= self.components.encoder_settings if kind == "ranker" else {}
+        return {"settings": settings} | self.components.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
         """The ranker learns from everything that its users did after the history; the language model from m targets."""
-        learns_all = find("judge", self.parts.judges[kind].type).learns_all_targets
-        return self.world.every_target(users) if learns_all else self.world.targets_of(users)
+        learns_all = find("judge", self.components.judges[kind].type).learns_all_targets
+        return self.dataset.every_target(users) if learns_all else self.dataset.targets_of(users)
 
     def check_validator(self) -> None:
         """Feedback worth having: V must beat the user's own share of likes on LM validation users.
@@ -137,19 +142,19 @@ class Tuning:
         Raises:
             RunError: it does not, and the recipe does not say to go on all the same.
         """
-        users = self.world.users(Role.LM_VALIDATION)
-        kind = self.parts.kinds[0]
+        users = self.dataset.users(Role.LM_VALIDATION)
+        kind = self.components.kinds[0]
 
         def work(stage: Stage) -> None:
-            texts = self.parts.kept(0).filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text")
-            validator = self.parts.loaded_validator(kind, 0)
+            texts = self.components.kept(0).filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text")
+            validator = self.components.loaded_validator(kind, 0)
 
             def shard(part: Sequence[Any]) -> pl.DataFrame:
                 mine = texts.filter(pl.col("user_id").is_in(part))
-                return validator.score(self.world.targets_of(part), mine)
+                return validator.score(self.dataset.targets_of(part), mine)
 
             scores = stage.shards("check", users, 4 * self.recipe.shard_users, shard, "users")
-            both = scores.join(self.world.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
+            both = scores.join(self.dataset.baselines, on=["user_id", "event_id"], how="left", maintain_order="left")
             labels = both["label"].to_numpy()
             stage.counts = {
                 "validator": kind,
@@ -159,8 +164,12 @@ class Tuning:
                 "examples": both.height,
             }
 
-        inputs = [self.parts.validator_folder(kind, 0, OUTSIDE), self.run.table("write-0"), self.run.table("targets")]
-        self.parts.do("check", work, inputs, {"kind": kind})
+        inputs = [
+            self.components.validator_folder(kind, 0, OUTSIDE),
+            self.run.table("write-0"),
+            self.run.table("targets"),
+        ]
+        self.components.do("check", work, inputs, {"kind": kind})
         result = self.run.manifest("check")["counts"]
         line = (
             f"V0 ({kind}) on {result['users']} LM validation users: AUC {result['auc']:.3f}; "
