@@ -172,3 +172,15 @@ def test_the_check_loads_no_model_library(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_errors_say_what_helps_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = 'user,item,time,note\n1,2,1600000000,"open\n1,3,1600000001,x\n'
+    for log, expected in ((text, "--set source.tables.interactions.quote=none"), (text.replace('"', "a,"), "fields")):
+        (tmp_path / "log.csv").write_text(log)
+        assert call(monkeypatch, "data", "check", str(tmp_path / "log.csv")) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert expected in said
+        assert "encoding" not in said

@@ -163,11 +163,10 @@ def _on_the_command_line(message: str) -> str:
     if "columns." in message:
         order = ", and --column row_order_as_time=true" if "row_order_as_time" in message else ""
         return f". Here: --column ROLE=NAME, such as --column user=NAME for columns.user{order}"
-    if any(setting in message for setting in ("encoding", "column_names", "separator", "set quote to")):
-        return (
-            ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator, quote and column_names; "
-            "source.tables.items. for the catalogue"
-        )
+    if "set quote to" in message:
+        return ". Here: --set source.tables.interactions.quote=none (source.tables.items.quote for the catalogue)"
+    if any(words in message for words in ("encoding", "column_names", "with the separator")):
+        return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
     return ""
 
 
