@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from trackrec.checks import wording as say
+from trackrec.checks.own_words import EMPTY
 from trackrec.checks.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.checks.vocabulary import Mention, Vocabulary
 from trackrec.users.consumption import FAME
@@ -100,7 +101,7 @@ def cut(
 def _telling(text: str, vocabulary: Vocabulary) -> int:
     """How many words of a text say something."""
     words = re.findall(r"[^\W\d_" + HIDDEN + r"]+(?:['’]\w+)?", text)
-    return sum(word.lower() not in say.EMPTY and not vocabulary.is_noun(word) for word in words)
+    return sum(word.lower() not in EMPTY and not vocabulary.is_noun(word) for word in words)
 
 
 def _level_piece(match: re.Match[str]) -> Piece:
