@@ -26,7 +26,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {"din": "trackrec.rankers.din:DIN", "dcnv2": "trackrec.rankers.dcnv2:DCNv2"},
     "encoder": {"sentence-transformer": "trackrec.features.encoder:TextEncoder"},
     "engine": {"torch": "trackrec.engines.torch:TorchEngine", "openai": "trackrec.engines.openai:OpenAIEngine"},
-    "executor": {},
+    "executor": {
+        "local": "trackrec.writing.executor:LocalExecutor",
+        "ray": "trackrec.writing.ray_executor:RayExecutor",
+    },
     "judge": {"lm": "trackrec.judges.lm:LMValidator", "ranker": "trackrec.judges.ranker:RankerValidator"},
     "reward": {
         "log_likelihood": "trackrec.judges.rewards:LogLikelihood",

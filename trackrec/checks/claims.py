@@ -58,7 +58,7 @@ class Claim:
     other: Subject | None = None
     levels: tuple[int, ...] = ()
     """Of a generosity: the places in ``prompts.generosity.LEVELS`` that the words fit; of a fame: in
-    ``prompts.watched.FAME``."""
+    ``users.consumption.FAME``."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,12 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         rating, near = lead, True
     if sign is None and rating is None:
         sign = lead
-        if sign is None and low == 0 and apart is None and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1:
+        if (
+            sign is None
+            and low == 0
+            and apart is None
+            and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1
+        ):
             sign = next(one for one in mine if one.sign and not one.is_rating)
     if (
         sign is not None

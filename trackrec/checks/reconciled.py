@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Sentence
-from trackrec.checks.own_words import OWN_STYLE, PLAIN_PAST
 from trackrec.checks.rules import Judged, Verdict
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
+from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 
 Way = Literal["citation", "table", "pattern", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.genres import read_genres
+from trackrec.data.genres import read_genres, read_names
 from trackrec.data.ids import read_ids
 from trackrec.data.interactions import Found
 from trackrec.data.role_table import RoleTable
@@ -78,10 +78,22 @@ def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
     for name, read in (("title", read_title), ("year", lambda column: read_year(column, part.schema[column]))):
         wanted += [read(name)] if name in part.schema else []
     if "creator" in part.schema:
-        wanted.append(pl.col("creator"))
+        wanted.append(read_names("creator", part.schema["creator"]))
     ids = read_ids("item_id", part.schema["item_id"], whole=whole["item_id"])
     genres = ["genres"] if "genres" in part.schema else []
-    return part.frame.select(ids, *wanted, *genres, *part.attributes)
+    return part.frame.select(ids, *wanted, *genres, *_flat(part))
+
+
+def _flat(part: RoleTable) -> list[pl.Expr]:
+    """The attributes: lists as one text, an object's fields as columns of their own (``size_width``)."""
+    flat: list[pl.Expr] = []
+    for name in part.attributes:
+        dtype = part.schema[name]
+        if isinstance(dtype, pl.Struct):
+            flat += [pl.col(name).struct.field(field.name).alias(f"{name}_{field.name}") for field in dtype.fields]
+        else:
+            flat.append(read_names(name, dtype) if isinstance(dtype, (pl.List, pl.Array)) else pl.col(name))
+    return flat
 
 
 def items_of(

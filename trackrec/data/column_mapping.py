@@ -25,6 +25,8 @@ class ColumnMapping(Settings):
     """When: seconds, milliseconds or microseconds since 1970, or a date as text. "-": there are no times; the order of
     a user's interactions is then drawn, so that a split is one at random, and nothing that depends on time means
     anything."""
+    clock: str = ""
+    """The time of day, such as 18:30, 18:30:05 or 1830, where it has a column of its own beside a date."""
     timestamp_format: str = ""
     """How a date as text is to be read, such as "%d.%m.%Y %H:%M". Empty: found from the values."""
     zero_is_no_rating: bool = False
@@ -37,6 +39,9 @@ class ColumnMapping(Settings):
     signals: dict[str, float] = Field(default_factory=dict)
     """Several columns in place of one rating, each with its weight, such as {is_click: 1, is_like: 3, watch_share: 2}:
     the rating is the weighted sum, and each is kept as ``signal_NAME``. Truth values count as 0 and 1."""
+    nested: str = ""
+    """A column of the interactions that holds a list of objects in each row: each object becomes an interaction of its
+    own, with its keys as columns beside those of the row."""
     shown: str = ""
     """Exposures alone: the column that lists what was shown in one row, such as ``N1-1 N2-0`` (what follows the last
     "-" says whether it was clicked) or a list of ids; each becomes an interaction of its own."""

@@ -25,10 +25,32 @@ def finest(columns: pl.DataFrame) -> list[str]:
 
 def clicked(values: pl.Series) -> bool:
     """Whether a column holds truth values alone, and both of them."""
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return False
     words = _words(values)
     if words.is_empty() or not words.is_in([*TRUE, *FALSE]).all():
         return False
     return bool(words.is_in(list(TRUE)).any() and words.is_in(list(FALSE)).any())
+
+
+def is_day(values: pl.Series) -> bool:
+    """Whether a column of times tells days apart, and no hours."""
+    return _grain(values) == _DAY
+
+
+def is_clock(values: pl.Series) -> bool:
+    """Whether a column holds times of day alone: 18:30, 18:30:05, or 1830 with nothing that is none."""
+    if values.dtype == pl.Time:
+        return True
+    texts = values.cast(pl.String).str.strip_chars().drop_nulls()
+    hours = texts.str.extract(r"^(\d{1,2}?):?[0-5]\d(?::?[0-5]\d(?:\.\d+)?)?$").cast(pl.Int64)
+    four = texts.str.len_chars().max() or 0
+    return bool(len(texts)) and hours.null_count() == 0 and bool((hours < 24).all()) and int(four) >= 4  # type: ignore[arg-type]
+
+
+def few_words(values: pl.Series, most: int = 20) -> bool:
+    """Whether a column holds a few different texts, as kinds of events are."""
+    return values.dtype in (pl.String, pl.Categorical, pl.Enum) and 1 < values.drop_nulls().n_unique() <= most
 
 
 def truth_values(column: str) -> pl.Expr:
@@ -43,6 +65,8 @@ def _words(values: pl.Series) -> pl.Series:
 
 def _grain(values: pl.Series) -> float | None:
     """How many seconds lie between two times that a column can tell apart; None if it holds no moments."""
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return None
     if values.dtype == pl.Date:
         return _DAY
     if values.dtype.is_temporal():

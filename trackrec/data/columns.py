@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
-from trackrec.data.column_values import clicked, finest, first_clicked
+from trackrec.data.column_values import clicked, few_words, finest, first_clicked, is_clock, is_day
 from trackrec.errors import LogError
 
 __all__ = ["NEEDED", "NO_COLUMN", "OPTIONAL", "USUAL_NAMES", "ColumnMapping", "Columns", "find_columns", "plain"]
@@ -35,18 +35,25 @@ _USUAL = {
     "title": """title item_title movie_title film_title book_title product_title name item_name movie_name book_name
         product_name game_name track_name song_name article_name headline""",
     "year": "year release_year year_of_publication publication_year published_year original_publication_year",
-    "genres": """genres genre categories category item_category product_category tags genre_names category_name
+    "genres": """genres genre categories category item_category product_category tags tag genre_names category_name
         category_names feat product_group_name class""",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
-_NEVER = ("part", "event", "shown", "shown_clicked")
+_NEVER = ("clock", "part", "event", "shown", "shown_clicked")
 USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {r: [] for r in _NEVER}
 """Per role the names that are understood, usual ones first. Those of ``_NEVER`` are never guessed.
 Case and punctuation do not count."""
-_LAST_RESORT = {"item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"]}
+_LAST_RESORT = {
+    "item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"],
+    "title": ["description"],
+}
 """Names that are taken where no other fits."""
+_CLOCKS = ("hourmin", "time", "timeofday", "clock", "hhmm", "hourminute", "eventtime", "ordertime", "starttime")
+"""Names of a time of day beside a date."""
 _CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
 """Truth values of what became of something that was shown."""
+_KINDS = ("event", "eventtype", "behavior", "behaviortype", "action", "actiontype", "interactiontype", "kind", "type")
+"""Names of the kind of an event."""
 _OPINIONS = ("liked", "like", "isliked", "recommended", "isrecommended", "recommend", "thumbsup", "voteup", "favorite")
 """Truth values of what somebody thought of it."""
 _TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
@@ -59,7 +66,7 @@ NEEDED = {"interactions": ("user", "item", "timestamp"), "items": ("item",), "us
 # fmt: off
 OPTIONAL = {
     "interactions": (
-        "rating", "quantity", "event", "part", "shown", "shown_clicked", "title", "year", "genres", "creator",
+        "clock", "rating", "quantity", "event", "part", "shown", "shown_clicked", "title", "year", "genres", "creator",
     ),
     "items": ("title", "year", "genres", "creator"),
     "users": (),
@@ -138,8 +145,10 @@ def find_columns(
             continue
         if asked == NO_COLUMN or (role == "timestamp" and mapping.row_order_as_time):
             continue
-        if (role == "rating" and mapping.signals) or (role == "item" and mapping.shown and not asked):
+        if role == "rating" and (mapping.signals or mapping.shown):
             continue
+        if role == "item" and table == "interactions" and mapping.shown:
+            asked = _in_file(mapping.shown, names)
         if asked and asked in names:
             roles[role] = asked
         elif asked:
@@ -162,6 +171,14 @@ def find_columns(
                 f"{where} has no column that looks like the {role}: found {', '.join(names) or 'none'}; "
                 f"name it in {_setting(table, role)}{_WITHOUT_TIMES if role == 'timestamp' else ''}"
             )
+    if "timestamp" in guessed and "clock" not in roles and peek and mapping.clock != NO_COLUMN:
+        day, free = (
+            roles["timestamp"],
+            [name for name in names if plain(name) in _CLOCKS and name not in roles.values()],
+        )
+        if free and is_day(peek([day])[day]) and (name := next((n for n in free if is_clock(peek([n])[n])), "")):
+            roles["clock"] = name
+            guessed.add("clock")
     signals = [_in_file(name, names) for name in mapping.signals] if table == "interactions" else []
     if absent := [name for name in signals if name not in names]:
         raise LogError(
@@ -207,6 +224,13 @@ def _truths(names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: l
     usual = [name for known in (*_CLICKS, *_OPINIONS) for name in free if plain(name) == known]
     values = peek(free)
     name = first_clicked(values, usual)
+    kinds = [other for other in free if plain(other) in _KINDS and few_words(values[other])]
+    if kinds:
+        some = ", ".join(values[kinds[0]].drop_nulls().unique(maintain_order=True)[:4].cast(pl.String))
+        notes.append(
+            f"{kinds[0]} looks like the kind of an event ({some}), and each kind counts alike: columns.event and "
+            "columns.event_weights tell them apart"
+        )
     others = [other for other in free if other != name and clicked(values[other])]
     if name:
         what = "what became of something that was shown" if plain(name) in _CLICKS else "whether something was liked"

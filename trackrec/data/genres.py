@@ -82,8 +82,20 @@ def read_genres(values: pl.Series, separator: str | None) -> Genres:
         separator, note = find_separator(plain)
     for text in plain:
         pieces = _cut(text, separator) if separator else [text]
-        found[text] = [name for piece in pieces if (name := _name(piece))]
+        found[text] = [name for piece in pieces if (name := _name(_without_marks(piece)))]
     return Genres(_series([found[text] if text is not None else [] for text in values]), note)
+
+
+def read_names(column: str, dtype: pl.DataType) -> pl.Expr:
+    """One text, such as "Ann, Bob", out of a list of names or objects, as such or as text; other text as it is."""
+    if dtype == pl.String:
+        text = pl.col(column)
+        listed = text.str.contains(r"^\s*[\[{].*[\]}]\s*$")
+        names = text.map_elements(lambda each: ", ".join(_listed(each) or [each]), return_dtype=pl.String)
+        return pl.when(listed).then(names).otherwise(text).alias(column)
+    if isinstance(dtype, (pl.List, pl.Array, pl.Struct)):
+        return pl.col(column).map_elements(lambda each: ", ".join(_names(each)) or None, return_dtype=pl.String)
+    return pl.col(column)
 
 
 def find_separator(texts: Sequence[str]) -> tuple[str, str]:
@@ -124,6 +136,12 @@ def _cut(text: str, separator: str) -> list[str]:
     """The pieces between separators, HTML entities (which end in a semicolon) being whole."""
     whole = _ENTITY.sub(lambda found: html.unescape(found.group()), text) if "&" in text else text
     return [piece for part in whole.split(separator) if (piece := part.strip())]
+
+
+def _without_marks(text: str) -> str:
+    """Without the quotation marks around all of it: ``"Drama", "War"``."""
+    bare = text.strip()
+    return bare[1:-1] if len(bare) > 2 and bare[0] == bare[-1] == '"' and '"' not in bare[1:-1] else bare
 
 
 def _name(text: str) -> str:
@@ -215,7 +233,7 @@ def _names(value: Any, in_list: bool = False) -> Iterator[str]:
 def _names_of_object(value: dict[Any, Any], in_list: bool) -> Iterator[str]:
     by_key = {str(key).strip().casefold().replace("_", ""): part for key, part in value.items()}
     for key in (*_NAMES, *(f"{kind}{key}" for kind in ("genre", "category", "tag") for key in ("name", "title"))):
-        if by_key.get(key) is not None:
+        if key in by_key:
             yield from _names(by_key[key])
             return
     parts = {key: part for key, part in value.items() if part is not None}

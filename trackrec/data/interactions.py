@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
+from trackrec.data.feedback import mix_bits
 from trackrec.data.ids import read_ids
+from trackrec.data.log import stable_hash
 from trackrec.data.role_table import ID_COLUMNS, RoleTable
 from trackrec.data.table import SHORT_ROW
-from trackrec.data.times import in_another_unit, read_times
+from trackrec.data.times import clock_seconds, in_another_unit, read_times
 from trackrec.errors import LogError
 
 if TYPE_CHECKING:
@@ -53,11 +57,23 @@ def has_no_times(mapping: ColumnMapping) -> bool:
 
 
 def with_drawn_times(rows: pl.DataFrame) -> pl.DataFrame:
-    """Times drawn by a hash of user, item and how often that pair came before: the same whatever the rows' order."""
-    again = pl.int_range(pl.len()).over("user_id", "item_id")
-    text = [pl.col(name).cast(pl.String).fill_null("") for name in ("user_id", "item_id")]
-    key = pl.concat_str([*text, again.cast(pl.String)], separator="\x1f").hash(seed=0)
-    return rows.with_columns(key.rank("ordinal").cast(pl.Int64).alias("timestamp"))
+    """Times drawn by a hash of user, item and how often that pair came before: the same whatever the rows' order.
+
+    The hashes are those of ``stable_hash``, so that no version of a library draws another order.
+    """
+    again = rows.select(pl.int_range(pl.len()).over("user_id", "item_id")).to_series().to_numpy().astype(np.uint64)
+    user, item = (_hashes(rows[name]) for name in ("user_id", "item_id"))
+    keys = mix_bits(user ^ mix_bits(item + again))
+    return rows.with_columns(pl.Series("timestamp", keys).rank("ordinal").cast(pl.Int64))
+
+
+def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
+    distinct = ids.unique()
+    hashes = pl.DataFrame(
+        {"id": distinct, "hash": pl.Series([stable_hash(name) for name in distinct], dtype=pl.UInt64)}
+    )
+    joined = ids.alias("id").to_frame().join(hashes, on="id", how="left", nulls_equal=True, maintain_order="left")
+    return joined["hash"].to_numpy()
 
 
 def plain_interactions(
@@ -153,6 +169,8 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
             "the log's own; if they are days, or a spreadsheet's, write them as dates"
         )
     seconds = read_times("timestamp", dtype, times)
+    if "clock" in part.schema:
+        seconds = seconds + clock_seconds("clock", part.schema["clock"])
     today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)
     reason = (
         pl.when(seconds == 0)

@@ -35,8 +35,9 @@ def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = Fals
         impressions: they say what became of something that was shown.
 
     Returns:
-        Without ratings, or with amounts in their place: implicit feedback. Of what was shown: impressions. With a scale up to 5 on which 15% to 85% are at 4 or above: 4. Else the
-        rating by which likes and dislikes are most nearly even.
+        Without ratings, or with amounts in their place: implicit feedback. Of what was shown: impressions. With a scale
+        up to 5 on which 15% to 85% are at 4 or above: 4. Else the rating by which likes and dislikes are most nearly
+        even.
 
     Example:
         >>> guess_liking(pl.Series([0.0, 1.0, 1.0]), has_ratings=True)[:2]
@@ -50,9 +51,9 @@ def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = Fals
         return Liking("implicit", _USUAL, f"{reason} dislikes")
     if (amount := as_amount(ratings)) is not None:
         reason = (
-            f"the numbers taken for ratings go from {amount.low:,g} to {amount.high:,g}, which is an amount and no scale "
-            "of opinion, so every interaction with more than 0 is a like, and items that the user never touches stand "
-            "for dislikes"
+            f"the numbers taken for ratings go from {amount.low:,g} to {amount.high:,g}, which is an amount and no "
+            "scale of opinion, so every interaction with more than 0 is a like, and items that the user never touches "
+            "stand for dislikes"
         )
         return Liking("implicit", _USUAL, reason, amount.smallest if amount.not_positive else None)
     counts = ratings.rename("rating").value_counts(name="number").sort("rating", descending=True)

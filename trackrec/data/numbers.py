@@ -15,6 +15,8 @@ from trackrec.errors import LogError
 
 _SPACES = r"[ \u00a0\u2009\u202f'’_]"
 _SIGN = r"^[+-]?"
+THOUSANDS = r"^\s*[+-]?[1-9]\d{0,2}(?:\.\d{3})+\s*$"
+"""What is a number as it stands, but may be a thousand times as much."""
 _FORMS = {
     "whole": _SIGN + r"\d+$",
     "whole_from_1000": _SIGN + r"[1-9]\d{3,}$",

@@ -20,7 +20,7 @@ from trackrec.data.interactions import Found, has_no_times, plain_interactions, 
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.scan import read_parquet
-from trackrec.data.split import Split, SplitSettings, split_log
+from trackrec.data.split import DRAWN, Split, SplitSettings, split_log
 from trackrec.data.tabular import TablesSettings, odd_counts, open_tables, place_of
 from trackrec.errors import LogError
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("trackrec.data")
 PART_ROWS = 4_000_000
 """Interactions in a part: about 1.5 GB while it is split."""
 _BATCH = 500_000
-_ONCE = {"items", "dropped_items_without_id", "dropped_items_with_repeated_id", "kept_items_without_title"}
+_ONCE = {"items", "dropped_items_without_id", "dropped_items_with_repeated_id", "kept_items_without_title", DRAWN}
 """Counts of the catalogue, which are the same in every part."""
 
 
@@ -61,7 +61,8 @@ class LogInParts:
         if rows.is_empty() or not _any_usable(rows, self.items):
             return None
         checked = Log.checked(rows, self.items, where=f"part {number + 1} of {self.where}")
-        return replace(checked, counts=checked.counts | odd_counts(checked, self.where))
+        drawn = {name: number for name, number in self.found.items() if name == DRAWN}
+        return replace(checked, counts=checked.counts | odd_counts(checked, self.where) | drawn)
 
     def cutoff(self, settings: SplitSettings) -> int | None:
         """The moment of a temporal split, over all parts; None for other kinds."""

@@ -1,4 +1,4 @@
-"""Whether the numbers in a column of ratings are a scale of opinion at all, and which of them say that there is none."""
+"""Whether the numbers in a column of ratings are a scale of opinion, and which of them say that there is none."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sentinels(ratings: pl.Series) -> dict[float, int]:
 def _is_apart_below(value: float, others: list[float]) -> bool:
     if value == 0:
         return others[0] >= 1
-    return value < 0 <= others[0] and others[-1] > 1
+    return value < 0 <= others[0] and value.is_integer() and others[-1] > 1
 
 
 def rating_warnings(ratings: pl.Series, amount: Amount | None, column: str) -> list[str]:
@@ -88,16 +88,16 @@ def rating_warnings(ratings: pl.Series, amount: Amount | None, column: str) -> l
             f"histories: if {column} is a quantity, --column quantity={column} --column rating=- leaves them out"
         )
         return [
-            f"{column} goes from {amount.low:,g} to {amount.high:,g}, half of it at most {amount.middle:,g}: that is no "
-            "scale of opinion but an amount (pieces, plays, seconds), so feedback is taken as implicit"
+            f"{column} goes from {amount.low:,g} to {amount.high:,g}, half of it at most {amount.middle:,g}: that is "
+            "no scale of opinion but an amount (pieces, plays, seconds), so feedback is taken as implicit"
             f"{returns if amount.not_positive else ''}"
         ]
     found = []
     for value, number in sentinels(ratings).items():
         setting = "zero_is_no_rating=true" if value == 0 else f"no_rating={value:g}"
+        now = "like" if value > 0 else "dislike"
         found.append(
-            f"{number:,} ratings ({number / len(ratings):.0%}) are {value:g}, which stands apart from the others: if it "
-            f"says that there is no rating, --column {setting} leaves them out; as it is, each is a dislike"
-            .replace("a dislike", "a like" if value > 0 else "a dislike")
+            f"{number:,} ratings ({number / len(ratings):.0%}) are {value:g}, which stands apart from the others: if "
+            f"it says that there is no rating, --column {setting} leaves them out; as it is, each counts as a {now}"
         )
     return found

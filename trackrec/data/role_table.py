@@ -11,8 +11,9 @@ import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns, bare, find_columns
+from trackrec.data.exposures import explode_shown
 from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
-from trackrec.data.numbers import find_number_form, number_facts, read_number
+from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
 from trackrec.errors import LogError
@@ -39,6 +40,7 @@ _OWN_NAMES = {
     "creator",
     "shown",
     "shown_clicked",
+    "clock",
 }
 _PEEKED = 10_000
 
@@ -83,6 +85,9 @@ class RoleTable:
         with table.reading():
             short = [SHORT_ROW] if SHORT_ROW in table.frame.collect_schema() else []
             frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()), *short)
+            if "shown" in columns.roles:
+                frame = explode_shown(frame, frame.collect_schema(), where=table.where)
+                texts.discard("item_id")
             frame, schema, facts = _counted(frame, name, keep=texts)
         return cls(table, columns, frame, schema, tuple(renamed.values()), facts, mapping.decimal)
 
@@ -182,6 +187,8 @@ def _counted(frame: pl.LazyFrame, name: str, keep: set[str]) -> tuple[pl.LazyFra
         if schema.get(column) == pl.String and column not in keep:
             number = pl.col(column).cast(pl.Float64 if column in amounts else pl.Int64, strict=False)
             is_plain = plain_id(column) if column in ID_COLUMNS[name] else number.is_not_null()
+            if column in amounts:  # 1.200 is a number, but perhaps another one
+                is_plain &= ~pl.col(column).str.contains(THOUSANDS)
             plain[column] = number, (pl.col(column).is_not_null() & ~is_plain).sum().alias(f"{column}_odd")
     tried = frame.with_columns(number for number, _ in plain.values())
     typed = tried.collect_schema()

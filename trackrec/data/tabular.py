@@ -15,7 +15,10 @@ import polars as pl
 from trackrec.data.catalogues import items_of
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns
+from trackrec.data.exposures import unnest
+from trackrec.data.id_mismatch import explain_missing_ids
 from trackrec.data.interactions import Found, read_interactions, row_hash
+from trackrec.data.item_tables import join_item_tables
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, columns_of, whole_in_all
 from trackrec.data.table import Table, TableSettings
@@ -33,6 +36,8 @@ class TablesSettings(Settings):
     """Who did what when: the one table that is needed."""
     items: TableSettings = TableSettings()
     """The catalogue. Without it, items are what the interactions say of them, at least their ids."""
+    more_items: tuple[TableSettings, ...] = ()
+    """Further tables of items, joined to the first one by the item's id."""
     users: TableSettings = TableSettings()
     """What is known of the users."""
     columns: ColumnMapping = ColumnMapping()
@@ -93,6 +98,11 @@ def _log_and_columns(tables: Mapping[str, Table], settings: TablesSettings, *, w
     if "users" in parts:
         kept = ["user_id", *parts["users"].attributes]
         users = parts["users"].collect(parts["users"].ids(whole)).select(kept)
+    for column, table, known in (("item_id", "items", items), ("user_id", "users", users)):
+        if table in parts and known is not None:
+            file, drops = parts[table].table.where, table == "items"
+            words = explain_missing_ids(column, rows, known, where=file, drops=drops)
+            found.notes += [words] if words else []
     checked = Log.checked(rows, items, users, where=where)
     counts = checked.counts | found.counts | odd_counts(checked, where)
     return dataclasses.replace(checked, counts=counts, notes=tuple(found.notes)), [p.columns for p in parts.values()]
@@ -103,7 +113,13 @@ def open_tables(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
     if not settings.interactions.given:
         raise LogError("no interactions are given: name their file in tables.interactions, such as ratings.csv")
     given = {"interactions": settings.interactions, "items": settings.items, "users": settings.users}
-    return {name: open_table(table, scratch) for name, table in given.items() if table.given}
+    opened = {name: open_table(table, scratch) for name, table in given.items() if table.given}
+    if more := [open_table(table, scratch) for table in settings.more_items]:
+        of_items = [opened["items"], *more] if "items" in opened else more
+        opened["items"] = join_item_tables(of_items, settings.columns)
+    if settings.columns.nested:
+        opened["interactions"] = unnest(opened["interactions"], settings.columns.nested)
+    return opened
 
 
 def place_of(settings: TablesSettings) -> str:

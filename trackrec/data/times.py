@@ -12,6 +12,7 @@ from trackrec.errors import LogError
 Kind = Literal[
     "dates", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso", "dmy", "mdy", "ymd", "format", "compact",
     "named", "mail", "yyyymmdd", "yyyymmddhh", "yyyymmddhhmm", "yyyymmddhhmmss", "yyyymmddhhmmssmmm",
+    "yyyymm", "yyyy", "serial",
 ]  # fmt: skip
 
 _PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
@@ -24,10 +25,13 @@ _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})" + _CLOCK
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})[T ](\d{2}):?(\d{2}):?(\d{2})?(?:[.,]\d+)?Z?$"
 _FORMATS: dict[Kind, str] = {"named": "%a %b %d %H:%M:%S %z %Y", "mail": "%a, %d %b %Y %H:%M:%S %z"}
 """Sat Jan 01 00:00:00 -0800 2011, as Twitter and Goodreads write it, and the form of mail headers."""
-_STAMPS: dict[Kind, int] = {"yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14,
-                            "yyyymmddhhmmssmmm": 17}  # fmt: skip
+_STAMPS: dict[Kind, int] = {"yyyy": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12,
+                            "yyyymmddhhmmss": 14, "yyyymmddhhmmssmmm": 17}  # fmt: skip
 """Stamps that write the calendar as one number, by their number of digits."""
 _NEARLY_ALL = 0.9
+_SERIAL_OF_1970 = 25_569
+_SERIALS = (_SERIAL_OF_1970, 73_050)
+"""Days since 1899-12-30, as spreadsheets count them, of 1970 to 2100."""
 SAMPLE = 100
 """Texts that are kept for messages; the form is found from all of them."""
 
@@ -52,6 +56,7 @@ class Times:
             "named": "times_as_text_with_names_of_days",
             "mail": "times_as_in_mail_headers",
             "format": "times_in_the_given_format",
+            "serial": "times_as_days_of_a_spreadsheet",
         }
         return names.get(self.kind, f"times_{'as' if self.kind in _STAMPS else 'in'}_{self.kind}")
 
@@ -68,6 +73,11 @@ def number_of(column: str, dtype: pl.DataType) -> pl.Expr:
     )
 
 
+def _float_of(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The column as numbers with their fractions; null where it holds none."""
+    return (pl.col(column).str.strip_chars() if dtype == pl.String else pl.col(column)).cast(pl.Float64, strict=False)
+
+
 def time_facts(column: str, dtype: pl.DataType, place: str = "") -> list[pl.Expr]:
     """What has to be known of a whole column of numbers or texts, as aggregates named ``{column}_...``.
 
@@ -81,6 +91,9 @@ def time_facts(column: str, dtype: pl.DataType, place: str = "") -> list[pl.Expr
     facts |= {kind: _of_stamp(number, kind).count() for kind in _STAMPS}
     for unit, factor in _PER_SECOND.items():
         facts[unit] = _of_unit(number, factor).sum()
+    serial = _float_of(place or column, dtype)
+    serial = pl.when(serial.is_between(*_SERIALS)).then(serial)
+    facts["serial"], facts["serial_with_hours"] = serial.count(), (serial != serial.floor()).sum()
     facts["small"] = number.is_between(1, _EARLIEST, closed="left").sum()
     if dtype == pl.String:
         text = pl.col(place or column).str.strip_chars()
@@ -119,6 +132,8 @@ def find_times(column: str, facts: dict[str, int], sample: pl.Series, given: str
         for kind in _STAMPS:
             if kind != "yyyymmdd" and seen[kind] >= _NEARLY_ALL * seen["numbers"] > 0:
                 return Times(kind)
+        if seen["serial_with_hours"] * 2 > seen["serial"] >= _NEARLY_ALL * seen["numbers"]:
+            return Times("serial")
         if seen["yyyymmdd"] * 2 > max(seen["small"], 1) and seen["small"] > units[unit]:
             return Times("yyyymmdd")
         return Times(unit if units[unit] >= seen["small"] else "seconds")
@@ -146,6 +161,9 @@ def read_times(column: str, dtype: pl.DataType, times: Times) -> pl.Expr:
         return pl.col(column).dt.epoch("s").cast(pl.Int64)
     if times.kind in _PER_SECOND:
         return number_of(column, dtype) // _PER_SECOND[times.kind]
+    if times.kind == "serial":
+        days = _float_of(column, dtype) - _SERIAL_OF_1970
+        return (days * 86_400).round().cast(pl.Int64, strict=False)
     if times.kind in _STAMPS:
         return _of_stamp(number_of(column, dtype), times.kind)
     text = pl.col(column).cast(pl.String).str.strip_chars()
@@ -169,6 +187,19 @@ def read_times(column: str, dtype: pl.DataType, times: Times) -> pl.Expr:
     return _iso_seconds(pl.concat_str([date, pl.concat_str(clock, separator=":")], separator=" "))
 
 
+def clock_seconds(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Seconds since midnight of a time of day: 18:30, 18:30:05, or 1830; 0 where there is none."""
+    if dtype == pl.Time:
+        text = pl.col(column).dt.to_string("%H:%M:%S")
+    else:
+        text = pl.col(column).cast(pl.String).str.strip_chars()
+    digits = text.str.replace_all(":", "", literal=True).str.extract(r"^(\d{1,6})(?:\.\d+)?$")
+    # 1830 has no seconds; 9:05 no leading zero.
+    whole = pl.when(digits.str.len_chars() <= 4).then(digits.str.zfill(4) + "00").otherwise(digits.str.zfill(6))
+    hour, minute, second = (whole.str.slice(place, 2).cast(pl.Int64) for place in (0, 2, 4))
+    return (hour * 3600 + minute * 60 + second).fill_null(0)
+
+
 def in_another_unit(column: str, dtype: pl.DataType, times: Times) -> pl.Expr:
     """Whether a number cannot be in the column's unit, but would be a plausible time in another one."""
     if dtype.is_temporal() or times.kind not in _PER_SECOND:
@@ -188,11 +219,13 @@ def _of_stamp(number: pl.Expr, kind: Kind) -> pl.Expr:
     digits = _STAMPS[kind]
     low, high = 1970 * 10 ** (digits - 4), 2101 * 10 ** (digits - 4)
     text = pl.when(number.is_between(low, high, closed="left")).then(number).cast(pl.String)
-    day = text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False).dt.epoch("s").cast(pl.Int64)
-    # What is not there is 00; a part out of its range makes no moment.
-    clock = pl.concat_str([text, pl.lit("000000")])
-    hour, minute, second = (clock.str.slice(place, 2).cast(pl.Int64) for place in (8, 10, 12))
-    return pl.when((hour < 24) & (minute < 60) & (second < 60)).then(day + hour * 3600 + minute * 60 + second)
+    # What is not there is the first of January, at 00:00:00; a part out of its range makes no moment.
+    whole = pl.concat_str([text, pl.lit("0101"[min(digits - 4, 4) :] + "000000")])
+    day = whole.str.slice(0, 8).str.to_date("%Y%m%d", strict=False).dt.epoch("s")
+    hour, minute, second = (whole.str.slice(place, 2).cast(pl.Int64) for place in (8, 10, 12))
+    return pl.when((hour < 24) & (minute < 60) & (second < 60)).then(
+        day.cast(pl.Int64) + hour * 3600 + minute * 60 + second
+    )
 
 
 def _formatted(text: pl.Expr, kind: Kind) -> pl.Expr:

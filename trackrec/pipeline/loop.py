@@ -255,7 +255,7 @@ class Loop:
                     )
             else:
                 self.run.reporter.line(
-                    f"[yellow]{name}: no preference passed the filters; the generator stays.[/yellow]"
+                    f"{name}: no preference passed the filters; the generator stays.", style="yellow"
                 )
             with stage.folder(folder) as partial:
                 self.parts.model.save(new, partial)

@@ -1,0 +1,158 @@
+"""Users a second, memory and efficiency of `trackrec write` on made-up logs, the pipeline's own part.
+
+    python benchmarks/write.py --users 10000 100000 1000000 --workers 1 2 --folder /tmp/write --out write.jsonl
+
+Texts are the template teacher's and vectors are hashed words, so that no model's time is in it. Each measurement is
+one `trackrec write` in processes of its own; memory is the sum over them, seen ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+
+from research.made_up import MadeUpSettings, write_made_up_log
+
+
+def make_log(folder: Path, users: int, events: float) -> Path:
+    """A made-up log of about so many users."""
+    place = folder / f"log-{users}"
+    if not (place / "counts.json").is_file():
+        counts = write_made_up_log(place, MadeUpSettings(interactions=int(users * events), events_per_user=events))
+        (place / "counts.json").write_text(json.dumps(counts))
+    return place
+
+
+def make_run(folder: Path, log: Path) -> Path:
+    """A run whose data stage saw 3,000 users of the log."""
+    from rich.console import Console
+
+    from trackrec.pipeline.dataset import prepare
+    from trackrec.progress import Reporter
+    from trackrec.recipe import dump_recipe, make_recipe
+    from trackrec.run import Run
+
+    place = folder / f"run-{log.name}"
+    if (place / "manifests" / "data.json").is_file():
+        return place
+    some = pl.scan_parquet(log / "interactions.parquet").filter(pl.col("user_id") <= 3_000).collect(engine="streaming")
+    place.mkdir(parents=True, exist_ok=True)
+    some.write_parquet(place / "some.parquet")
+    tables = {"interactions": str(place / "some.parquet"), "items": str(log / "items.parquet")}
+    recipe = make_recipe({"name": "made-up", "source": {"source": "tables", "tables": tables}})
+    run = Run(place, Reporter(Console(quiet=True)), recipe.seed)
+    (place / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    prepare(recipe, run)
+    return place
+
+
+def measure(run: Path, log: Path, to: Path, executor: str, workers: int, changes: list[str]) -> dict[str, Any]:
+    """One `trackrec write`."""
+    shutil.rmtree(to, ignore_errors=True)
+    command = [sys.executable, "-m", "trackrec.cli", "write", "--run", str(run), "--to", str(to), "--json"]
+    command += ["--log", str(log / "interactions.parquet"), "--items", str(log / "items.parquet")]
+    command += ["--engine", "template", "--executor", executor, "--workers", str(workers)]
+    for change in ["encoder=hashing", *changes]:
+        command += ["--set", change]
+    # One thread a process: workers are what is counted.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "RAY_memory_monitor_refresh_ms": "0"}
+    begin = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    memory = Memory(process.pid)
+    moments: dict[str, float] = {}
+    events: dict[str, dict[str, Any]] = {}
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not line.startswith("{"):
+            continue
+        event = json.loads(line)
+        moments.setdefault(f"first_{event['event']}", time.monotonic() - begin)
+        moments[event["event"]] = time.monotonic() - begin
+        events[event["event"]] = event
+    code = process.wait()
+    memory.stop()
+    if code:
+        raise SystemExit(f"{' '.join(command)} ended with {code}")
+    manifest = json.loads((to / "versions" / events["published"]["version"] / "manifest.json").read_text())
+    users, seconds = manifest["counts"]["users"], time.monotonic() - begin
+    shards = moments["shard"] - moments["dealt"]
+    return {
+        "users": users,
+        "events": manifest["counts"]["log_rows"],
+        "executor": executor,
+        "workers": workers,
+        "settings": changes,
+        "seconds": round(seconds, 1),
+        "deal_seconds": events["dealt"]["seconds"],
+        "shard_seconds": round(shards, 1),
+        "shard_seconds_without_start": round(moments["shard"] - moments["first_shard"], 1),
+        "shards": len(manifest["shards"]),
+        "users_a_second": round(users / seconds, 1),
+        "core_ms_a_user": round(1000 * manifest["cost"]["core_seconds"] / users, 3),
+        "core_ms_by_step": {step: round(1000 * s / users, 4) for step, s in manifest["core_seconds"].items()},
+        "peak_gb_all_processes": round(memory.peak / 2**30, 2),
+        "peak_gb_largest_process": round(memory.largest / 2**30, 2),
+        "bytes_a_user": round(manifest["counts"]["bytes"] / users, 1),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
+
+
+class Memory:
+    """The most memory that a process and its descendants hold, together and the largest of them."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = self.largest = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(psutil.Process(pid),), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self, root: psutil.Process) -> None:
+        while not self._stop.wait(0.1):
+            sizes = []
+            try:
+                for process in [root, *root.children(recursive=True)]:
+                    sizes.append(process.memory_info().rss)
+            except psutil.Error:
+                pass
+            self.peak, self.largest = max(self.peak, sum(sizes)), max(self.largest, *sizes, 0)
+
+
+def main() -> None:
+    """Measure and append one line of JSON a measurement."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--events", type=float, default=40.0, help="events a user, on the average")
+    parser.add_argument("--executor", nargs="+", default=["local"])
+    parser.add_argument("--workers", type=int, nargs="+", default=[2])
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/write"))
+    parser.add_argument("--out", type=Path, default=Path("write.jsonl"))
+    parser.add_argument("--set", action="append", default=[], dest="changes")
+    options = parser.parse_args()
+    for users in options.users:
+        log = make_log(options.folder, users, options.events)
+        run = make_run(options.folder, log)
+        for executor in options.executor:
+            for workers in options.workers:
+                row = measure(run, log, options.folder / "to", executor, workers, options.changes)
+                print(json.dumps(row), flush=True)
+                with options.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

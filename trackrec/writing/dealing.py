@@ -1,0 +1,113 @@
+"""Dealing: one pass over the log puts every user's events into the file of the user's shard; memory holds a batch."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet
+
+from trackrec.errors import LogError
+from trackrec.writing.place import Place
+from trackrec.writing.users import shard_of
+
+log = logging.getLogger("trackrec.writing")
+
+BATCH = 1_000_000
+"""Events that are held at once."""
+OPEN_FILES = 256
+"""Files that are written at once; more shards are dealt in two passes."""
+
+
+def dealt_name(shard: int) -> str:
+    """The file of a shard's events, in a version's ``work`` folder."""
+    return f"dealt/{shard:05d}.parquet"
+
+
+def deal(rows: pl.LazyFrame, shards: int, place: Place, folder: str) -> dict[str, int]:
+    """Deal a log's rows into a file a shard: ``PLACE/FOLDER/dealt/00012.parquet``, all rows of a user in one of them,
+    in the log's order. A shard without a row gets no file.
+
+    Args:
+        rows: with ``user_id`` and ``timestamp``, in the log's order.
+        shards: how many.
+        place, folder: where the files go.
+
+    Returns:
+        ``rows``, and ``high_water``: the newest time among rows that can be used.
+
+    Raises:
+        LogError: there is no row.
+    """
+    local = Path(place.path(folder)) if place.is_local else None
+    if local is not None:
+        local.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".deal-", dir=local) as scratch:
+        dealer = _Dealer(Path(scratch), shards)
+        groups = -(-shards // OPEN_FILES)
+        if groups == 1:
+            files = dealer.into_shards(rows, range(shards))
+        else:
+            size = -(-shards // groups)
+            coarse = dealer.into_groups(rows, size, groups)
+            files = {}
+            for group, file in sorted(coarse.items()):
+                members = range(group * size, min(shards, (group + 1) * size))
+                again = pl.scan_parquet(file, glob=False)
+                files |= dealer.into_shards(again, members, counted=True)
+                file.unlink()
+        if not dealer.rows:
+            raise LogError("the log holds no row: expected a table with some")
+        for shard, file in files.items():
+            place.upload(file, f"{folder}/{dealt_name(shard)}")
+    return {"rows": dealer.rows, "high_water": dealer.high_water}
+
+
+class _Dealer:
+    def __init__(self, scratch: Path, shards: int) -> None:
+        self.scratch, self.shards = scratch, shards
+        self.rows, self.high_water = 0, 0
+
+    def into_shards(self, rows: pl.LazyFrame, members: range, counted: bool = False) -> dict[int, Path]:
+        """A file a shard."""
+        return self._deal(rows, 1, members, "shard", counted)
+
+    def into_groups(self, rows: pl.LazyFrame, size: int, groups: int) -> dict[int, Path]:
+        """A file for every ``size`` shards."""
+        return self._deal(rows, size, range(groups), "group", False)
+
+    def _deal(self, rows: pl.LazyFrame, size: int, members: range, name: str, counted: bool) -> dict[int, Path]:
+        files: dict[int, Path] = {}
+        writers: dict[int, Any] = {}
+        with ExitStack() as opened:
+            for batch in rows.collect_batches(chunk_size=BATCH, maintain_order=True, engine="streaming"):
+                if not counted:
+                    self._count(batch)
+                place = (shard_of(batch["user_id"], self.shards) // size).to_numpy()
+                order = np.argsort(place, kind="stable")
+                ends = np.searchsorted(place[order], np.arange(members.start, members.stop + 1))
+                sorted_rows = batch[order]
+                for number, (start, end) in zip(members, itertools.pairwise(ends), strict=True):
+                    if start == end:
+                        continue
+                    part = sorted_rows.slice(int(start), int(end - start)).to_arrow()
+                    if number not in writers:
+                        files[number] = self.scratch / f"{name}-{number:05d}"
+                        options = {"compression": "lz4", "use_dictionary": ["unusable"], "write_statistics": False}
+                        writer = pyarrow.parquet.ParquetWriter(files[number], part.schema, **options)
+                        writers[number] = opened.enter_context(writer)
+                    writers[number].write_table(part)
+        return files
+
+    def _count(self, batch: pl.DataFrame) -> None:
+        self.rows += batch.height
+        usable = batch.filter(pl.col("unusable").is_null()) if "unusable" in batch.columns else batch
+        newest = usable["timestamp"].max()
+        if isinstance(newest, int):
+            self.high_water = max(self.high_water, newest)

@@ -1,0 +1,44 @@
+"""The file that names engines: a list of endpoints, how prompts are made, how texts are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from trackrec.engines.base import Decoding
+from trackrec.settings import Settings
+from trackrec.writing.failures import WriteError
+
+
+class EngineFile(Settings):
+    """Engines that write, in place of the process itself."""
+
+    engines: list[dict[str, Any]] = Field(min_length=1)
+    """Each with ``type`` (openai, torch, ...) and the settings of that type: one endpoint for each GPU, say."""
+    prompts: Literal["generator", "teacher"] = "generator"
+    """generator: token ids of the run's own prompt, for endpoints that serve its generator. teacher: messages that ask
+    any large model for a text with citations."""
+    decoding: Decoding = Decoding(temperature=0.0, max_new_tokens=64)
+    """How texts are drawn."""
+    chunk: int = Field(default=32, ge=1)
+    """Prompts that an engine is given at once; neighbours share their beginning, so that its prefix cache hits."""
+    rest: float = Field(default=30.0, ge=0)
+    """Seconds for which an engine that failed is given nothing, if others can take its work."""
+
+
+def read_engines(path: Path) -> list[dict[str, Any]]:
+    """The file's content as a list of one tree of settings, for a plan.
+
+    Raises:
+        WriteError: there is no such file, or it names no engines.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return [EngineFile.model_validate(tree).model_dump(mode="json")]
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise WriteError(
+            f"{path} names no engines ({error}): expected a YAML file with engines: [{{type: openai, ...}}]"
+        ) from error

@@ -1,0 +1,145 @@
+"""Several engines as one: work is spread over them, and what one fails at is given to another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, Engine, GenerateRequest, Prompt, Score
+from trackrec.engines.failures import EngineError
+
+log = logging.getLogger("trackrec.writing")
+
+_TIMES = 3
+"""So often a chunk goes to an engine that fails, before the failure stands."""
+
+
+class EnginePool:
+    """Spreads requests over engines.
+
+    An idle engine takes the next chunk, so that a fast one does more. One that fails gives its chunk back and rests,
+    unless it is the last one.
+
+    Args:
+        engines: all able to do the same.
+        chunk: requests that an engine is given at once.
+        rest: seconds that a failed engine is left alone.
+        clock: seconds that go on.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        chunk: int = 32,
+        rest: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engines, self.chunk, self.rest = list(engines), chunk, rest
+        self._clock = clock
+        self._rests_until = [0.0] * len(self.engines)
+
+    @property
+    def name(self) -> str:
+        """The first engine's name, and how many there are."""
+        return self.engines[0].name if len(self.engines) == 1 else f"{len(self.engines)} x {self.engines[0].name}"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the first engine can do."""
+        return self.engines[0].capabilities
+
+    def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
+        """See :class:`trackrec.engines.base.Engine`.
+
+        Raises:
+            EngineError: a chunk failed at several engines, or all engines failed.
+        """
+        job = _Job(requests, self.chunk)
+        threads = [
+            threading.Thread(target=self._work, args=(number, job, n, decoding), daemon=True)
+            for number in range(len(self.engines))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if job.error is not None:
+            raise job.error
+        return [job.answers[place] for place in range(len(requests))]
+
+    def score(self, prefixes: Sequence[Prompt], answers: Sequence[AnswerText]) -> list[Score]:
+        """See :class:`trackrec.engines.base.Engine`; the first engine that does not rest is asked."""
+        now = self._clock()
+        awake = [engine for engine, until in zip(self.engines, self._rests_until, strict=True) if until <= now]
+        return (awake or self.engines)[0].score(prefixes, answers)
+
+    def _work(self, number: int, job: _Job, n: int, decoding: Decoding) -> None:
+        engine = self.engines[number]
+        while not job.is_over:
+            if self._clock() < self._rests_until[number] and self._others_are_awake(number):
+                time.sleep(0.05)
+                continue
+            chunk = job.take()
+            if chunk is None:
+                time.sleep(0.01)  # another engine may still give its chunk back
+                continue
+            try:
+                answers = engine.generate([job.requests[place] for place in chunk], n, decoding)
+            except (EngineError, OSError) as error:
+                log.warning("the engine %s failed: %s", engine.name, error)
+                self._rests_until[number] = self._clock() + self.rest
+                job.give_back(chunk, error)
+                continue
+            job.done(chunk, answers)
+
+    def _others_are_awake(self, number: int) -> bool:
+        now = self._clock()
+        return any(until <= now for other, until in enumerate(self._rests_until) if other != number)
+
+
+class _Job:
+    """The chunks of one call."""
+
+    def __init__(self, requests: Sequence[GenerateRequest], size: int) -> None:
+        self.requests = requests
+        order = sorted(range(len(requests)), key=lambda place: _beginning(requests[place]))
+        self._left = deque(tuple(order[start : start + size]) for start in range(0, len(order), size))
+        self._failures: dict[tuple[int, ...], int] = {}
+        self._running = 0
+        self._lock = threading.Lock()
+        self.answers: dict[int, list[Answer]] = {}
+        self.error: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        with self._lock:
+            return self.error is not None or (not self._left and not self._running)
+
+    def take(self) -> tuple[int, ...] | None:
+        with self._lock:
+            if not self._left:
+                return None
+            self._running += 1
+            return self._left.popleft()
+
+    def give_back(self, chunk: tuple[int, ...], error: Exception) -> None:
+        with self._lock:
+            self._running -= 1
+            self._failures[chunk] = self._failures.get(chunk, 0) + 1
+            if self._failures[chunk] >= _TIMES:
+                self.error = error
+            self._left.appendleft(chunk)
+
+    def done(self, chunk: tuple[int, ...], answers: list[list[Answer]]) -> None:
+        with self._lock:
+            self._running -= 1
+            self.answers |= dict(zip(chunk, answers, strict=True))
+
+
+def _beginning(request: GenerateRequest) -> tuple[str, tuple[int, ...]]:
+    """What sorts requests so that those with the same beginning are neighbours."""
+    messages = "\x00".join(message.content for message in request.messages or ())
+    return messages, request.token_ids or ()

@@ -1,0 +1,110 @@
+"""The executor for clusters: Ray Data maps shard numbers to committed shards, on whatever nodes there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trackrec.writing.executor import Work
+from trackrec.writing.failures import WriteError
+
+# The newer reader loses a job with a node that goes away, and doubles the start-up.
+os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
+
+ROUNDS = 3
+"""So often what is left is tried again."""
+
+
+class RayExecutor:
+    """Actors of a Ray cluster. Ray's own checkpoints are not used: committed shards are what is kept.
+
+    A cluster that is already joined is used as it is; else the one of ``RAY_ADDRESS``, else one is started here.
+
+    Args:
+        workers: actors; None: one for each CPU of the cluster.
+        cpus: CPUs that an actor asks for. Less than 1, so that the reading tasks always find some:
+            with all CPUs taken by actors Ray Data waits for ever.
+    """
+
+    def __init__(self, workers: int | None = None, cpus: float = 0.25) -> None:
+        self.workers, self.cpus = workers, cpus
+
+    def map(self, shards: Sequence[int], work: Work) -> Iterator[dict[str, Any]]:
+        """See :class:`trackrec.writing.executor.Executor`.
+
+        Raises:
+            WriteError: Ray is not installed, or shards are left after ``ROUNDS`` rounds.
+        """
+        try:
+            import ray
+            from ray.data import ActorPoolStrategy
+        except ImportError as error:
+            raise WriteError("the executor ray needs Ray: pip install 'trackrec[ray]'") from error
+        started = not ray.is_initialized()
+        if started:
+            ray.init(log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        try:
+            cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            size = self.workers or max(1, int(cluster.get("CPU", 1)))
+            left = list(shards)
+            for _ in range(ROUNDS):
+                if not left:
+                    return
+                size_now = min(size, len(left))
+                # A block a shard: what a lost node was doing is done again alone.
+                numbers = ray.data.from_items([{"shard": shard} for shard in left], override_num_blocks=len(left))
+                results = numbers.map_batches(
+                    _Worker,
+                    fn_constructor_args=(work,),
+                    batch_size=1,
+                    compute=ActorPoolStrategy(size=size_now),
+                    num_cpus=self.cpus,
+                )
+                done, failures = set(), []
+                for row in results.iter_rows():
+                    if row["error"]:
+                        failures.append(f"shard {row['shard']}: {row['error']}")
+                        continue
+                    done.add(int(row["shard"]))
+                    yield _parsed(row["manifest"])
+                left = [shard for shard in left if shard not in done]
+            if left:
+                raise WriteError(
+                    f"{len(left)} of {len(shards)} shards could not be done: {'; '.join(failures[:3]) or 'no answer'}. "
+                    "Those that are finished are kept; start again"
+                )
+        finally:
+            if started:
+                ray.shutdown()
+
+    def _own_cpus(self) -> int | None:
+        """CPUs of a cluster that is started here: more than actors take, whatever the machine has."""
+        if os.environ.get("RAY_ADDRESS"):
+            return None
+        return max(8, 4 * (self.workers or os.cpu_count() or 1))
+
+
+class _Worker:
+    """One actor."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        import json
+
+        shard = int(batch["shard"][0])
+        try:
+            return {"shard": [shard], "manifest": [json.dumps(self.work(shard))], "error": [""]}
+        except Exception as error:  # told to the driver, which tries once more
+            return {"shard": [shard], "manifest": [""], "error": [f"{type(error).__name__}: {error}"[:500]]}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import json
+
+    found: dict[str, Any] = json.loads(text)
+    return found

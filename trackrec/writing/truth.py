@@ -1,0 +1,52 @@
+"""Is what is published true? Every sentence of a text with its verdict and the events that it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from trackrec.checks.grounding import GroundedSentence, ground
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.prompts.domains import find_domain
+from trackrec.writing.telling import Telling
+
+SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)}))
+"""Type of the column ``sentences``: its events are numbers in the history, 1 being the oldest."""
+
+COUNTED, NOTHING, NOT_CHECKED = "counted", "", "not_checked"
+"""Ways of a verdict: the claims were counted again from the history; there was nothing to check. A sentence that nobody
+looked at has the verdict ``not_checked``."""
+
+
+class Checker:
+    """Judges texts by their users' histories.
+
+    Args:
+        items: the catalogue.
+        recipe: of the run: its domain and the attributes that texts may name.
+    """
+
+    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
+        self._vocabulary = Vocabulary(
+            items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
+        )
+
+    def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The sentences of a text, as in ``SENTENCES``.
+
+        Raises:
+            LogError: an item of the history is not in the catalogue.
+        """
+        return [_told(sentence) for sentence in ground(text, rows, self._vocabulary)]
+
+
+def unchecked(text: str) -> list[dict[str, Any]]:
+    """A text as one sentence that nobody looked at."""
+    return [{"text": text, "verdict": NOT_CHECKED, "way": NOTHING, "events": []}]
+
+
+def _told(sentence: GroundedSentence) -> dict[str, Any]:
+    places = sorted({place + 1 for judged in sentence.claims for place in judged.evidence})
+    way = COUNTED if sentence.claims else NOTHING
+    return {"text": sentence.text, "verdict": str(sentence.verdict), "way": way, "events": places}

@@ -1,0 +1,113 @@
+"""Versions of a publication: listing, the pointer to the current one, rollback, retention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trackrec.writing.failures import WriteError
+from trackrec.writing.place import Place
+from trackrec.writing.version_plan import VersionPlan
+
+POINTER = "current.json"
+
+
+class Versions:
+    """The versions at a place.
+
+    A version is whole once its manifest is there, which is put last, and unfinished as long as
+    it has a folder ``work``.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def names(self) -> list[str]:
+        """All versions, oldest first, unfinished ones among them."""
+        return sorted(self.place.names("versions"), key=lambda name: (len(name), name))
+
+    def current(self) -> str | None:
+        """The version that readers read; None: nothing is published."""
+        pointer = self.place.read_json(POINTER)
+        return None if pointer is None else str(pointer["version"])
+
+    def manifest(self, name: str) -> dict[str, Any] | None:
+        """The manifest of a version; None: it is not whole."""
+        found: dict[str, Any] | None = self.place.read_json(f"versions/{name}/manifest.json")
+        return found
+
+    def plan(self, name: str) -> VersionPlan | None:
+        """The plan of a version; None: it has none."""
+        found = self.place.read_json(f"versions/{name}/plan.json")
+        return None if found is None else VersionPlan.model_validate(found)
+
+    def unfinished(self) -> VersionPlan | None:
+        """The newest version that was begun and not ended; None: there is none."""
+        for name in reversed(self.names()):
+            if self.place.names(f"versions/{name}/work") or self.manifest(name) is None:
+                plan = self.plan(name)
+                if plan is not None:
+                    return plan
+        return None
+
+    def next_name(self) -> str:
+        """A name after all others. Clocks have no say in it."""
+        numbers = [int(name) for name in self.names() if name.isdecimal()]
+        return f"{max(numbers, default=0) + 1:06d}"
+
+    def point(self, name: str) -> None:
+        """Make a version the current one, at once for all readers."""
+        self.place.write_json(POINTER, {"version": name})
+
+    def rollback(self, name: str | None, force: bool = False) -> str:
+        """Move the pointer to another whole version.
+
+        Args:
+            name: which; None: the newest whole one before the current one.
+            force: also to one that a gate refused.
+
+        Returns:
+            Its name.
+
+        Raises:
+            WriteError: there is no such version, it is not whole, or a gate refused it.
+        """
+        current = self.current()
+        if name is None:
+            known = self.names()
+            earlier = known[: known.index(current)] if current in known else known
+            whole = [one for one in earlier if (m := self.manifest(one)) is not None and m["gates"]["passed"]]
+            if not whole:
+                raise WriteError(f"{self.place.url} holds no earlier whole version than {current}: nothing was changed")
+            name = whole[-1]
+        manifest = self.manifest(name)
+        if manifest is None:
+            whole = [one for one in self.names() if self.manifest(one) is not None]
+            raise WriteError(
+                f"{self.place.url} holds no whole version {name!r}: expected one of {', '.join(whole) or 'none there'}"
+            )
+        if not manifest["gates"]["passed"] and not force:
+            refused = "; ".join(gate["says"] for gate in manifest["gates"]["gates"] if not gate["passed"])
+            raise WriteError(f"version {name} was refused by its gates ({refused}): publish it with --force")
+        self.point(name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a version; its manifest first, so that it is never whole and in part gone."""
+        self.place.remove(f"versions/{name}/manifest.json")
+        self.place.remove(f"versions/{name}")
+
+    def keep(self, number: int) -> list[str]:
+        """Drop all but the newest whole versions and the current one, and what was begun before the current one.
+
+        Returns:
+            The versions that were dropped.
+        """
+        current, names = self.current(), self.names()
+        whole = [name for name in names if self.manifest(name) is not None]
+        kept = set(whole[-number:]) | {current}
+        if current in names:
+            kept |= set(names[names.index(current) :])
+        dropped = [name for name in names if name not in kept]
+        for name in dropped:
+            self.drop(name)
+        return dropped
