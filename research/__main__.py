@@ -1,10 +1,10 @@
-"""The command line of the studies: ``python -m research compare | ablate | make-log``."""
+"""The command line of the studies: ``python -m research compare | ablate | new-items | make-log``."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -85,6 +85,36 @@ def ablate(
     ablate_recipe(loaded, folder, settings, Reporter(console))
     print_ablations(folder, console)
     console.say(f"Page: {write_ablation_page(folder)}")
+
+
+@app.command("new-items")
+def new_items(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures.")] = None,
+    changes: Changes = None,
+) -> None:
+    """What genres and the tags of knowledge cards are worth by counting alone, on all items and on new ones.
+
+    ``--set new_items.new_share=0.1`` and the like change what is compared.
+    """
+    from research.new_items import NewItemsSettings, print_study, study
+    from trackrec.recipe import load_recipe
+    from trackrec.run import write_json
+    from trackrec.settings import apply_change
+
+    prefix = "new_items."
+    own: dict[str, Any] = {}
+    for change in changes or ():
+        if change.startswith(prefix):
+            apply_change(own, change.removeprefix(prefix))
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
+    settings = NewItemsSettings.model_validate(own)
+    rows = study(loaded, settings)
+    print_study(rows, console.print)
+    if out is not None:
+        about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
+        write_json(out, about | {"rows": rows})
+        console.say(f"Figures: {out}")
 
 
 @app.command("make-log")

@@ -183,6 +183,11 @@ BOOK_CASES = [
     ("They gave low ratings to Gone Girl and The Help.", C),
     ("The Help resonated with them.", S),
     ("The user appreciates strong female protagonists.", N),
+    ("Unlike Fifty Shades of Grey, Gone Girl was a hit with this reader.", S),
+    ("Disliked: Fifty Shades of Grey (1 star), Eat, Pray, Love (2 stars)", S),
+    ("Disliked: Gone Girl (5 stars), The Help (5 stars)", C),
+    ("Preferred authors: Stephen King, J.K. Rowling, Gillian Flynn", N),
+    ("The user may prefer Stephen King over other horror writers.", N),
 ]
 
 

@@ -175,6 +175,14 @@ def test_a_pattern_is_one_log_unless_a_file_is_called_so(days: Path) -> None:
         read(days / "night-*.csv")
 
 
+def test_marks_of_a_folder_that_is_there_are_no_pattern(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = days.rename(days.parent / "logs [2024] *")
+    assert events(read(odd)) == ROWS
+    assert events(read(odd / "day-[12].csv")) == ROWS[2:]
+    monkeypatch.chdir(days.parent)
+    assert events(read("logs [2024] */day-?.csv")) == ROWS
+
+
 def test_a_file_that_does_not_fit_is_named(days: Path) -> None:
     (days / "day-1.csv").write_text("user,item,stars\n1,2,3\n")
     with pytest.raises(LogError, match=r"day-1\.csv does not fit the files beside it: .* it has user, item, stars"):

@@ -94,6 +94,8 @@ NOON = 1_650_539_100  # 2022-04-21T11:05:00
         (["20220421110500", "20220422000059"], "times_as_yyyymmddhhmmss", [NOON, 1_650_585_659]),
         (["20220421110500123"], "times_as_yyyymmddhhmmssmmm", [NOON]),
         (["20220421"], "times_as_yyyymmdd", [1_650_499_200]),
+        (["202204", "202112"], "times_as_yyyymm", [1_648_771_200, 1_638_316_800]),
+        (["2022", "2021"], "times_as_yyyy", [1_640_995_200, 1_609_459_200]),
         (["1650539100"], "times_in_seconds", [NOON]),
         (["1650539100123"], "times_in_milliseconds", [NOON]),
         (["315532800000"], "times_in_milliseconds", [315_532_800]),  # 1980, twelve digits, and no stamp
@@ -237,6 +239,14 @@ def test_columns_of_lists_are_no_clicks_and_no_times(tmp_path: Path) -> None:
     assert read(tmp_path, table).interactions.row(0) == (0, 1, 2, 1.0, 1_600_000_000)
 
 
+def test_kinds_of_events_are_pointed_out(tmp_path: Path) -> None:
+    log = read(tmp_path, "user,item,time,event_type\n1,2,1600000000,view\n1,3,1600000001,buy\n")
+    assert log.notes == (
+        "interactions: event_type looks like the kind of an event (view, buy), and each kind counts alike: "
+        "columns.event and columns.event_weights tell them apart",
+    )
+
+
 def test_recommended_is_an_opinion(tmp_path: Path) -> None:
     log = read(tmp_path, "user,item,time,recommended\n1,2,1600000000,True\n1,3,1600000001,False\n")
     assert log.interactions["rating"].to_list() == [1.0, 0.0]
@@ -258,6 +268,7 @@ GENRES: list[tuple[list[Any], list[list[str]]]] = [
     (["<java><c#>", "<sql>"], [["java", "c#"], ["sql"]]),
     (["[[Drama, War], [Drama]]", "[Live] Rock"], [["Drama", "War"], ["[Live] Rock"]]),
     (["[nan, None, 'A']", "nan"], [["A"], []]),
+    (['"Drama", "War"', '"War"'], [["Drama", "War"], ["War"]]),
     ([[{"id": 1, "name": "A"}, {"id": 2, "name": "B"}], []], [["A", "B"], []]),
     ([[{"genre_id": 1, "genre_name": "A"}], []], [["A"], []]),
     ([{"id": 1, "name": "A"}, None], [["A"], []]),
@@ -365,6 +376,15 @@ def test_ids_that_differ_in_their_spelling(ids: list[str], others: list[str], wh
     items = ITEMS + "".join(f"{name},T{name}\n" for name in others)
     with pytest.raises(LogError, match=f"differ by {what} alone, such as '{ids[0]}' there '{others[0]}'"):
         read(tmp_path, log, items)
+
+
+def test_users_whose_ids_differ_are_told_and_kept(tmp_path: Path) -> None:
+    for name, text in (("log", LOG), ("users", "user_id,age\n01,30\n02,40\n")):
+        (tmp_path / name).write_text(text)
+    given = {"interactions": str(tmp_path / "log"), "users": str(tmp_path / "users")}
+    log = read_tables(TablesSettings.model_validate(given))
+    assert log.counts["kept_user_without_attributes"] == 2
+    assert any("differ by leading zeros alone, such as '1' there '01'" in note for note in log.notes)
 
 
 def test_few_ids_that_differ_are_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,3 +65,12 @@ def test_nothing_is_imported_that_one_system_alone_has() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found += [(path.name, name) for name in names if name.split(".")[0] in only_unix]
     assert found == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process inherits is Linux's way")
+def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
+    held = bytearray(400 << 20)
+    code = "from trackrec.memory import peak_gigabytes; print(peak_gigabytes())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(held) == 400 << 20
+    assert float(said.stdout) < 0.2

@@ -17,9 +17,25 @@ from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
 
-app = typer.Typer(
-    help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(no_args_is_help=True)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.say(f"trackrec {version('trackrec')}")
+        raise typer.Exit
+
+
+@app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None: ...
+
+
 app.add_typer(data, name="data", rich_help_panel="Prepare")
 register_writing(app)
 console = Terminal()
@@ -234,7 +250,42 @@ def settings(
     console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
 
 
+@app.command(rich_help_panel="Prepare")
+def doctor(
+    base_url: Annotated[
+        str,
+        typer.Option("--base-url", help="Ask this OpenAI-compatible endpoint for its models; no data is sent."),
+    ] = "",
+    key_variable: Annotated[
+        str, typer.Option("--key-variable", help="Environment variable with the endpoint's key; else none is sent.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
+    from dataclasses import asdict
+
+    from trackrec.doctor import examine
+
+    found = examine(base_url, key_variable)
+    if as_json:
+        import json
+
+        told = json.dumps([asdict(one) for one in found], indent=1)
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+    else:
+        from rich.table import Table
+
+        table = Table("part", "what", "state", "says")
+        for one in found:
+            table.add_row(one.part, one.name, one.state, one.says)
+        console.print(table, markup=False)
+    if any(one.state == "wrong" for one in found):
+        raise typer.Exit(1)
+
+
 add_commands(app)
+_PANELS = ("Prepare", "Train", "Check", "Write and keep", "Use", "Export")
+app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_help_panel)))  # as help shows them
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import sys
+from pathlib import Path
 
 
 def give_back_memory() -> None:
@@ -22,7 +24,17 @@ def give_back_memory() -> None:
 
 
 def peak_gigabytes() -> float | None:
-    """The most memory that the process has had so far, in GiB; None where the system does not say (Windows)."""
+    """The most memory that the process has had so far, in GiB; None where the system does not say (Windows).
+
+    Linux's ``ru_maxrss`` of a process begins with what the process had that started it, so ``/proc`` is read instead.
+    """
+    status = Path("/proc/self/status")
+    if (
+        sys.platform.startswith("linux")
+        and status.is_file()
+        and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii")))
+    ):
+        return round(int(found.group(1)) / 2**20, 2)
     try:
         import resource  # not on Windows
     except ImportError:

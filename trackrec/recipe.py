@@ -30,9 +30,10 @@ from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
-from trackrec.settings import ComponentSettings, Settings, apply_change
+from trackrec.settings import ComponentSettings, Positive, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.counts import ProfileSettings
+from trackrec.yaml_text import read_yaml
 
 
 class DistillationSettings(Settings):
@@ -90,7 +91,7 @@ class Recipe(Settings):
 
     name: str = "movielens-100k"
     """What the report calls this run; its folder too, unless another is asked for."""
-    seed: int = 17
+    seed: int = Field(default=17, ge=0, le=2**31 - 1)
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
     """The interaction log and the catalogue."""
@@ -137,7 +138,7 @@ class Recipe(Settings):
     """The generator's preference step."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the recommender G then V is tested."""
-    write_for: Literal["all"] | int = "all"
+    write_for: Literal["all"] | Positive = "all"
     """Whom the last generator writes for: every user with a role, or so many ranker users (the tested ones first). A
     ranker is trained with and without RecCoTs on those ranker users."""
     encoder: Annotated[SerializeAsAny[ComponentSettings], component("encoder", "sentence-transformer")] = (
@@ -202,9 +203,10 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(recipe.stem for recipe in shipped().glob("*.yaml")))
         raise RecipeError(f"no recipe {str(path)!r}: expected a YAML file, or one of the shipped recipes {known}")
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{file} is not YAML: {error}") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {file} cannot be read ({error}): expected YAML in UTF-8") from error
+    tree = read_yaml(text, str(file)) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
     for change in changes:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trackrec.errors import RecipeError
+from trackrec.yaml_text import read_yaml
+
+Positive = Annotated[int, Field(ge=1)]
+"""A whole number from 1."""
+NotNegative = Annotated[int, Field(ge=0)]
+"""A whole number from 0."""
+LARGEST = 2**31 - 1
+"""The largest whole number that a setting takes: what every library behind it can count to."""
 
 
 class Settings(BaseModel):
     """A group of settings. Each field is declared once, with its explanation in ``Field(description=...)``.
 
-    The recipe file, ``--set`` and the generated reference all come from these declarations.
+    The recipe file, ``--set`` and the generated reference all come from these declarations. Every number has a lower
+    bound where it is declared (tested); none is NaN or infinite, none beyond `LARGEST`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        numbers = value if isinstance(value, tuple | list) else [value]
+        for number in numbers:
+            if isinstance(number, int | float) and abs(number) > LARGEST:
+                raise ValueError(f"the largest number that a setting takes is {LARGEST}")
+        return value
 
 
 class ComponentSettings(Settings):
@@ -44,7 +61,4 @@ def apply_change(tree: dict[str, Any], change: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
+    tree[last] = read_yaml(value, f"--set {change}: the value")

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 from trackrec.checks.citations import judge_cited
 from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.prose import read_prose
 from trackrec.checks.reader import find_claims
+from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
 from trackrec.checks.rules import Verdict as Verdict
 from trackrec.checks.rules import judge as judge
 from trackrec.checks.sentences import Told, take_apart
 from trackrec.checks.speech import is_about_user
-from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 from trackrec.users.catalogue import Row
-
-Way = Literal["citation", "table", "pattern", ""]
-"""How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
-of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
-FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
-"""Share of its words that must have been read before a sentence is taken for one of our own, in which every word
-counts; where it has a phrase of ours; where it tells plainly what was done, so that an unknown name is invented."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +92,13 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
     prose = read_prose(told, free.own)
     if told.lead is None and prose.text == told.body:
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
-            is_own = OWN_STYLE.search(told.body) is not None
-            if sentence.familiar >= (FAMILIAR_OWN if is_own else FAMILIAR):
+            style = style_of(told.body, sentence.familiar)
+            if style is not None:
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                is_plain = is_own or (sentence.familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(told.body) is not None)
-                return _sentence(told, *_reconciled(claims, free.judge(prose), vocabulary, is_plain))
+                kept, way = reconciled(claims, free.judge(prose), vocabulary, style)
+                return _sentence(told, kept, way)
+            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items]):
+                return GroundedSentence(told.text, (), "", told.cited)
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 
@@ -113,40 +106,3 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
 def _sentence(told: Told, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:
     decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in claims)
     return GroundedSentence(told.text, tuple(claims), way if decided else "", told.cited, about)
-
-
-def _reconciled(
-    claims: Sequence[Judged], free: Sequence[Judged], vocabulary: Vocabulary, is_own: bool
-) -> tuple[list[Judged], Way]:
-    """The claims that patterns found in a sentence, less those that only look like one; of titles the table decides.
-
-    A pattern does not know a shortened title, a director or a tag, and takes "5/5" for a count.
-    """
-    told = {item: one for one in free for item in one.claim.subject.items if one.claim.kind != "comparison"}
-    named = [one.claim.subject.name for one in free if one.claim.subject.kind == "title" and not one.invented]
-    kept, is_open = [], False
-    for one in claims:
-        subject = one.claim.subject
-        sure = [told[item] for item in subject.items if item in told and told[item].verdict != Verdict.NOT_CHECKABLE]
-        if sure and one.claim.kind in ("direction", "count", "rating") and one.verdict != sure[0].verdict:
-            continue
-        if one.invented and any(
-            subject.name.lower() in name.lower() or name.lower() in subject.name.lower() for name in named
-        ):
-            continue
-        nameless = not subject.items and not subject.attributes and not is_own
-        unknown = one.invented and (nameless or _has_tag(subject, vocabulary))
-        is_open = is_open or (one.invented and nameless)
-        kept.append(one if not unknown else replace(one, verdict=Verdict.NOT_CHECKABLE, invented=False))
-    if is_open:  # what is said of a name that nobody knows is half the sentence: the rest bears out nothing
-        kept = [one for one in kept if one.verdict != Verdict.SUPPORTED]
-        free = [one for one in free if one.verdict != Verdict.SUPPORTED]
-    if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
-        return [*kept, *free], "table"
-    have = {item for one in kept for item in one.claim.subject.items}
-    more = [one for one in free if one.claim.subject.kind == "title" and not (one.claim.subject.items & have)]
-    return [*kept, *more], "pattern"
-
-
-def _has_tag(subject: Subject, vocabulary: Vocabulary) -> bool:
-    return any(vocabulary.is_tag(value) for value in subject.attributes)

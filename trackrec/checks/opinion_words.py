@@ -22,7 +22,7 @@ LIKES_AFTER = (
     r"honou?r(?:s|ed)?|rever(?:es?|ed)|valu(?:es?|ed|ing)|favou?r(?:s|ed|ing)?|praises?|praised|rewards?|rewarded|respects?|respected|crav(?:es?|ing)",
     r"prefer(?:s|red|ring)?|preference (?:for|towards?)|gravitat(?:es?|ed|ing) to(?:wards?)?|lean(?:s|ed|ing)? towards?|incline[sd]? to(?:wards?)?|tend(?:s|ed)? towards?",
     r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in|accepts?|accepted|happiest (?:when|with)|(?:strongest|deepest|greatest) (?:loyalty|love|affection) (?:is|goes|lies) (?:to|for|with)|hungry for|moved by|at home (?:in|with)",
-    r"(?:fan|fans|lover|lovers|admirer|devotee|enthusiast)s? (?:of|for)|fond of|fonder of|heart (?:is|lies) (?:in|with)|has a place for|have a (?:\w+ )?side,? for|keen on|enthusiastic about|passionate about|drawn to|draws? towards|attracted to|partial to|taken (?:with|by)|hooked on|big on|sold on|crazy about|mad about|open to",
+    r"(?:fan|fans|lover|lovers|admirer|devotee|enthusiast)s? (?:of|for)|fond of|fonder of|heart (?:is|lies) (?:in|with)|has a place for|have a (?:\w+ )?side,? for|keen on|enthusiastic about|passionate about|drawn to|draws? towards|attracted to|partial to|(?:taken|impressed|delighted|charmed|thrilled|pleased|happy|satisfied|enthralled|captivated|moved|won over) (?:with|by)|hooked on|big on|sold on|crazy about|mad about|open to",
     r"(?:soft spot|taste|affection|affinity|appetite|enthusiasm|fondness|passion|penchant|admiration|love|liking|weakness|enjoyment|appreciation|predilection|eye|hunger|inclination|leaning|regard)(?: (?:goes|lies|is))? (?:for|towards?|to|of)",
     r"(?<!no )(?<!little )(?<!lack of )(?:strong |deep |clear |keen |evident |great |particular |special |consistent |notable |genuine |marked )?interest in|interested in|fascinat(?:ed by|ion with)",
     r"(?:high(?:er|est|ly)?|top|great|excellent|glowing|full|strong|perfect|stellar|maximum|good|positive|favou?rable) "
@@ -138,5 +138,5 @@ MIXED = r"mixed|splits?|divid(?:es?|ed)|uneven|depends?|a gamble|hit[- ](?:and|o
 """Some liked, some not."""
 STRONG = r"\b(?:lov|ador|favou?rite|highly|treasur|cherish|revere|thrill|crav|can['’]t get enough|huge|top |highest|perfect|enthusias|passion|brilliant|excellent|fantastic|hat(?:e|ed|es)\b|loath|detest|despis|awful|terrible|worst|lowest|cannot bear|could not stand)"
 """Words that a middling rating does not bear out."""
-WEAK = r"\b(?:fair|sinks?|suffers?|open to|interest|interested|value|appreciat|respect|comfort|connect|thing|fine|stand|resist|works?\b|fails?\b|good|great|reliable|certain|charm|cool|mild|average|hold|lower|neutral|for them)"
+WEAK = r"\b(?:fair|sinks?|suffers?|open to|interest|interested|value|appreciat|respect|comfort|connect|thing|fine|stand|resist|works?\b|fails?\b|good(?! time)|great(?! time)|reliable|certain|charm|cool|mild|average|hold|lower|neutral|for them)"
 """Words that also stand where nothing is said of liking: they may bear out, but never accuse on their own."""

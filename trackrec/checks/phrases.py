@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from trackrec.checks import wording as say
 from trackrec.checks.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.checks.vocabulary import Mention, Vocabulary
+from trackrec.checks.wording import Cue
 from trackrec.users.consumption import FAME
 from trackrec.users.generosity import LEVELS
 
@@ -58,9 +59,14 @@ def cut(
     sentence = HiddenText(text, low, high)
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
+    own = vocabulary.own_words
     pieces = [_level_piece(match) for match in sentence.take(say.GENEROSITY)]
+    pieces += [Piece("mixed", *match.span()) for match in sentence.take(own.mixed)]
+    pieces += [_fame_piece(match) for match in sentence.take(own.fame)]
     pieces += [Piece("mixed", *match.span()) for match in sentence.take(say.MIXED)]
     pieces += [_fame_piece(match) for match in sentence.take(say.FAME)]
+    own_cue = Cue(1, often=True, before=own.before)
+    pieces += [Piece("cue", *match.span(), own_cue) for match in sentence.take(own.often)]
     pieces += [Piece("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
     pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):

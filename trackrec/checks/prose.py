@@ -23,6 +23,9 @@ _BEGINS_ANEW = re.compile(
     re.IGNORECASE,
 )
 """A new sentence in the sentence: "Keen on drama, this viewer gives ..."."""
+_APART = re.compile(
+    r"(?:unlike|except(?: for)?|despite|besides?|apart from|other than|rather than|instead of)\b", re.IGNORECASE
+)
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
@@ -78,6 +81,9 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
     turns = turns_of(masked, opinions)
     low = max((turn for turn in turns if turn <= name.start), default=0)
     high = min((turn for turn in turns if turn > name.start), default=len(masked))
+    apart = _APART.match(masked, low)
+    if apart is not None and (comma := masked.find(",", name.end)) >= 0 and "," not in masked[low : name.start]:
+        high = min(high, comma)  # "Unlike X, Y was a hit": nothing behind the comma speaks of X
     mine = [one for one in opinions if low <= one.start < high]
     own = [one for one in mine if not _is_anothers(one, name, names, masked)]
     sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
@@ -90,7 +96,12 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         rating, near = lead, True
     if sign is None and rating is None:
         sign = lead
-        if sign is None and low == 0 and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1:
+        if (
+            sign is None
+            and low == 0
+            and apart is None
+            and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1
+        ):
             sign = next(one for one in mine if one.sign and not one.is_rating)
     if (
         sign is not None

@@ -101,11 +101,14 @@ class History:
             and (subject.high is None or (event.year is not None and event.year <= subject.high))
         )
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, tuple[int, ...]]:
-        """Every attribute value with the places of its events; tags are not among them."""
-        names = sorted({kind for event in self.events for kind in event.kinds})
-        return {name: tuple(p for p in self.everything if name in self.events[p].kinds) for name in names}
+        """Every attribute value, in order, with the places of its events; tags are not among them."""
+        found: dict[str, list[int]] = {}
+        for place, event in enumerate(self.events):
+            for kind in event.kinds:
+                found.setdefault(kind, []).append(place)
+        return {name: tuple(found[name]) for name in sorted(found)}
 
 
 def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
@@ -190,7 +193,7 @@ def _judge_direction(claim: Claim, history: History, places: tuple[int, ...]) ->
     else:
         right = share < 0.5
     reason = f"{liked} of {rated} liked, {history.count(dated)} of {len(dated)} over all"
-    if rated < MIN_EVENTS:
+    if rated < history.settings.min_items:
         against = (liked == 0) if claim.sign > 0 else (liked > 0)
         verdict = Verdict.CONTRADICTED if against else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, f"{reason}: one event is too few", places)

@@ -190,6 +190,8 @@ def _of(
     given = next((one for one in near if one.is_rating and one.start >= match.end()), None) or _either(
         text, match.end(), end
     )
+    verb = next((one for one in near if one.sign and not one.is_rating and 0 <= match.start() - one.end <= 1), None)
+    given = None if verb is not None else given  # "likes six of nineteen"
     sign = next((one.sign for one in near if one.sign and not one.is_rating), 0)
     if given is None and not sign:
         if rated == whole and len(kinds) == 1:  # "25 of 30 films" are of that kind

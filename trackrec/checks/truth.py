@@ -109,10 +109,13 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
     these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
-    ``coverage``: sentences with a checkable claim; ``uncited_rate``: sentences on the user that cite no event.
+    ``coverage``: sentences with a checkable claim; ``uncited_rate``: sentences on the user that cite no event. All are
+    NaN where no text has a sentence.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
+        if counts.is_empty():
+            return Interval(float("nan"), float("nan"), float("nan"))
         arrays: list[ArrayLike] = [counts[name].to_numpy() for name in columns]
         return bootstrap_users(statistic, counts["user_id"].to_numpy(), *arrays, seed=seed, draws=draws)
 
@@ -126,21 +129,19 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
     }
 
 
-def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: Vocabulary) -> int:
+def masked_fit(sentences: Sequence[GroundedSentence], history: History, vocabulary: Vocabulary) -> int:
     """How well a RecCoT without its titles, numbers and years fits a history: what holds of it, less what does not.
 
     Counted are likings and comparisons of attributes and, of logs that have nothing but likes, what is gone for more
     often than by everybody, that nothing is, and how well known it is.
 
     Args:
-        text: the RecCoT.
-        own: its own user's history, which it is read with.
-        rows: the history that it is held against.
+        sentences: of the RecCoT, read with its own user's history.
+        history: the one that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
-    for sentence in ground(text, own, vocabulary):
+    for sentence in sentences:
         for one in sentence.claims:
             subjects = [one.claim.subject, *([one.claim.other] if one.claim.other else [])]
             plain = all(s.attributes and s.low is None and s.high is None for s in subjects)
@@ -159,12 +160,14 @@ def found_among(texts: Mapping[Any, str], histories: Histories, vocabulary: Voca
     The rivals are drawn by the user's own seed from the other users of ``texts``.
     """
     users = sorted(texts, key=str)
-    found = {}
+    found: dict[Any, float] = {}
+    made = {user: History(histories[user], vocabulary.catalogue, vocabulary.profile) for user in users}
     for user in users:
         rng = np.random.default_rng([seed, stable_hash(user)])
         others = [other for other in users if other != user]
         rivals = [others[int(i)] for i in rng.permutation(len(others))[:RIVALS]]
-        scores = [masked_fit(texts[user], histories[user], histories[it], vocabulary) for it in (user, *rivals)]
+        sentences = ground(texts[user], histories[user], vocabulary)
+        scores = [masked_fit(sentences, made[it], vocabulary) for it in (user, *rivals)]
         best = max(scores)
         found[user] = 1 / scores.count(best) if scores[0] == best else 0.0
     return found
@@ -211,7 +214,8 @@ def rests_on_evidence(case: Deletion, vocabulary: Vocabulary) -> bool:
     """
     catalogue = vocabulary.catalogue
     without, control = (
-        judge(case.judged.claim, History(rows, catalogue), catalogue).verdict for rows in (case.rest, case.control)
+        judge(case.judged.claim, History(rows, catalogue, vocabulary.profile), catalogue).verdict
+        for rows in (case.rest, case.control)
     )
     return without != Verdict.SUPPORTED and control == Verdict.SUPPORTED
 

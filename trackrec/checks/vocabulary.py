@@ -12,6 +12,7 @@ from typing import Any, Literal
 import polars as pl
 from rapidfuzz import fuzz, process
 
+from trackrec.checks.own_words import own_words
 from trackrec.prompts.domain import Domain
 from trackrec.users.catalogue import Catalogue, Item
 from trackrec.users.counts import ProfileSettings
@@ -112,7 +113,8 @@ class Vocabulary:
         profile: ProfileSettings | None = None,
     ) -> None:
         self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
-        own = {domain.item, domain.items}
+        self.own_words = own_words(domain)
+        own = {form for noun in (domain.item, domain.items) for form in (noun, noun.split()[-1])}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
         """Words for items in general."""
@@ -130,6 +132,8 @@ class Vocabulary:
         for tag in sorted({tag for item_id in items["item_id"].to_list() for tag in self.catalogue[item_id].tags}):
             self._add_tag(tag)
         self._close: dict[str, str | None] = {}
+        self._forms: dict[Any, list[Key]] = {}
+        self._own: tuple[tuple[Any, ...], _Names] | None = None
 
     def _add_value(self, value: str) -> None:
         key = key_of(value)
@@ -203,11 +207,17 @@ class Vocabulary:
         return key_of(name) in self._values.by_key
 
     def _own_titles(self, seen: Iterable[Any]) -> _Names:
-        own = _Names()
-        for item_id in dict.fromkeys(seen):
-            for name in _title_forms(self.catalogue[item_id], short=True):
-                own.add(name, item_id)
-        return own
+        """The titles of a history. The last one's are kept: its sentences are asked for one after another."""
+        ids = tuple(dict.fromkeys(seen))
+        if self._own is None or self._own[0] != ids:
+            own = _Names()
+            for item_id in ids:
+                if item_id not in self._forms:
+                    self._forms[item_id] = list(_title_forms(self.catalogue[item_id], short=True))
+                for name in self._forms[item_id]:
+                    own.add(name, item_id)
+            self._own = ids, own
+        return self._own[1]
 
     def _at(self, text: str, words: list[Word], place: int, own: _Names) -> tuple[Mention | None, int]:
         first = words[place]

@@ -48,6 +48,11 @@ def is_clock(values: pl.Series) -> bool:
     return bool(len(texts)) and hours.null_count() == 0 and bool((hours < 24).all()) and int(four) >= 4  # type: ignore[arg-type]
 
 
+def few_words(values: pl.Series, most: int = 20) -> bool:
+    """Whether a column holds a few different texts, as kinds of events are."""
+    return values.dtype in (pl.String, pl.Categorical, pl.Enum) and 1 < values.drop_nulls().n_unique() <= most
+
+
 def truth_values(column: str) -> pl.Expr:
     """1.0 and 0.0 for the words of truth values; null for anything else."""
     word = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
-from trackrec.data.column_values import clicked, finest, first_clicked, is_clock, is_day
+from trackrec.data.column_values import clicked, few_words, finest, first_clicked, is_clock, is_day
 from trackrec.errors import LogError
 
 __all__ = ["NEEDED", "NO_COLUMN", "OPTIONAL", "USUAL_NAMES", "ColumnMapping", "Columns", "find_columns", "plain"]
@@ -35,7 +35,7 @@ _USUAL = {
     "title": """title item_title movie_title film_title book_title product_title name item_name movie_name book_name
         product_name game_name track_name song_name article_name headline""",
     "year": "year release_year year_of_publication publication_year published_year original_publication_year",
-    "genres": """genres genre categories category item_category product_category tags genre_names category_name
+    "genres": """genres genre categories category item_category product_category tags tag genre_names category_name
         category_names feat product_group_name class""",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
@@ -52,6 +52,8 @@ _CLOCKS = ("hourmin", "time", "timeofday", "clock", "hhmm", "hourminute", "event
 """Names of a time of day beside a date."""
 _CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
 """Truth values of what became of something that was shown."""
+_KINDS = ("event", "eventtype", "behavior", "behaviortype", "action", "actiontype", "interactiontype", "kind", "type")
+"""Names of the kind of an event."""
 _OPINIONS = ("liked", "like", "isliked", "recommended", "isrecommended", "recommend", "thumbsup", "voteup", "favorite")
 """Truth values of what somebody thought of it."""
 _TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
@@ -222,6 +224,13 @@ def _truths(names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: l
     usual = [name for known in (*_CLICKS, *_OPINIONS) for name in free if plain(name) == known]
     values = peek(free)
     name = first_clicked(values, usual)
+    kinds = [other for other in free if plain(other) in _KINDS and few_words(values[other])]
+    if kinds:
+        some = ", ".join(values[kinds[0]].drop_nulls().unique(maintain_order=True)[:4].cast(pl.String))
+        notes.append(
+            f"{kinds[0]} looks like the kind of an event ({some}), and each kind counts alike: columns.event and "
+            "columns.event_weights tell them apart"
+        )
     others = [other for other in free if other != name and clicked(values[other])]
     if name:
         what = "what became of something that was shown" if plain(name) in _CLICKS else "whether something was liked"

@@ -32,7 +32,7 @@ class FeedbackSettings(Settings):
     user's history. implicit: interactions are likes (but see ``like_weight``), and items that the user never touches
     stand for dislikes. impressions: the log says what was shown, with a rating above 0 where it was clicked (or
     bought): that is a like, the rest are dislikes, and nothing is drawn (but see ``like_weight``)."""
-    like_weight: float | None = None
+    like_weight: float | None = Field(default=None, ge=-1e6)
     """implicit and impressions alone: interactions that weigh less (``columns.event_weights``) are no likes: they were
     seen and taken no further. They keep their place in histories and examples, with label 0, and no negatives are
     drawn for them. Null: every interaction is a like; of impressions, each above 0."""

@@ -82,7 +82,7 @@ def read_genres(values: pl.Series, separator: str | None) -> Genres:
         separator, note = find_separator(plain)
     for text in plain:
         pieces = _cut(text, separator) if separator else [text]
-        found[text] = [name for piece in pieces if (name := _name(piece))]
+        found[text] = [name for piece in pieces if (name := _name(_without_marks(piece)))]
     return Genres(_series([found[text] if text is not None else [] for text in values]), note)
 
 
@@ -136,6 +136,12 @@ def _cut(text: str, separator: str) -> list[str]:
     """The pieces between separators, HTML entities (which end in a semicolon) being whole."""
     whole = _ENTITY.sub(lambda found: html.unescape(found.group()), text) if "&" in text else text
     return [piece for part in whole.split(separator) if (piece := part.strip())]
+
+
+def _without_marks(text: str) -> str:
+    """Without the quotation marks around all of it: ``"Drama", "War"``."""
+    bare = text.strip()
+    return bare[1:-1] if len(bare) > 2 and bare[0] == bare[-1] == '"' and '"' not in bare[1:-1] else bare
 
 
 def _name(text: str) -> str:

@@ -21,7 +21,7 @@ _WAYS: dict[str, pl.Expr] = {
 """Ways in which ids of two tables differ, and the ids without it."""
 
 
-def explain_missing_ids(column: str, rows: pl.DataFrame, known: pl.DataFrame, *, where: str) -> str:
+def explain_missing_ids(column: str, rows: pl.DataFrame, known: pl.DataFrame, *, where: str, drops: bool) -> str:
     """In words, how ids that another table lacks differ from those that it has; "" if no way fits most of them.
 
     Args:
@@ -29,6 +29,7 @@ def explain_missing_ids(column: str, rows: pl.DataFrame, known: pl.DataFrame, *,
         rows: the interactions, with that column.
         known: the other table, with that column.
         where: the other table, for messages.
+        drops: interactions whose id the other table lacks are left out.
 
     Raises:
         LogError: so many rows would be lost for it that the other table must have been damaged.
@@ -53,7 +54,7 @@ def explain_missing_ids(column: str, rows: pl.DataFrame, known: pl.DataFrame, *,
                 f"these {missing.height} ids differ by {what} alone, such as {found['id'][0]!r} there "
                 f"{found['other'][0]!r}"
             )
-            if share == 1 or (what == "leading zeros" and share >= _LOST):
+            if drops and (share == 1 or (what == "leading zeros" and share >= _LOST)):
                 raise LogError(
                     f"{words}: write the ids alike in both tables; a table that was saved as numbers is to be "
                     "saved again with its ids as text (pandas: read_csv(..., dtype=str))"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +34,10 @@ def files_of(path: str) -> list[Path]:
         return [file for file in seen if not runs & set(file.parents)]
     if not any(mark in str(place) for mark in _MARKS):
         return []
-    return [file for name in sorted(glob.glob(str(place), recursive=True)) if (file := Path(name)).is_file()
-            and not is_hidden(file.name)]  # fmt: skip
+    root = _root(path)
+    pattern = str(Path(glob.escape(str(root)), *place.parts[len(root.parts) :]))
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    return [file for file in found if file.is_file() and not is_hidden(file.name)]
 
 
 def is_many(path: str) -> bool:
@@ -99,12 +100,9 @@ def join_files(tables: Sequence[Table], path: str) -> Table:
 
 
 def _root(path: str) -> Path:
-    """The folder, or what stands before the first mark of a pattern."""
+    """The longest beginning of a path that is there: what marks it holds are no pattern."""
     place = local_path(path) or Path()
-    if place.is_dir():
-        return place
-    parts = itertools.takewhile(lambda part: not any(mark in part for mark in _MARKS), place.parts)
-    return Path(*parts)
+    return next((folder for folder in (place, *place.parents) if folder.exists()), Path())
 
 
 def _with_keys(table: Table, file: Path, root: Path) -> Table:

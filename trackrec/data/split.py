@@ -36,7 +36,7 @@ class SplitSettings(Settings):
     leave_last: each user's last ``last_events`` are the examples. column: the interactions' column ``part`` says it
     (history or train, example or test). random and leave_k_out: kar and leave_last for logs without times, whose order
     is drawn (``columns.timestamp: "-"``)."""
-    like_threshold: float = 4.0
+    like_threshold: float = Field(default=4.0, ge=-1e6)
     """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books. ``feedback`` has other ways."""
     max_history: int = Field(default=30, ge=1)
     """The most interactions that a history holds."""

@@ -100,7 +100,8 @@ def _log_and_columns(tables: Mapping[str, Table], settings: TablesSettings, *, w
         users = parts["users"].collect(parts["users"].ids(whole)).select(kept)
     for column, table, known in (("item_id", "items", items), ("user_id", "users", users)):
         if table in parts and known is not None:
-            words = explain_missing_ids(column, rows, known, where=parts[table].table.where)
+            file, drops = parts[table].table.where, table == "items"
+            words = explain_missing_ids(column, rows, known, where=file, drops=drops)
             found.notes += [words] if words else []
     checked = Log.checked(rows, items, users, where=where)
     counts = checked.counts | found.counts | odd_counts(checked, where)

@@ -12,7 +12,7 @@ from trackrec.errors import LogError
 Kind = Literal[
     "dates", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso", "dmy", "mdy", "ymd", "format", "compact",
     "named", "mail", "yyyymmdd", "yyyymmddhh", "yyyymmddhhmm", "yyyymmddhhmmss", "yyyymmddhhmmssmmm",
-    "serial",
+    "yyyymm", "yyyy", "serial",
 ]  # fmt: skip
 
 _PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
@@ -25,8 +25,8 @@ _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})" + _CLOCK
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})[T ](\d{2}):?(\d{2}):?(\d{2})?(?:[.,]\d+)?Z?$"
 _FORMATS: dict[Kind, str] = {"named": "%a %b %d %H:%M:%S %z %Y", "mail": "%a, %d %b %Y %H:%M:%S %z"}
 """Sat Jan 01 00:00:00 -0800 2011, as Twitter and Goodreads write it, and the form of mail headers."""
-_STAMPS: dict[Kind, int] = {"yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14,
-                            "yyyymmddhhmmssmmm": 17}  # fmt: skip
+_STAMPS: dict[Kind, int] = {"yyyy": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12,
+                            "yyyymmddhhmmss": 14, "yyyymmddhhmmssmmm": 17}  # fmt: skip
 """Stamps that write the calendar as one number, by their number of digits."""
 _NEARLY_ALL = 0.9
 _SERIAL_OF_1970 = 25_569
@@ -219,11 +219,13 @@ def _of_stamp(number: pl.Expr, kind: Kind) -> pl.Expr:
     digits = _STAMPS[kind]
     low, high = 1970 * 10 ** (digits - 4), 2101 * 10 ** (digits - 4)
     text = pl.when(number.is_between(low, high, closed="left")).then(number).cast(pl.String)
-    day = text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False).dt.epoch("s").cast(pl.Int64)
-    # What is not there is 00; a part out of its range makes no moment.
-    clock = pl.concat_str([text, pl.lit("000000")])
-    hour, minute, second = (clock.str.slice(place, 2).cast(pl.Int64) for place in (8, 10, 12))
-    return pl.when((hour < 24) & (minute < 60) & (second < 60)).then(day + hour * 3600 + minute * 60 + second)
+    # What is not there is the first of January, at 00:00:00; a part out of its range makes no moment.
+    whole = pl.concat_str([text, pl.lit("0101"[min(digits - 4, 4) :] + "000000")])
+    day = whole.str.slice(0, 8).str.to_date("%Y%m%d", strict=False).dt.epoch("s")
+    hour, minute, second = (whole.str.slice(place, 2).cast(pl.Int64) for place in (8, 10, 12))
+    return pl.when((hour < 24) & (minute < 60) & (second < 60)).then(
+        day.cast(pl.Int64) + hour * 3600 + minute * 60 + second
+    )
 
 
 def _formatted(text: pl.Expr, kind: Kind) -> pl.Expr:

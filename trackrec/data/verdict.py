@@ -46,17 +46,26 @@ def find_problems(log: Figures, split: Figures | None, split_error: str, users_n
             f"expected at least {users_needed}{left}; get more data, or shorten the histories "
             "(--set split.min_history=2)"
         )
-    labels = split["labels"]
+    return found + find_label_problems(split["labels"], log["ratings"])
+
+
+def find_label_problems(labels: Figures, ratings: Figures) -> list[str]:
+    """Whether likes and dislikes can be told apart at all; empty if they can.
+
+    Args:
+        labels: ``feedback, like_threshold, likes_in_histories, likes_in_examples`` (shares).
+        ratings: ``different`` (how many values there are) and ``counts`` (value and number of each).
+    """
+    found = []
     alike = {labels["likes_in_histories"], labels["likes_in_examples"]}
     if labels["feedback"] not in ("implicit", "impressions") and (alike == {1.0} or alike == {0.0}):
-        ratings = log["ratings"]
         said = f"every rating is {ratings['counts'][0][0]:g}" if ratings["different"] == 1 else "of all ratings"
         found.append(
             f"all labels alike: {said}, each a {'like' if alike == {1.0} else 'dislike'} with the threshold "
             f"{labels['like_threshold']}; change the threshold (--set split.like_threshold=...), or, if ratings say "
             "nothing here, let every interaction be a like (--set feedback.kind=implicit)"
         )
-    elif split["labels"]["likes_in_examples"] in (0.0, 1.0):
+    elif labels["likes_in_examples"] in (0.0, 1.0):
         found.append(
             "all labels of the examples are alike, so nothing can be told apart: change what counts as a like "
             "(--set split.like_threshold=..., --set feedback.kind=user_mean or implicit)"

@@ -51,7 +51,7 @@ class LMValidatorSettings(ComponentSettings):
     item_prior: float | None = Field(default=None, gt=0)
     """If set, the item's log-odds of being liked, counted among other LM users after so many likes and as many dislikes
     more, are added to the model's: it then learns what the counts leave open. None: the model alone (the paper's)."""
-    token_budget: int = 1536
+    token_budget: int = Field(default=1536, ge=1)
     """Most tokens in one forward pass while scoring."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from trackrec.data.log import stable_hash
@@ -38,7 +39,7 @@ GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
 class AlignmentSettings(Settings):
     """The preference step of the generator (DPO or softmax-DPO, see ``preferences.loss``)."""
 
-    beta: float = 0.1
+    beta: float = Field(default=0.1, gt=0)
     """How strongly the generator is held to its previous version: the smaller, the freer."""
     training: TrainingSettings = TrainingSettings(learning_rate=2e-4, epochs=1, trees_per_step=8)
     """The paper's 1e-6 is for full fine-tuning of 7B; LoRA needs more. Watch the KL that the report shows."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -44,7 +44,7 @@ class LanguageModelSettings(Settings):
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     device: str = "auto"
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
-    threads: int = 2
+    threads: int = Field(default=2, ge=1, le=256)
     """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
 
     @model_validator(mode="before")
@@ -64,9 +64,9 @@ class LanguageModelSettings(Settings):
 class AdapterSettings(Settings):
     """Shape of a LoRA adapter (dropout is 0: a prefix tree would draw one mask for tokens that its leaves share)."""
 
-    rank: int = 16
+    rank: int = Field(default=16, ge=1, le=4096)
     """Rank r of the update."""
-    alpha: int = 32
+    alpha: int = Field(default=32, ge=1)
     """Scale: the update is multiplied by alpha / rank."""
     target_modules: str | list[str] = "all-linear"
     """Which layers are adapted: PEFT's `all-linear` or names of modules."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -30,11 +31,11 @@ BLOCK = 256
 class DecodingSettings(Settings):
     """How a continuation is drawn."""
 
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, ge=0)
     """Divides the logits; 0 takes the most likely token every time."""
-    top_p: float = 1.0
+    top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus: the smallest set of tokens with at least this probability is drawn from."""
-    max_new_tokens: int = 64
+    max_new_tokens: int = Field(default=64, ge=1)
     """Most tokens of a RecCoT, its end token included."""
 
 

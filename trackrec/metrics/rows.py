@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
-from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.files.whole import written_whole
+
+ROLES = ("lm", "lm_extra", "lm_validation", "ranker")
+"""Values of :class:`trackrec.data.roles.Role`, which lies above."""
 
 
 class MetricRow(BaseModel):
@@ -50,13 +52,13 @@ class MetricRow(BaseModel):
 
 
 def roles_of(users: Iterable[Any], roles: Mapping[Any, str]) -> str:
-    """The roles of some users, in the order of `Role`, as in "lm, lm_validation".
+    """The roles of some users, in this order, as in "lm, lm_validation".
 
     >>> roles_of([1, 2], {1: "ranker", 2: "lm", 3: "lm_extra"})
     'lm, ranker'
     """
     found = {roles[user] for user in users}
-    return ", ".join(role for role in Role if role in found)
+    return ", ".join(role for role in ROLES if role in found)
 
 
 def write_metrics(path: Path, rows: Iterable[MetricRow]) -> None:

@@ -106,7 +106,7 @@ class _Why:
     """Gives reasons from the published text alone."""
 
     def __init__(self, published: str, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
-        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
+        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue, vocabulary.profile)
         self.sentences = ground(published, rows, vocabulary)
 
     def of(self, item_id: Any) -> list[Reason]:

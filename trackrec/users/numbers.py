@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,19 +120,18 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     if known:
         levels = rows.group_by("user_id").agg(generosity=generosity(pl.col("beyond").cum_sum().last(), pl.len()))
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
+    values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
+    names = tuple(name for name in table.columns if name != "user_id")
+    told = table.select("user_id", pl.concat_list(values).alias("numbers"))
     if "genres" in columns:
         of_genres = _name_numbers(rows, "genres")
-        told = {"shift": "shift", "part": "part"}
-        found = _as_columns(of_genres, sorted(of_genres["name"].unique().to_list()), told)
-        table = table.join(found, on="user_id", how="left", maintain_order="left")
+        found = of_genres["name"].unique().sort()
+        told, names = _with_numbers(told, names, of_genres, found, {"shift": "shift", "part": "part"})
     if "tags" in columns:
         of_tags = _name_numbers(rows, "tags")
         often = of_tags.group_by("name").agg(pl.col("events").sum()).sort("events", "name", descending=[True, False])
-        found = _as_columns(of_tags, often["name"].head(MOST_TAGS).sort().to_list(), {"shift": "tag shift"})
-        table = table.join(found, on="user_id", how="left", maintain_order="left")
-    values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
-    names = tuple(name for name in table.columns if name != "user_id")
-    return HistoryNumbers(table.select("user_id", pl.concat_list(values).alias("numbers")), names)
+        told, names = _with_numbers(told, names, of_tags, often["name"].head(MOST_TAGS).sort(), {"shift": "tag shift"})
+    return HistoryNumbers(told, names)
 
 
 def ranker_numbers(histories: pl.DataFrame, items: pl.DataFrame, roles: pl.DataFrame) -> HistoryNumbers:
@@ -162,11 +161,23 @@ def _name_numbers(rows: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     )
 
 
-def _as_columns(counted: pl.DataFrame, names: Sequence[str], told: Mapping[str, str]) -> pl.DataFrame:
-    """``user_id`` and a column ``<what it is called>:<name>`` for each name and each number of ``told``."""
-    table = counted.select("user_id").unique().sort("user_id")
-    for name in names:
-        one = counted.filter(pl.col("name") == name)
-        one = one.select("user_id", *(pl.col(number).alias(f"{word}:{name}") for number, word in told.items()))
-        table = table.join(one, on="user_id", how="left", maintain_order="left")
-    return table
+def _with_numbers(
+    table: pl.DataFrame, known: tuple[str, ...], counted: pl.DataFrame, names: pl.Series, told: Mapping[str, str]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The table and its names with the numbers of some genres or tags, ``<what it is called>:<name>``.
+
+    One matrix for all names, filled cell by cell, 0 where a history has none: catalogues with tens of thousands of
+    tags are met.
+    """
+    users = table["user_id"]
+    places = counted.filter(pl.col("name").is_in(names.implode())).with_columns(
+        row=pl.col("user_id").replace_strict(users, pl.int_range(len(users), eager=True), return_dtype=pl.Int64),
+        column=pl.col("name").replace_strict(names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64),
+    )
+    matrix = np.zeros((len(users), len(told) * len(names)))
+    row, column = places["row"].to_numpy(), places["column"].to_numpy()
+    for offset, number in enumerate(told):
+        matrix[row, len(told) * column + offset] = places[number].fill_null(0.0).to_numpy()
+    more = pl.Series("more", matrix.tolist(), dtype=pl.List(pl.Float64))
+    both = table.with_columns(pl.concat_list("numbers", more))
+    return both, (*known, *(f"{word}:{name}" for name in names for word in told.values()))

@@ -143,11 +143,11 @@ class Job:
         self.place.write_json(f"{plan.work}/inputs.json", inputs)
         seconds = round(time.monotonic() - begin, 2)
         tell("dealt", {"rows": dealt["rows"], "shards": plan.shards, "seconds": seconds})
-        return dealt["high_water"]
+        return int(dealt["high_water"])
 
     def _shards(self, rows: pl.LazyFrame) -> int:
-        users: int = rows.select(pl.col("user_id").approx_n_unique()).collect(engine="streaming").item()
-        return max(1, round(users / self.settings.shard_users))
+        users = rows.select(pl.col("user_id").approx_n_unique()).collect(engine="streaming").item()
+        return max(1, round(int(users) / self.settings.shard_users))
 
     def _write(self, plan: VersionPlan, executor: Executor, tell: Tell) -> None:
         plan = Versions(self.place).plan(plan.version) or plan
@@ -219,7 +219,7 @@ class Job:
             "counts": dict(sorted(counts.items())),
             "reasons": dict(sorted(reasons.items())),
             "core_seconds": {step: round(value, 2) for step, value in sorted(seconds.items())},
-            "peak_mb": max(part["peak_mb"] for part in parts),
+            "peak_gb": max((part["peak_gb"] or 0.0) for part in parts),
             "gates": {"passed": passed, "gates": gates},
             "cost": {
                 "prompt_tokens": counts["prompt_tokens"],
@@ -285,7 +285,7 @@ def _known(table: pl.DataFrame, *names: str) -> list[str]:
 
 
 def _in_short(manifest: dict[str, Any]) -> dict[str, Any]:
-    kept = {"name", "rows", "rejected", "bytes", "core_seconds", "seconds_all", "peak_mb"}
+    kept = {"name", "rows", "rejected", "bytes", "core_seconds", "seconds_all", "peak_gb"}
     carried = manifest["counts"].get("carried")
     return {key: value for key, value in manifest.items() if key in kept} | ({"carried": carried} if carried else {})
 

@@ -46,6 +46,7 @@ def only_writer(place: Place, wait: float = 0.0, lease: float = LEASE) -> Iterat
         finally:
             lock.release()
         return
+    place.check_create()
     token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
     while not _taken(place, token, lease):
         if time.monotonic() >= until:

@@ -10,6 +10,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 ATTEMPTS = 6
 """So often a request to object storage is made before its error stands."""
 _FIRST_PAUSE = 0.1
+_OBSTORE = ("s3", "gs", "az", "abfs")
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 """Errors that another attempt cannot mend."""
 
@@ -45,12 +47,7 @@ class Place:
         self.root = self.url.removeprefix("file://")
         self._fs: Any = None
         if not self.is_local:
-            import fsspec
-
-            try:
-                self._fs, self.root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
-            except (ImportError, ValueError) as error:
-                raise WriteError(f"{url} cannot be opened: {error}") from error
+            self._fs, self.root = open_fs(self.url)
 
     def __reduce__(self) -> tuple[type[Place], tuple[str]]:
         return Place, (self.url,)  # a worker opens the storage anew
@@ -79,7 +76,12 @@ class Place:
             os.replace(partial, self.path(name))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Put a file unless there is one of that name; whether it was put. Of several at once, one succeeds."""
+        """Put a file unless there is one of that name; whether it is there with this content by this call.
+
+        Of several at once with different contents, one succeeds. On object storage, where a lost answer cannot be told
+        from a lost request, the same content counts as put by this call: who must be told apart puts something of his
+        own.
+        """
         if not self.is_local:
             return self._create_remote(name, content)
         with self._beside(name) as partial:
@@ -93,11 +95,11 @@ class Place:
     def _create_remote(self, name: str, content: bytes) -> bool:
         for attempt in range(ATTEMPTS):
             try:
-                self._fs.pipe_file(self.path(name), content, mode="create")
+                put_new(self._fs, self.path(name), content)
                 return True
             except FileExistsError:
-                # An earlier attempt may have arrived though its answer was lost.
-                return attempt > 0 and self.read(name) == content
+                # An earlier attempt, ours or the client's own, may have arrived though its answer was lost.
+                return self.read(name) == content
             except _FINAL:
                 raise
             except Exception:
@@ -105,6 +107,21 @@ class Place:
                     raise
                 time.sleep(_FIRST_PAUSE * 2**attempt)
         return False
+
+    def check_create(self) -> None:
+        """Try that the storage's client refuses to put a file twice where it is told to: some ignore it silently.
+
+        Raises:
+            WriteError: it does not, so that two writers could not be told apart.
+        """
+        probe = f".probe-{uuid.uuid4().hex[:12]}"
+        refused = self.create(probe, b"first") and not self.create(probe, b"second")
+        self.remove(probe)
+        if not refused:
+            raise WriteError(
+                f"the client of {self.url} ({type(self._fs).__name__}) ignores put-if-absent: two writers "
+                "cannot be told apart: pip install 'trackrec[s3]', or write to a folder"
+            )
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -119,13 +136,15 @@ class Place:
             path = Path(self.path(folder))
             return sorted(x.name for x in path.iterdir() if not x.name.startswith(".")) if path.is_dir() else []
         try:
-            found = self._again(lambda: self._fs.ls(self.path(folder), detail=False, refresh=True))
-        except TypeError:  # a file system whose listings are never kept
-            found = self._again(lambda: self._fs.ls(self.path(folder), detail=False))
+            found = self._again(lambda: self._list(folder))
         except FileNotFoundError:
             return []
         names = {str(path).rstrip("/").rsplit("/", 1)[-1] for path in found}
         return sorted(names - {""})
+
+    def _list(self, folder: str) -> Any:
+        self._fs.invalidate_cache()  # others put files too
+        return self._fs.ls(self.path(folder), detail=False)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all in it; nothing happens if it is not there."""
@@ -217,6 +236,47 @@ class Place:
                     raise
                 time.sleep(_FIRST_PAUSE * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def open_fs(url: str) -> tuple[Any, str]:
+    """The file system of a URL, as fsspec has it (for S3, Google and Azure: obstore's, if it is there), and the path.
+
+    Raises:
+        WriteError: the URL's protocol needs a package that is not installed.
+    """
+    import fsspec
+
+    protocol = url.partition("://")[0]
+    if protocol in _OBSTORE and find_spec("obstore") is not None:
+        from obstore.fsspec import register
+
+        register(protocol)
+    try:
+        opened: tuple[Any, str] = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise WriteError(f"{url} cannot be opened: {error}; for S3 and the like: pip install 'trackrec[s3]'") from error
+    return opened
+
+
+def put_new(fs: Any, path: str, content: bytes) -> None:
+    """Put an object unless there is one of that name.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    if not type(fs).__module__.startswith("obstore"):
+        fs.pipe_file(path, content, mode="create")
+        return
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+    from obstore.store import from_url
+
+    # Its fsspec interface takes the mode and ignores it.
+    bucket, _, key = path.partition("/")
+    try:
+        obstore.put(from_url(f"{fs.protocol}://{bucket}"), key, content, mode="create")
+    except AlreadyExistsError as error:
+        raise FileExistsError(path) from error
 
 
 def as_json(value: Any) -> bytes:

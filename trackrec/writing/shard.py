@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from trackrec.data.tabular import TablesSettings
 from trackrec.errors import TrackRecError
 from trackrec.features.encoder import Encoder, TextEncoder
 from trackrec.features.projection import Projection
+from trackrec.memory import peak_gigabytes
 from trackrec.writing.carry import unchanged_rows
 from trackrec.writing.dealing import dealt_name
 from trackrec.writing.histories import histories_of
@@ -162,7 +162,7 @@ class ShardWork:
             "core_seconds_by_step": {step: round(value, 4) for step, value in tally.seconds.items()},
             "core_seconds": round(time.process_time() - computed, 4),
             "seconds_all": round(time.perf_counter() - begin, 4),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+            "peak_gb": peak_gigabytes(),
         }
         if isinstance(tools.encoder, TextEncoder):
             tools.encoder._cache.clear()  # it keeps every text's vector for ever, which is right for a run of few users

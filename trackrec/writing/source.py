@@ -20,6 +20,7 @@ from trackrec.data.tables import Table, TableSettings, open_table
 from trackrec.data.tabular import TablesSettings, open_tables
 from trackrec.errors import LogError
 from trackrec.settings import Settings
+from trackrec.writing.place import open_fs
 
 OWN = "own"
 """In place of a log's path: the log that the run itself was made from."""
@@ -96,16 +97,17 @@ def fingerprint(settings: LogSettings, source: SourceSettings) -> list[Any]:
 
 def _states(path: str) -> list[list[Any]]:
     if _is_remote(path):
-        import fsspec
-
-        fs, root = fsspec.core.url_to_fs(path, use_listings_cache=False)
+        fs, root = open_fs(path)
         found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
-        infos = [fs.info(name) for name in found]
-        return [
-            [i["name"], i.get("size"), str(i.get("ETag") or i.get("LastModified") or i.get("mtime"))] for i in infos
-        ]
+        return [[name, *_state(fs.info(name))] for name in found]
     files = _local_files(path.removeprefix("file://"))
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
+
+
+def _state(info: dict[str, Any]) -> list[str]:
+    """Size and what tells one content of an object from another, under the names that clients give it."""
+    told = (info.get(name) for name in ("e_tag", "ETag", "last_modified", "LastModified", "mtime"))
+    return [str(info.get("size")), str(next((value for value in told if value), ""))]
 
 
 def _tables(settings: LogSettings, source: SourceSettings) -> TablesSettings:
@@ -182,9 +184,7 @@ def _is_lake(path: str, folder: str) -> bool:
     """Whether a path is a folder with a table's own log in it."""
     if not _is_remote(path):
         return (Path(path.removeprefix("file://")) / folder).is_dir()
-    import fsspec
-
-    fs, root = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    fs, root = open_fs(path)
     return not _is_pattern(root) and bool(fs.isdir(f"{root.rstrip('/')}/{folder}"))
 
 

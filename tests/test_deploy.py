@@ -1,0 +1,52 @@
+"""The examples for schedulers say what the command line understands."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from trackrec.cli import app
+from trackrec.writing.engine_file import read_engines
+
+DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
+
+
+def commands() -> list[str]:
+    """The trackrec commands in the examples, with names of variables put in."""
+    found = []
+    for line in (DEPLOY / "crontab").read_text().splitlines():
+        if not line.startswith("#") and "trackrec write" in line:
+            found.append(line[line.index("trackrec") :].split(">>")[0])
+    source = (DEPLOY / "airflow_dag.py").read_text()
+    ast.parse(source)
+    places = {"RUN": "/run", "LOG": "/log", "PLACE": "/place"}
+    found += [match.format(**places) for match in re.findall(r'f"(trackrec .*?)"', source)]
+    found.append(yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())["spec"]["entrypoint"])
+    return found
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_option_is_known(command: str) -> None:
+    program, name, *rest = shlex.split(command)
+    assert program == "trackrec"
+    known = typer.main.get_command(app)
+    subcommand = known.get_command(known.make_context("trackrec", [], resilient_parsing=True), name)  # type: ignore[attr-defined]
+    assert subcommand is not None
+    context = subcommand.make_context(name, rest)  # raises for what it does not know
+    assert context.params
+
+
+def test_there_are_commands_of_every_kind() -> None:
+    assert [command.split()[1] for command in commands()] == ["write", "write", "plan", "write", "status", "write"]
+
+
+def test_the_file_of_engines_loads() -> None:
+    (tree,) = read_engines(DEPLOY / "engines.yaml")
+    assert len(tree["engines"]) == 2
+    assert all("key" not in name for engine in tree["engines"] for name in engine)

@@ -1,0 +1,175 @@
+"""Engines that write for everybody: work is spread, failures go to others; what it will take is reckoned before."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from writing_world import made_log, write_run
+
+from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, GenerateRequest, Prompt, Score, Usage
+from trackrec.engines.failures import EngineError
+from trackrec.writing.engine_pool import EnginePool
+from trackrec.writing.engine_writer import EngineWriter
+from trackrec.writing.estimate import estimate, read_prices
+from trackrec.writing.failures import WriteError
+from trackrec.writing.source import LogSettings
+from trackrec.writing.telling import Telling
+from trackrec.writing.version_plan import WritingSettings
+
+
+class Echo:
+    """Answers with the first token id; fails while ``broken`` is set, and can be slow."""
+
+    capabilities = Capabilities(token_ids=True, messages=True, seeds=True)
+
+    def __init__(self, name: str, pause: float = 0.0, broken: bool = False) -> None:
+        self.name, self.pause, self.broken = name, pause, broken
+        self.calls: list[list[GenerateRequest]] = []
+
+    def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
+        self.calls.append(list(requests))
+        time.sleep(self.pause)
+        if self.broken:
+            raise EngineError(f"{self.name} is gone")
+        return [
+            [Answer(f"It begins with {(r.token_ids or (0,))[0]}.", usage=Usage(len(r.token_ids or ()), 4))] * n
+            for r in requests
+        ]
+
+    def score(self, prefixes: Sequence[Prompt], answers: Sequence[AnswerText]) -> list[Score]:
+        return [Score(tuple(0.0 for _ in answers)) for _ in prefixes]
+
+
+def requests(number: int) -> list[GenerateRequest]:
+    return [GenerateRequest(token_ids=(7 * n % number, 1)) for n in range(number)]
+
+
+def texts(answers: list[list[Answer]]) -> list[str]:
+    return [group[0].text for group in answers]
+
+
+def test_each_request_has_its_own_answer_and_neighbours_share_their_beginning() -> None:
+    engines = [Echo("a", 0.01), Echo("b", 0.01)]
+    asked = requests(100)
+    found = EnginePool(engines, chunk=10).generate(asked, 1, Decoding())
+    assert texts(found) == [f"It begins with {request.token_ids[0]}." for request in asked if request.token_ids]
+    assert all(engine.calls for engine in engines)
+    for call in (call for engine in engines for call in engine.calls):
+        first = [request.token_ids[0] for request in call if request.token_ids]
+        assert first == list(range(first[0], first[0] + 10))
+
+
+def test_a_fast_engine_does_more() -> None:
+    slow, fast = Echo("slow", 0.2), Echo("fast", 0.005)
+    EnginePool([slow, fast], chunk=5).generate(requests(100), 1, Decoding())
+    assert len(fast.calls) > 3 * len(slow.calls)
+
+
+def test_what_one_fails_at_another_does() -> None:
+    gone, well = Echo("gone", broken=True), Echo("well", 0.01)
+    pool = EnginePool([gone, well], chunk=5, rest=60)
+    asked = requests(60)
+    assert texts(pool.generate(asked, 1, Decoding())) == texts(well.generate(asked, 1, Decoding()))
+    assert len(gone.calls) == 1, "an engine that failed rests"
+    pool.generate(asked, 1, Decoding())
+    assert len(gone.calls) == 1
+
+
+def test_an_engine_that_comes_back_works_again() -> None:
+    gone, well = Echo("gone", broken=True), Echo("well", 0.02)
+    pool = EnginePool([gone, well], chunk=2, rest=0.1)
+    threading.Timer(0.3, lambda: setattr(gone, "broken", False)).start()
+    pool.generate(requests(100), 1, Decoding())
+    assert len(gone.calls) > 3
+
+
+def test_with_all_engines_gone_the_failure_stands() -> None:
+    pool = EnginePool([Echo("a", broken=True), Echo("b", broken=True)], rest=60)
+    with pytest.raises(EngineError, match="is gone"):
+        pool.generate(requests(10), 1, Decoding())
+
+
+def test_the_writer_sends_the_generators_own_prompt(tmp_path: Path, tiny_model_folder: Path) -> None:
+    run = write_run(tmp_path / "run")
+    recipe = Telling.read(run / "recipe.yaml")
+    recipe = recipe.model_copy(update={"generator": recipe.generator | {"model": {"name": str(tiny_model_folder)}}})
+    items = pl.read_parquet(run / "tables" / "items.parquet")
+    engine = Echo("echo")
+    writer = EngineWriter(items, recipe, [{"engines": [{"type": "openai"}]}], [engine])
+    histories = pl.DataFrame(
+        {
+            "user_id": [5, 5, 9],
+            "position": [0, 1, 0],
+            "item_id": [1, 2, 3],
+            "rating": [5.0, 2.0, 4.0],
+            "timestamp": [1, 2, 3],
+            "label": [1, 0, 1],
+        }
+    )
+    written = writer.write(histories)
+    assert written["user_id"].to_list() == [5, 9]
+    assert written["reason"].to_list() == ["", ""]
+    sent = {request.subject: request for call in engine.calls for request in call}
+    assert set(sent) == {"5", "9"}
+    assert written["prompt_tokens"].to_list() == [len(sent[user].token_ids or ()) for user in ("5", "9")]
+    assert len(sent["5"].token_ids or ()) > len(sent["9"].token_ids or ())
+
+
+def test_an_estimate_by_hand(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    made_log(users=60).write_parquet(tmp_path / "log.parquet")
+    log = LogSettings(path=str(tmp_path / "log.parquet"))
+    prices = tmp_path / "mine.yaml"
+    prices.write_text("mine: {dollars_a_million_in: 2.0, dollars_a_million_out: 10.0}\n")
+    file = tmp_path / "engines.yaml"
+    file.write_text("engines: [{type: openai, base_url: 'http://localhost:1/v1', model: g}]\n")
+    settings = WritingSettings(writer=str(file), shard_users=7)
+    found = estimate(run, log, settings, share=0.5, prices=[str(prices), "h100-9b-low"])
+    assert found["log"] == {"events": made_log(users=60).height, "users": 60}
+    assert (found["work"]["users_to_write_for"], found["work"]["users_carried_over"]) == (30, 30)
+    assert found["work"]["shards"] == 9
+    tokens = found["tokens"]
+    assert tokens["answers"] == 30 * 64
+    assert tokens["prompts"] == pytest.approx(30 * tokens["prompt_tokens_a_user"], abs=2)
+    assert 20 < tokens["prompt_tokens_a_user"] < 300
+    dollars = (tokens["prompts"] * 2 + tokens["answers"] * 10) / 1e6
+    assert found["money"]["mine"]["dollars"] == round(dollars, 2)
+    plain = estimate(run, log, WritingSettings(writer="template"))
+    assert plain["tokens"]["prompts"] == plain["tokens"]["answers"] == 0
+    assert plain["money"] == {}
+
+
+def test_the_reference_point_of_the_price_list() -> None:
+    """1,200 + 150 tokens a user: 11 GPU-hours, and 22 to 32 dollars, for a million users."""
+    from trackrec.writing.estimate import _cost
+
+    tokens = {"prompts": 1_200_000_000, "answers": 150_000_000}
+    low, high = (_cost(read_prices([name])[name], tokens) for name in ("h100-9b-low", "h100-9b-high"))
+    assert low["hours"] == pytest.approx(10.88, abs=0.01)
+    assert (round(low["dollars"]), round(high["dollars"])) == (22, 32)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("x: {dollars_an_hour: 2}", "expected dollars_an_hour and tokens_per_second"), ("- a list", "holds no prices")],
+)
+def test_a_price_list_that_is_none(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text(content)
+    with pytest.raises(WriteError, match=said):
+        read_prices([str(tmp_path / "prices.yaml")])
+
+
+def test_unknown_prices_and_engine_files(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="no price 'h100': expected a YAML file, or one of h100-9b-low, h100-9b-high"):
+        read_prices(["h100"])
+    run = write_run(tmp_path / "run")
+    made_log(users=3).write_parquet(tmp_path / "log.parquet")
+    log: Any = LogSettings(path=str(tmp_path / "log.parquet"))
+    with pytest.raises(WriteError, match="names no engines"):
+        estimate(run, log, WritingSettings(writer=str(tmp_path / "none.yaml")))

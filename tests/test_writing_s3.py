@@ -1,0 +1,121 @@
+"""Writing to an S3 server that fails one put in ten. The server is moto's, in an environment of its own: boto pins an
+older dateutil than ours. `python -m venv /tmp/moto && /tmp/moto/bin/pip install 'moto[server,s3]'`, then
+`MOTO_SERVER=/tmp/moto/bin/moto_server python -m pytest -m slow tests/test_writing_s3.py`."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import polars as pl
+import pytest
+from writing_world import files_of, made_log, publish, write_run
+
+from trackrec.writing.failures import TargetBusy
+from trackrec.writing.lock import only_writer
+from trackrec.writing.place import Place
+
+SERVER = os.environ.get("MOTO_SERVER") or shutil.which("moto_server")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SERVER is None, reason="needs moto's server: name it in MOTO_SERVER"),
+]
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Hands requests on, and answers 500 to one put in ten, half of them after it has been done."""
+
+    protocol_version = "HTTP/1.1"
+    port = 0
+    draw = random.Random(3)
+    failed = 0
+
+    def _hand_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fails = self.command == "PUT" and self.draw.random() < 0.1
+        if not (fails and self.draw.random() < 0.5):
+            link = http.client.HTTPConnection("127.0.0.1", self.port)
+            link.request(self.command, self.path, body, dict(self.headers))
+            answer = link.getresponse()
+            content = answer.read()
+        if fails:
+            Failing.failed += 1
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length or "0")
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _hand_on  # noqa: N815 - the library's names
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    port = free_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    server = subprocess.Popen([str(SERVER), "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            try:
+                link = http.client.HTTPConnection("127.0.0.1", port)
+                link.request("PUT", "/bucket")
+                assert link.getresponse().status == 200
+                break
+            except OSError:
+                time.sleep(0.1)
+        Failing.port = port
+        proxy = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_address[1]}")
+        yield "s3://bucket"
+        proxy.shutdown()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_everything_arrives_once(bucket: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    made_log(users=200).write_parquet(tmp_path / "log.parquet")
+    here = publish(run, tmp_path / "here", tmp_path / "log.parquet", shards=12)
+    place = Place(f"{bucket}/profiles")
+    there = publish(run, place.url, tmp_path / "log.parquet", shards=12)
+    assert Failing.failed > 3
+    assert files_of(place, there) == files_of(Place(str(tmp_path / "here")), here)
+    assert place.read_json("current.json") == {"version": "000001"}
+    logs = Place(f"{bucket}/logs")
+    for number, part in enumerate(pl.read_parquet(tmp_path / "log.parquet").iter_slices(500)):
+        part.write_parquet(tmp_path / "part.parquet")
+        logs.write(f"{number:03d}.parquet", (tmp_path / "part.parquet").read_bytes())
+    again = publish(run, place.url, f"{bucket}/logs/", only_changed=True, shards=None)
+    assert again["counts"]["carried"] == again["counts"]["rows"] == here["counts"]["rows"]
+    with only_writer(place), pytest.raises(TargetBusy, match="another job writes to"):
+        publish(run, place.url, tmp_path / "log.parquet")
