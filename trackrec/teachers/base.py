@@ -56,7 +56,8 @@ def write_texts(
         teacher: writes.
         histories: ``user_id, position, item_id, rating, label`` and, where known, ``expected``.
         renderer: its prompts decide which events the generator sees.
-        seed, per_user: see :meth:`Teacher.write`.
+        seed: see :meth:`Teacher.write`.
+        per_user: how many texts each.
         users: for whom, in this order; None: for all of the frame.
     """
     if users is not None:
