@@ -4,7 +4,10 @@
 #   make test                       fast and slow tests
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
+#   make docs                       the site, in site/ (an environment of its own, .venv-docs)
+#   make package                    wheel and source distribution in dist/, checked (.venv-package)
 #   make lock                       write constraints.txt anew from a clean environment
+#   make help                       this list
 #
 # PYTHON=/path/to/python3.12 picks the interpreter that .venv is made with.
 
@@ -13,7 +16,7 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
 # The first Python on the PATH that is new enough; if there is none, python3, so that the message can name it.
-PYTHON ?= $(shell for python in python3 python python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$python"; exit; }; \
 	done; echo python3)
 QUICK ?=
@@ -25,7 +28,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: \
 	-c constraints.txt
 
-.PHONY: help demo test lint check lock python-check
+.PHONY: help demo test lint check docs package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,6 +63,24 @@ lint: .venv/.installed-dev
 
 check: lint
 	@$(BIN)/python -m pytest
+
+# The reference is made from the code, so .venv is needed too; the site's own tools stay out of it.
+.venv-docs/.installed: pyproject.toml | python-check
+	@"$(PYTHON)" -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.29'
+	@touch $@
+
+docs: .venv/.installed-dev .venv-docs/.installed
+	@$(BIN)/python docs/reference.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "The site: site/index.html"
+
+package: python-check
+	@[ -d .venv-package ] || "$(PYTHON)" -m venv .venv-package
+	@.venv-package/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: build twine
+	@rm -rf dist && .venv-package/bin/python -m build --outdir dist . >/dev/null && rm -rf build
+	@.venv-package/bin/twine check --strict dist/*
 
 # torch is written without its build tag (+cpu), which exists on one index only.
 lock: python-check

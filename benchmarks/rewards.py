@@ -52,6 +52,7 @@ from trackrec.pipeline.results import reward_arrays
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, make_recipe
+from trackrec.registry import make
 from trackrec.run import Run
 
 SEED, HALVES, SPLITS = 17, 10, 40
@@ -222,7 +223,7 @@ def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: i
     """
     labels = world.examples.select("user_id", "event_id", "label")
     scores = scores.drop("label", strict=False).join(labels, on=["user_id", "event_id"], validate="m:1")
-    tables, marks = reward_arrays(scores.filter(pl.col("sample") != PLACEHOLDER), recipe.reward.kind)
+    tables, marks = reward_arrays(scores.filter(pl.col("sample") != PLACEHOLDER), make("reward", recipe.reward))
     both = [user for user, label in marks.items() if 0 < label.sum() < len(label)]
     alike = {
         user: tables[user] / np.where(marks[user] == 1, marks[user].mean(), 1 - marks[user].mean()) for user in both
@@ -235,7 +236,7 @@ def run_reliability(scores: pl.DataFrame, world: World, recipe: Recipe, draws: i
             return split_half_reliability(drawn, {i: marks[ids[int(u)]] for i, u in enumerate(who)}, recipe.seed)
 
         told = bootstrap_users(reliability, np.arange(len(ids)), list(range(len(ids))), seed=SEED, draws=draws)
-        head = {"study": "run_reliability", "reward": recipe.reward.kind, "labels_weigh": weights}
+        head = {"study": "run_reliability", "reward": recipe.reward.type, "labels_weigh": weights}
         yield head | {"targets": rewards[ids[0]].shape[1], "users": len(ids), **_rounded(told)}
 
 

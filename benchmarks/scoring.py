@@ -20,7 +20,9 @@ def ours(size: dict[str, int]) -> Prepared:
     merged = language_model.merged("bench")
 
     def work() -> None:
-        answer_logits(language_model, "bench", trees, texts.renderer.answer_ids, merged=merged)
+        answer_logits(
+            language_model, "bench", trees, (texts.renderer.answers[0][0], texts.renderer.answers[1][0]), merged=merged
+        )
 
     return work, layer * tokens_of([tree for tree, _ in trees]), dict
 

@@ -23,7 +23,7 @@ def main() -> None:
     texts = Texts(language_model)
     trees = [texts.validator_tree(user, 4, 8) for user in range(USERS * SHARDS)]
     shards = [trees[start : start + USERS] for start in range(0, len(trees), USERS)]
-    answers = texts.renderer.answer_ids
+    answers = (texts.renderer.answers[0][0], texts.renderer.answers[1][0])
     kept, seconds, found = MergedCopy(language_model, "bench"), {"a copy a shard": 0.0, "one copy": 0.0}, []
     answer_logits(language_model, "bench", shards[0], answers, merged=kept.get())  # warm
     for shard in shards:

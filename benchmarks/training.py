@@ -28,7 +28,7 @@ def ours_answers(size: dict[str, int]) -> Prepared:
     examples = []
     for user in range(size["users"]):
         tree, ends = texts.validator_tree(user, 1, size["m"])
-        examples.append(TreeExample(tree, ends, [texts.renderer.answer_ids[0]] * len(ends)))
+        examples.append(TreeExample(tree, ends, texts.renderer.answers[0] * len(ends)))
     settings = TrainingSettings(learning_rate=RATE, trees_per_step=size["users"])
 
     def work() -> None:
@@ -69,7 +69,7 @@ def peer_answers(size: dict[str, int]) -> Prepared:
         tree, ends = texts.validator_tree(user, 1, size["m"])
         for end in ends:
             ids = branch(tree, end)
-            rows.append({"input_ids": [*ids, texts.renderer.answer_ids[0]], "completion_mask": [0] * len(ids) + [1]})
+            rows.append({"input_ids": [*ids, *texts.renderer.answers[0]], "completion_mask": [0] * len(ids) + [1]})
     base, tokenizer = plain(language_model), language_model.tokenizer
     del language_model
 

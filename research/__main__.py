@@ -1,14 +1,14 @@
-"""The command line of the studies: ``python -m research compare | ablate | make-log``."""
+"""The command line of the studies: ``python -m research compare | ablate | new-items | make-log``."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from trackrec.cli import Changes, Out, console, quiet_libraries, run_app
+from trackrec.cli import Changes, Out, Trust, console, quiet_libraries, run_app
 from trackrec.errors import RecipeError
 
 
@@ -28,6 +28,7 @@ def compare(
     out: Out = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Compare rankers with RecCoTs of every origin and without, on the ranker users of a recipe's run.
 
@@ -46,7 +47,7 @@ def compare(
     settings = comparison_settings(quick, own)
     compare_recipe(loaded, folder, settings, Reporter(console))
     print_comparison(folder, console)
-    console.print(f"Page: {write_comparison_page(folder)}")
+    console.say(f"Page: {write_comparison_page(folder)}")
 
 
 @app.command()
@@ -63,6 +64,7 @@ def ablate(
     minutes: Annotated[float | None, typer.Option(help="Begin no variant after so many minutes.")] = None,
     din: Annotated[bool, typer.Option("--din", help="Also try each variant's RecCoTs as a feature of DIN.")] = False,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Vary a recipe's loop, one thing at a time, and check the loop itself: fresh-v, length.
 
@@ -82,7 +84,37 @@ def ablate(
     settings = ablation_settings(only or (), rounds, minutes, din)
     ablate_recipe(loaded, folder, settings, Reporter(console))
     print_ablations(folder, console)
-    console.print(f"Page: {write_ablation_page(folder)}")
+    console.say(f"Page: {write_ablation_page(folder)}")
+
+
+@app.command("new-items")
+def new_items(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures.")] = None,
+    changes: Changes = None,
+) -> None:
+    """What genres and the tags of knowledge cards are worth by counting alone, on all items and on new ones.
+
+    ``--set new_items.new_share=0.1`` and the like change what is compared.
+    """
+    from research.new_items import NewItemsSettings, print_study, study
+    from trackrec.recipe import load_recipe
+    from trackrec.run import write_json
+    from trackrec.settings import apply_change
+
+    prefix = "new_items."
+    own: dict[str, Any] = {}
+    for change in changes or ():
+        if change.startswith(prefix):
+            apply_change(own, change.removeprefix(prefix))
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
+    settings = NewItemsSettings.model_validate(own)
+    rows = study(loaded, settings)
+    print_study(rows, console.print)
+    if out is not None:
+        about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
+        write_json(out, about | {"rows": rows})
+        console.say(f"Figures: {out}")
 
 
 @app.command("make-log")
@@ -104,7 +136,7 @@ def make_log(
         problem = error.errors()[0]
         raise RecipeError(f"--{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}") from error
     counts = write_made_up_log(folder, settings, file_format.value)
-    console.print(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()), highlight=False)
+    console.say(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()))
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """How often the checker is right: precision and recall of each verdict, with Wilson's 95% intervals.
 
-``python tests/checker_accuracy.py`` prints both measures on MovieLens-100K: made claims, and hand-labelled sentences.
+``python tests/checker_accuracy.py`` prints all measures on MovieLens-100K: made claims, hand-labelled sentences of this
+project's own models, and free sentences of other writers (``--free CARDS`` prints these alone, with the tags of the
+knowledge cards in that file).
 The latter are held against two labellers, and these against each other (Cohen's kappa); the second one knew neither the
 checker nor the first one's labels. ``--sentences`` leaves the made claims out.
 """
@@ -29,6 +31,10 @@ from trackrec.prompts.domains import find_domain
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
 SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"
 """The second labeller's verdicts of the held-out half: ``id`` (line in `SENTENCES`, from 0), ``verdict``, ``note``."""
+
+
+FREE = Path(__file__).parent / "data" / "free_sentences.jsonl"
+"""Free sentences: ``writer, user_id, history, sentence, label, split``. ``no_claim``: it says nothing of the user."""
 
 
 class Accuracy(NamedTuple):
@@ -102,6 +108,53 @@ def check_labelled(histories: pl.DataFrame, vocabulary: Vocabulary) -> list[Labe
     ]
 
 
+class Free(NamedTuple):
+    """A free sentence with its label, and how the checker reached which verdict."""
+
+    writer: str
+    split: str
+    label: str
+    verdict: str
+    way: str
+
+
+def check_free(histories: pl.DataFrame, vocabulary: Vocabulary, split: str) -> list[Free]:
+    """The free sentences of one split with the checker's verdicts."""
+    rows, found = rows_by_user(histories), []
+    for line in read_lines(FREE):
+        if line["split"] == split:
+            sentences = ground(line["sentence"], rows[line["user_id"]], vocabulary)
+            verdict = text_verdict(line["sentence"], rows[line["user_id"]], vocabulary)
+            way = next((one.way for one in sentences if one.verdict == verdict and one.way), "")
+            found.append(Free(line["writer"], split, line["label"], verdict, way))
+    return found
+
+
+def print_free(found: Sequence[Free]) -> None:
+    """Per verdict, and per way of reaching it; and how many sentences on the user are decided."""
+    on_user = [one for one in found if one.label != "no_claim"]
+    decided = sum(one.verdict != Verdict.NOT_CHECKABLE for one in on_user)
+    value, low, high = wilson(decided, len(on_user))
+    print(f"free sentences, {found[0].split}: {len(found)}, {len(on_user)} on the user")
+    print(f"  decided {value:.3f} [{low:.3f}, {high:.3f}]")
+    for verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED):
+        for name in ("", "citation", "table", "pattern"):
+            given = [one for one in found if one.verdict == verdict and name in ("", one.way)]
+            right = sum(one.label == verdict for one in given)
+            true = sum(one.label == verdict for one in found)
+            told = [
+                f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (wilson(right, len(given)), wilson(right, true))
+            ]
+            print(
+                f"  {verdict:13} {name or 'all':8} precision {told[0]} of {len(given):3}, recall {told[1]} of {true:3}"
+            )
+    for writer in sorted({one.writer for one in found}):
+        mine = [one for one in found if one.writer == writer]
+        false = sum(one.verdict == Verdict.CONTRADICTED != one.label for one in mine)
+        wrong = sum(one.verdict == Verdict.SUPPORTED != one.label for one in mine)
+        print(f"  {writer:42} {len(mine):4} sentences, false accusations {false}, falsely supported {wrong}")
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file with one in each line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -144,6 +197,12 @@ def main(show: bool, sentences_only: bool = False) -> None:
     """Print the figures; ``show``: also the mistakes on development wordings."""
     histories, items = movielens()
     vocabulary = Vocabulary(items, find_domain("movies"))
+    if "--free" in sys.argv:
+        cards = pl.read_ndjson(sys.argv[sys.argv.index("--free") + 1]).select("item_id", "tags")
+        tagged = Vocabulary(items.join(cards, on="item_id", how="left"), find_domain("movies"))
+        for split in ("dev", "held_out"):
+            print_free(check_free(histories, tagged, split))
+        return
     print_labelled(check_labelled(histories, vocabulary))
     if sentences_only:
         return

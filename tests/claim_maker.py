@@ -307,7 +307,8 @@ class ClaimMaker:
         if self.rng.random() < 0.4:
             other = self._pick(INVENTED) if self._coin() else self._pick(self.titles)
             if other not in rows["name"].to_list():
-                yield self._pick(self.liked + self.disliked), {"t": other}, FALSE
+                # Without quotation marks an unknown name may be a series, a director, or anything.
+                yield self._pick(self.liked + self.disliked), {"t": f'"{other}"'}, FALSE
 
     def _tally(self, rows: pl.DataFrame, genre: str) -> tuple[int, int]:
         mine = rows.filter(pl.col("genres").list.contains(genre))

@@ -110,7 +110,7 @@ def test_a_misspelt_variant_is_one_line(
 
 def row(judge: str, gain: str, metric: str, difference: float, half: float = 0.01) -> dict[str, Any]:
     ends = {"difference": difference, "lower": difference - half, "upper": difference + half}
-    return {"judge": judge, "gain": gain, "metric": metric, "users": 20, "examples": 120, "p": 0.5, **ends}
+    return {"judge": judge, "gain": gain, "metric": metric, "users": 40, "examples": 240, "p": 0.5, **ends}
 
 
 def check(name: str, gain: float, lost: float) -> dict[str, Any]:

@@ -17,9 +17,12 @@ from transformers import (
     AutoTokenizer,
 )
 
+from trackrec.errors import AssetError
 from trackrec.lm.attention import ATTENTION
+from trackrec.lm.head import LogitRule, logit_rule
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.scoring import answer_logits
 from trackrec.lm.tree import Tree
 
 COMMON = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "initializer_range": 0.2}
@@ -31,7 +34,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "mistral": GROUPED | {"sliding_window": 5},
     "gemma3_text": GROUPED | {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "initializer_range": 0.2},
-    "gemma2": GROUPED | {"sliding_window": 5, "final_logit_softcapping": None},
+    "gemma2": GROUPED | {"sliding_window": 5, "final_logit_softcapping": 1.5},
+    "granite": GROUPED | {"logits_scaling": 8.0, "embedding_multiplier": 12.0},
+    "hyperclovax": GROUPED | {"logits_scaling": 8.0},
+    "cohere": GROUPED | {"logit_scale": 0.0625},
+    "phi": GROUPED,
 }
 UNROLLED = {"gemma2"}
 """It caps the logits of its attention, which no plan does: every branch is computed as a copy of its own."""
@@ -57,7 +64,11 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config).to(torch.float32).save_pretrained(str(folder))
+        fresh = AutoModelForCausalLM.from_config(config).to(torch.float32)
+        bias = fresh.get_output_embeddings().bias
+        if bias is not None:  # it begins as zeros, which nobody would miss
+            torch.nn.init.normal_(bias)
+        fresh.save_pretrained(str(folder))
     made = tiny_language_model(folder)
     add_moved(made, "moved", seed=3)
     return made
@@ -112,6 +123,38 @@ def test_trees_equal_their_unrolled_copies(model: LanguageModel) -> None:
             compared += 1
             assert relative_error(one, other) <= 1e-4, name
     assert compared > len(weights) / 2
+
+
+def test_answers_score_as_in_a_plain_pass(model: LanguageModel) -> None:
+    """Whatever the model does to its logits: scaled, capped, with a bias."""
+    answers = (17, 230)
+    tree = tree_of(5)
+    found = answer_logits(model, "moved", [(tree, tree.leaves())], answers)[0]
+    with model.use("moved"), torch.no_grad():
+        plain = [plain_logits(model.base, path(tree, leaf))[-1, list(answers)].float() for leaf in tree.leaves()]
+    torch.testing.assert_close(found, torch.stack(plain), atol=1e-4, rtol=1e-3)
+
+
+RULES = {"gemma2": LogitRule(cap=1.5), "granite": LogitRule(1 / 8.0), "hyperclovax": LogitRule(8.0)}
+RULES["cohere"] = LogitRule(0.0625)
+
+
+def test_what_a_model_does_to_its_logits_is_found_out(model: LanguageModel) -> None:
+    assert logit_rule(model.base) == RULES.get(kind_of(model), LogitRule())
+
+
+def test_a_model_that_does_something_else_is_refused(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    merged = model.merged(None)
+    forward = type(merged).forward
+
+    def doubled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = forward(self, *args, **kwargs)
+        output.logits = output.logits * 2 + 1
+        return output
+
+    monkeypatch.setattr(type(merged), "forward", doubled)
+    with pytest.raises(AssetError, match=f"logits of a '{kind_of(model)}' model are off by"):
+        logit_rule(merged)
 
 
 def test_greedy_is_what_transformers_generates(model: LanguageModel) -> None:

@@ -94,7 +94,7 @@ def row(recent: int, difference: float, half: float, **changes: Any) -> dict[str
         "against_value": value,
         "folds": 5,
         "seeds": 3,
-        "users": 10,
+        "users": 40,
         "examples": 90,
     } | changes
 
@@ -105,6 +105,7 @@ def test_verdicts() -> None:
     assert verdict(row(0, 0.01, 0.005, p_holm=0.2)) == "no difference shown", "Holm decides"
     assert verdict(row(0, -0.01, 0.005, metric="log_loss")) == "better", "a lower loss"
     assert verdict(row(0, 0.01, 0.005, p_holm=None)) == "undefined"
+    assert verdict(row(0, 0.01, 0.005, p_holm=None, users=29)) == "too few users"
     assert told(row(0, 0.01, 0.005)) == "+0.0100 [+0.0050, +0.0150]"
 
 

@@ -137,7 +137,7 @@ def test_a_file_of_ones_own(tmp_path: Path, tokenizer: Any) -> None:
     assert domain == replace(DOMAINS["books"], name="mine", items="Bücher", answers=("No", "Yes"))
     made = Renderer(tokenizer, ITEMS, PromptSettings(domain=path))
     assert made.domain == domain
-    assert [tokenizer.decode([token]) for token in made.answer_ids] == ["No", "Yes"]
+    assert [tokenizer.decode(answer) for answer in made.answers] == ["No", "Yes"]
 
 
 def test_the_file_of_the_docs_is_a_domain(tmp_path: Path) -> None:

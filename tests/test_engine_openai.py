@@ -493,6 +493,25 @@ def test_scores_come_from_the_most_likely_tokens(make: Callable[..., OpenAIEngin
         assert len(server.bodies) == 1, "one call tells all answers"
 
 
+@pytest.mark.parametrize(("ids", "kept"), [([7, 8], (7, 8)), ([7], None), (["a", "b"], None), (None, None)])
+def test_token_ids_are_kept_where_each_has_its_log_probability(
+    make: Callable[..., OpenAIEngine], ids: Any, kept: tuple[int, ...] | None
+) -> None:
+    """As vLLM tells them, of chat completions and of completions."""
+    chat = {"content": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}]}
+    plain = {"token_logprobs": [-1.0, -2.0], "tokens": ["a", "b"]}
+
+    def behave(_: int, body: dict[str, Any]) -> Said:
+        return Said(completion(body, "ab", logprobs=chat if "messages" in body else plain, token_ids=ids))
+
+    with fake_endpoint(behave) as server:
+        asked = [*ONE, GenerateRequest(token_ids=(1, 2))]
+        for group in make(server.base_url).generate(asked, 1, Decoding(log_probabilities=True)):
+            assert group[0].log_probabilities == (-1.0, -2.0)
+            assert group[0].token_ids == kept
+        assert all(body["return_token_ids"] for body in server.bodies)
+
+
 def test_an_endpoint_that_tells_no_log_probabilities_is_named(make: Callable[..., OpenAIEngine]) -> None:
     with fake_endpoint() as server, pytest.raises(EngineError, match=r"tells none.*lacks"):
         make(server.base_url).score(ONE, ("Yes", "No"))

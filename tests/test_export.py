@@ -53,15 +53,21 @@ def run(tmp_path: Path) -> Path:
     write("test-own-2", pl.DataFrame({"user_id": [3], "event_id": [31], "yes_probability": [0.7]}))
     vectors = [VECTORS.get(user) for user in people]
     pl.DataFrame(
-        {"user_id": people, "vector": vectors, "has_reccot": [vector is not None for vector in vectors]},
-        schema_overrides={"vector": pl.List(pl.Float32)},
+        {
+            "user_id": people,
+            "vector": vectors,
+            "raw_vector": vectors,
+            "has_reccot": [vector is not None for vector in vectors],
+        },
+        schema_overrides={"vector": pl.List(pl.Float32), "raw_vector": pl.List(pl.Float32)},
     ).write_parquet(folder / "vectors.parquet")
     texts = [f"About {user}, round {number}." for number in (1, 2) for user in people]
     kept = {"user_id": people * 2, "kind": ["kept"] * 20, "round": [1] * 10 + [2] * 10, "text": texts}
     pl.DataFrame(kept).write_parquet(folder / "reccots.parquet")
     recipe = dump_recipe(make_recipe({"name": "small", "split": {"recent": 2}}))
     (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
-    write_json(folder / "manifests" / "promote.json", {"counts": {"promoted": 2}})
+    manifest = {"counts": {"promoted": 2}, "fingerprint": {"settings": {}}, "outputs": {}, "seconds": 0}
+    write_json(folder / "manifests" / "promote.json", manifest)
     return folder
 
 
@@ -149,9 +155,12 @@ def test_recbole_files_are_what_its_reader_takes(run: Path) -> None:
     assert users["9"]["has_reccot"] == "0.0"
     assert users["9"]["reccot_vector"] == "0.0 0.0 0.0"
     assert read["item"][0]["title"] == "'Tab here' (1990)"
-    assert read["item"][0]["genres"] == "Sci_Fi Drama"
-    assert {row["item_id"] for row in read["item"]} == {"i_0", "i_1", "i_2"}
-    assert read["test.inter"][2]["recent_item_ids"] == "i_0 i_2"
+    assert read["item"][0]["genres"] == "Sci%20Fi Drama"
+    assert {row["item_id"] for row in read["item"]} == {"i%200", "i%201", "i%202"}
+    assert read["test.inter"][2]["recent_item_ids"] == "i%200 i%202"
+    ids = pl.read_parquet(out / "item_ids.parquet")
+    assert ids.rows() == [("i%200", "i 0"), ("i%201", "i 1"), ("i%202", "i 2")]
+    assert pl.read_parquet(out / "user_ids.parquet").schema["user_id"] == pl.Int64
 
 
 def test_huggingface_reads_it(run: Path, tmp_path: Path) -> None:

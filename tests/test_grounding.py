@@ -37,7 +37,7 @@ CASES = [
     ("They enjoyed Mr. Wrong.", C),
     ("Mr. Wrong left them cold.", S),
     ("They loved Unread Things.", C),  # in the catalogue, not in the history
-    ("They loved A Book Nobody Wrote.", C),
+    ('They loved "A Book Nobody Wrote".', C),
     ("They loved Harbor Lights.", C),  # misspelt: Harbour Lights, rated 3
     ("They thought less of Harbor Lights.", S),
     ("They prefer mystery novels (2 of 2 liked), but care less for Romance (0 of 2).", S),
@@ -179,8 +179,10 @@ def test_made_claims_on_a_made_world() -> None:
         (c.verdict, given) for c, given in check_made(made, histories, Vocabulary(items, find_domain("books")))
     )
     assert len(made) >= 300
-    assert {verdict: one.precision.value > 0.95 for verdict, one in found.items()} == dict.fromkeys(found, True)
-    assert {verdict: one.recall.value > 0.95 for verdict, one in found.items()} == dict.fromkeys(found, True)
+    # What is rated in the middle is called neither liked nor disliked in prose, so "not checkable" may be wrong.
+    decided = {verdict: found[verdict] for verdict in (S, C)}
+    assert {verdict: one.precision.value > 0.95 for verdict, one in decided.items()} == {S: True, C: True}
+    assert {verdict: one.recall.value > 0.95 for verdict, one in decided.items()} == {S: True, C: True}
 
 
 def test_the_labelled_sentences_are_as_promised() -> None:
@@ -217,7 +219,38 @@ def test_accuracy_on_movielens() -> None:
     measured = [accuracy((c.verdict, given) for c, given in check_made(made, histories, vocabulary))]
     sentences = check_labelled(histories, vocabulary)
     measured.append(accuracy((one.first, one.checker) for one in sentences if one.half == "held_out"))
-    for found in measured:
-        for verdict, one in found.items():
-            assert one.precision.value >= 0.95, verdict
-            assert one.recall.value >= 0.95, verdict
+    # A name without quotation marks that nobody knows is no longer called invented, unless the sentence is one of our
+    # own: that costs recall of what is false, and spares series, authors and directors.
+    for found, least in zip(measured, (0.9, 0.8), strict=True):
+        assert found[S].precision.value >= 0.95
+        assert found[S].recall.value >= 0.95
+        assert found[C].precision.value >= 0.95
+        assert found[C].recall.value >= least
+
+
+@pytest.mark.slow
+def test_accuracy_on_free_sentences() -> None:
+    """With the tags of the embedded knowledge cards: the aims, on the half that was held out."""
+    from checker_accuracy import check_free, movielens
+
+    histories, items = movielens()
+    cards = Path(__file__).parents[1] / "trackrec" / "knowledge" / "movielens-100k.jsonl"
+    tags = pl.read_ndjson(cards).select("item_id", "tags")
+    vocabulary = Vocabulary(items.join(tags, on="item_id", how="left"), find_domain("movies"))
+    found = check_free(histories, vocabulary, "held_out")
+    assert len(found) == 340
+    on_user = [one for one in found if one.label != "no_claim"]
+    assert sum(one.verdict != N for one in on_user) >= 0.6 * len(on_user)
+    for verdict, least in ((S, 0.97), (C, 0.95)):
+        given = [one for one in found if one.verdict == verdict]
+        assert sum(one.label == verdict for one in given) >= least * len(given)
+
+
+def test_the_free_sentences_are_as_promised() -> None:
+    from checker_accuracy import FREE, read_lines
+
+    lines = read_lines(FREE)
+    assert len(lines) >= 600
+    assert len({line["writer"] for line in lines}) >= 3
+    assert {line["split"] for line in lines} == {"dev", "held_out"}
+    assert {line["label"] for line in lines} == {S, C, N, "no_claim"}

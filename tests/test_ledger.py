@@ -161,13 +161,13 @@ def test_leaving_out_the_first_costs_more_than_a_random_one_of_equal_length(
     new = users[-12:]
     targets, texts = world(new)
     trees: list[int] = []
-    original = module.answer_logits
+    original = module.score_answers
 
     def counted(model: Any, adapter: Any, made: Any, *rest: Any) -> Any:
         trees.append(len(made))
         return original(model, adapter, made, *rest)
 
-    monkeypatch.setattr(module, "answer_logits", counted)
+    monkeypatch.setattr(module, "score_answers", counted)
     found = ledger_by_target(texts, targets, validator.histories, VOCABULARY, validator, LogLikelihood())
     assert trees == [len(new)], "one tree a user, all of them in one call"
     lengths = found.group_by("user_id").agg(pl.col("words").n_unique())["words"]

@@ -169,7 +169,7 @@ def test_permuting_rows_permutes_scores(model: LanguageModel, fitted: tuple[Path
 @torch.no_grad()
 def test_a_score_is_that_of_the_whole_prompt(model: LanguageModel, fitted: tuple[Path, dict[str, Any]]) -> None:
     validator, user = scorer(model, fitted), USERS[0]
-    renderer, (yes, no) = validator.renderer, validator.renderer.answer_ids
+    renderer, (yes, no) = validator.renderer, [ids[0] for ids in validator.renderer.answers]
     targets, _ = world([user])
     for adapter, scores in (
         ("validator", validator.score(targets, samples([user], TEXTS))),
@@ -277,7 +277,7 @@ def test_what_is_learnt_is_the_answer_after_each_target(
     reccots = reccots.with_columns(text=pl.when(pl.col("user_id") == USERS[2]).then(None).otherwise("text"))
     figures = validator.fit(targets, reccots, tmp_path, 0)
     assert figures["users_with_placeholder"] == 1, "a text that is null is a placeholder too"
-    yes, no = validator.renderer.answer_ids
+    yes, no = (ids[0] for ids in validator.renderer.answers)
     assert [e.answers for e in learnt_from] == [[yes if liked(user) else no] * 2 for user in USERS[:6]]
     assert figures["tokens"] == sum(len(e.tree) for e in learnt_from)
     for user, example in zip(USERS, learnt_from, strict=False):

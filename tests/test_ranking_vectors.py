@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from trackrec.errors import RunError
 from trackrec.features.encoder import TextEncoder, present_vectors, swap_vectors, user_vectors
-from trackrec.features.projection import Projection
+from trackrec.features.projection import Projection, with_projected
 from trackrec.users.numbers import history_numbers, ranker_numbers
 
 
@@ -146,3 +148,29 @@ def test_the_real_encoder_pools_windows_and_encodes_a_text_once() -> None:
     long = encoder.encode(["alpha " * 300 + "omega " * 300, "alpha " * 300])
     assert not np.allclose(long[0], long[1], atol=1e-3)  # what lies behind the first window counts
     assert np.allclose(np.linalg.norm(long, axis=1), 1, atol=1e-5)
+
+
+def test_a_projection_is_saved_and_applied_alike(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    raw = draw.normal(size=(12, 5)).astype(np.float32)
+    fitted = Projection.fit(raw, components=2)
+    fitted.save(tmp_path / "projection.safetensors")
+    loaded = Projection.load(tmp_path / "projection.safetensors")
+    assert np.array_equal(loaded(raw), fitted(raw))
+    table = pl.DataFrame(
+        {"user_id": [1, 2, 3], "vector": [raw[0].tolist(), None, raw[1].tolist()], "has_reccot": [True, False, True]},
+        schema_overrides={"vector": pl.List(pl.Float32)},
+    )
+    both = with_projected(table, loaded)
+    assert both.columns == ["user_id", "vector", "raw_vector", "has_reccot"]
+    assert np.allclose(both["vector"][2].to_list(), fitted(raw[1:2])[0])
+    assert both["vector"][1] is None
+    assert both["raw_vector"].equals(table["vector"])
+
+
+def test_what_is_no_projection_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no projection"):
+        Projection.load(tmp_path / "projection.safetensors")
+    (tmp_path / "projection.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(RunError, match="expected the tensors mean and directions"):
+        Projection.load(tmp_path / "projection.safetensors")

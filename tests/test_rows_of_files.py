@@ -212,3 +212,8 @@ def test_a_file_url_with_percent_signs(tmp_path: Path) -> None:
     (tmp_path / "a b.csv").write_text(LOG)
     log = read_tables(TablesSettings.model_validate({"interactions": f"file://{tmp_path}/a%20b.csv"}))
     assert events(log) == ROWS
+
+
+def test_the_line_in_which_excel_names_the_separator(tmp_path: Path) -> None:
+    assert events(read(tmp_path, "sep=;\r\n" + LOG.replace(",", ";"))) == ROWS
+    assert events(read(tmp_path, b"\xef\xbb\xbfsep=\t\n" + LOG.replace(",", "\t").encode())) == ROWS

@@ -17,7 +17,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 from trackrec.data.source_files import source_files
 from trackrec.data.sources import SourceSettings
 from trackrec.errors import LogError, RunError
-from trackrec.files.hashes import file_hash, model_content
+from trackrec.files.hashes import content_of, file_hash
 from trackrec.files.lock import locked
 from trackrec.files.whole import written_whole
 from trackrec.pipeline.dataset import prepare
@@ -90,9 +90,13 @@ def test_a_second_process_is_told_who_is_at_work(tmp_path: Path, other_process: 
 
 
 def test_the_same_process_may_take_the_lock_again(tmp_path: Path) -> None:
-    with locked(tmp_path), locked(tmp_path):
-        Run(tmp_path, Reporter(), 1).do("make", Work(), [], {})
-    assert not (tmp_path / ".lock-owner.json").exists()
+    folder, other_name = tmp_path / "run", tmp_path / "same"
+    folder.mkdir()
+    other_name.symlink_to(folder, target_is_directory=True)
+    with locked(folder), locked(other_name):
+        Run(folder, Reporter(), 1).do("make", Work(), [], {})
+        assert (folder / ".lock-owner.json").exists()
+    assert not (folder / ".lock-owner.json").exists()
 
 
 def test_what_a_living_process_is_writing_stays(tmp_path: Path, other_process: subprocess.Popen[str]) -> None:
@@ -258,15 +262,27 @@ def test_a_large_file_is_remembered_on_the_disk(tmp_path: Path, monkeypatch: pyt
     assert file_hash(path) == found
 
 
-def test_what_is_in_a_model_s_folder_counts(tmp_path: Path) -> None:
-    (tmp_path / "weights").write_bytes(b"1")
-    before = model_content(str(tmp_path))
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "index").write_bytes(b"x")
-    assert model_content(str(tmp_path)) == before
-    (tmp_path / "weights").write_bytes(b"2")
-    assert model_content(str(tmp_path)) != before
-    assert model_content("smollm2-135m-instruct") == model_content("org/model-on-a-hub") == {}
+def test_what_is_in_the_files_that_settings_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "weights").write_bytes(b"1")
+    (tmp_path / "texts.jsonl").write_text("one")
+    settings = {"model": {"name": str(model)}, "teacher": [{"type": "texts", "path": str(tmp_path / "texts.jsonl")}]}
+    before = content_of(settings)
+    assert list(before) == ["model.name", "teacher.0.path"]
+    (model / ".git").mkdir()
+    (model / ".git" / "index").write_bytes(b"x")
+    assert content_of(settings) == before
+    (model / "weights").write_bytes(b"2")
+    (tmp_path / "texts.jsonl").write_text("two")
+    after = content_of(settings)
+    assert after["model.name"] != before["model.name"]
+    assert after["teacher.0.path"] != before["teacher.0.path"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "template").mkdir()  # a folder that happens to be called as a setting is
+    assert content_of({"type": "template", "name": "template", "path": "", "file": "not-there"}) == {}
+    assert content_of({"name": "smollm2-135m-instruct"}) == content_of({"name": "org/model-on-a-hub"}) == {}
 
 
 def test_an_edited_log_is_read_again_and_a_missing_one_is_an_error(tmp_path: Path) -> None:

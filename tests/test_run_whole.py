@@ -23,7 +23,7 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.judges.preferences import build_groups
-from trackrec.judges.rewards import grounding_penalty
+from trackrec.judges.rewards import LogLikelihood, grounding_penalty
 from trackrec.metrics.probability import read_metrics
 from trackrec.pipeline.dataset import TABLES, World
 from trackrec.pipeline.explain import explain_user
@@ -116,7 +116,7 @@ def test_false_claims_are_paid_for_in_the_loop(finished: Path) -> None:
         pl.read_parquet(finished / "tables" / "score-lm-1.parquet").filter(mine),
         samples.with_columns(penalty=pl.Series(taken)).filter(mine),
         recipe.preferences,
-        recipe.reward.kind,
+        LogLikelihood(),
     )
     assert_frame_equal(groups, pl.read_parquet(finished / "tables" / "groups-lm-1.parquet"))
 
@@ -214,7 +214,11 @@ def test_a_second_start_computes_nothing(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("finished work was begun again")
 
-    for target in ("trackrec.run.Stage", "trackrec.pipeline.parts.LanguageModel", "trackrec.lm.model.LanguageModel"):
+    for target in (
+        "trackrec.run.Stage",
+        "trackrec.pipeline.components.LanguageModel",
+        "trackrec.lm.model.LanguageModel",
+    ):
         monkeypatch.setattr(target, never)
     for name in ("features.shared_encoder", "parts.shared_encoder", "truth.claims_table", "truth.found_among"):
         monkeypatch.setattr(f"trackrec.pipeline.{name}", never)

@@ -11,14 +11,25 @@ import pytest
 from trackrec.metrics.calibration import equal_mass_calibration_error
 from trackrec.metrics.cold_start import break_down, bucket_names, count_seen
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
-from trackrec.metrics.probability import auc, log_likelihood, log_loss
-from trackrec.metrics.significance import contrast_of_gains, holm, paired_contrast, paired_contrasts, seed_spread
+from trackrec.metrics.probability import (
+    auc,
+    log_likelihood,
+    log_loss,
+)
+from trackrec.metrics.significance import (
+    FEWEST_USERS,
+    contrast_of_gains,
+    holm,
+    paired_contrast,
+    paired_contrasts,
+    seed_spread,
+)
 
 
 def test_many_contrasts_are_the_single_ones() -> None:
     rng = np.random.default_rng(5)
-    who, labels, folds = np.repeat(np.arange(20), 6), rng.integers(2, size=120), np.repeat([0, 1], 60)
-    scores = {name: rng.random((2, 120)) for name in "abc"}
+    who, labels, folds = np.repeat(np.arange(40), 6), rng.integers(2, size=240), np.repeat([0, 1], 120)
+    scores = {name: rng.random((2, 240)) for name in "abc"}
     pairs = [("a", "b"), ("c", "a"), ("a", "c")]
     for statistic in (auc, log_loss):
         many = paired_contrasts(statistic, who, labels, scores, pairs, seed=3, draws=200, folds=folds)
@@ -83,6 +94,32 @@ def test_p_value_tells_a_real_difference_from_none() -> None:
     interval = paired_bootstrap(auc, who, labels, noise, worse, seed=1, draws=300, folds=folds)
     assert (none > 0.05) == (interval.low < 0 < interval.high)
     assert paired_contrast(auc, who, labels, worse, worse, seed=1, draws=50).p_value == 1.0
+
+
+@pytest.mark.parametrize("users", [6, FEWEST_USERS - 1])
+def test_few_users_support_no_claim(users: int) -> None:
+    """However large the difference: an exact sign test on six users cannot go below .031, ten draws' bootstrap can."""
+    who, labels, better, worse, _ = world(3.0, users)
+    found = paired_contrast(auc, who, labels, better, worse, seed=1, draws=2000)
+    assert found.low > 0
+    assert math.isnan(found.p_value)
+    assert found.as_row()["p"] is None
+    gains = contrast_of_gains(auc, who, labels, (better[0], worse[0]), (worse[0], worse[0]), seed=1, draws=2000)
+    assert math.isnan(gains.p_value)
+    who, labels, better, worse, _ = world(3.0, FEWEST_USERS)
+    assert paired_contrast(auc, who, labels, better, worse, seed=1, draws=2000).p_value == 2 / 2001
+
+
+def test_on_random_texts_nothing_holds_with_six_users_and_little_with_many() -> None:
+    """56 contrasts of scores that know nothing, as a comparison has them."""
+    draw = np.random.default_rng(8)
+    for users in (6, 60):
+        who, labels = np.repeat(np.arange(users), 8), draw.integers(0, 2, 8 * users)
+        scores = {str(number): draw.normal(size=len(who)) for number in range(57)}
+        pairs = [(str(number), "56") for number in range(56)]
+        found = paired_contrasts(auc, who, labels, scores, pairs, seed=2, draws=20_000)
+        adjusted = holm({str(place): one.p_value for place, one in enumerate(found)})
+        assert not any(value < 0.05 for value in adjusted.values())
 
 
 def test_seed_spread_by_hand() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import source_samples as samples
 
 from trackrec.data.log import Log
 from trackrec.data.sources import SOURCES, SourceSettings, read_log
@@ -200,6 +201,10 @@ class Case:
     row: tuple[Any, ...]
     """The first interaction."""
     rows: int = 3
+    like: float | None = 4.0
+    """The rating from which on an item was liked; None: all of them were."""
+    least: float = 0.5
+    """The least rating that there may be."""
 
 
 CASES = {
@@ -217,6 +222,62 @@ CASES = {
     "amazon-2023": Case(amazon_2023, ITEMS, ["Books", "Drama", "O'Neill"], (0, "A1", "0001048791", 5.0, 1_588_687_728)),
     "book-crossing": Case(book_crossing, BOOKS, [], (1, 276726, "0155061224", 5.0, 2), rows=4),
     "lastfm-2k": Case(lastfm_2k, ARTISTS, ["comedy rock"], (0, 7, 1, 5.0, 3)),
+    "lastfm-360k": Case(
+        samples.lastfm_360k,
+        ['"weird al" yankovic', "betty blowtorch"],
+        [],
+        (0, "00000c289a", "betty blowtorch", 4.0, None),
+    ),
+    "goodreads": Case(
+        samples.goodreads,
+        ["Invisible Man", 'Dog "Heaven", or so', "Aki"],
+        ["children", "history, biography"],
+        (0, "8842281e1d", "16981", 5.0, 1_490_771_733),
+        rows=4,
+    ),
+    "steam": Case(
+        samples.steam,
+        ["Lost Summoner Kitty", 'Zeno\'s "Clash"'],
+        ["Indie", "RPG"],
+        (0, "76561197970982479", "1250", 1.0, 1_320_451_200),
+        like=1.0,
+        least=0.0,
+    ),
+    "hm": Case(
+        samples.hm,
+        ["Strap top", "Rae Push, (Melbourne) 2p"],
+        ["Under-, Nightwear"],
+        (0, "000058a12d5b", "0108775015", 1.0, 1_537_401_600),
+        like=None,
+    ),
+    "taobao": Case(samples.taobao, ["2268318", "2333346"], ["2520771"], (0, 1, 2268318, 1.0, 1_511_544_070), like=4.0),
+    "yelp": Case(
+        samples.yelp,
+        ["Abby Rappoport, LAC", 'St. Honore "Pastries"'],
+        ["Restaurants", "Food", "Bubble Tea"],
+        (0, "mh_-eMZ6K5RLWhZyISBhwA", "Pns2l4eNsfO8kk83dixA6A", 3.0, 1_531_001_350),
+    ),
+    "mind": Case(
+        samples.mind,
+        ['The Brands "Queen" Elizabeth Swears By', "50 Worst Habits, for 6'1\" Men", '"It\'s Time" to Go'],
+        ["health", "weightloss"],
+        (0, "U13740", "N1", 1.0, 1_573_463_158),
+        like=1.0,
+        least=0.0,
+    ),
+    "kuairand": Case(samples.kuairand, ["3", "5"], ["39", "68"], (0, 0, 5, 1.0, 1_650_539_123), like=1.0, least=0.0),
+    "kuairec": Case(
+        samples.kuairec,
+        ["搞笑 #笑", "五爱街最美美女 一天1q"],
+        ["27", "9"],
+        (0, 0, 3649, 2.273, 1_593_878_903),
+        like=2.0,
+        least=0.0,
+    ),
+    "recbole": Case(
+        samples.recbole, ["Toy Story", 'The "Golden" Eye'], ["Action", "Thriller"], (0, 196, 1, 3.0, 881_250_949)
+    ),
+    "fuxictr": Case(samples.fuxictr, ["74", "81"], [], (0, 16, 74, 1.0, None), like=1.0, least=0.0),
     "tables": Case(tables, FILMS, ["Action", "Sci-Fi"], (0, "a", 1, 5.0, 1_577_836_800)),
 }
 
@@ -247,7 +308,8 @@ def test_its_prompts_have_a_domain_of_their_own(name: str) -> None:
     if name == "tables":
         pytest.skip("the columns' names tell")
     assert SOURCES[name].name == name
-    assert find_domain(SOURCES[name].domain).name != "generic"
+    generic = {"yelp", "mind", "kuairand", "kuairec", "recbole", "fuxictr"}  # places, news, videos, and anything
+    assert (find_domain(SOURCES[name].domain).name == "generic") == (name in generic)
 
 
 def test_types_and_unique_ids(log: Log) -> None:
@@ -289,11 +351,17 @@ def test_titles_are_verbatim_and_genres_whole(name: str, log: Log) -> None:
 
 
 def test_the_first_event_and_plausible_labels(name: str, log: Log) -> None:
-    assert log.interactions.row(0) == CASES[name].row
-    likes = (log.interactions["rating"] >= 4).mean()
+    case = CASES[name]
+    first = log.interactions.row(0)
+    assert first[:4] == case.row[:4]
+    assert case.row[4] in (first[4], None)  # drawn
+    likes = (log.interactions["rating"] >= case.like).mean() if case.like else 0.5
     assert isinstance(likes, float)
     assert 0 < likes < 1
-    assert log.interactions["rating"].is_between(0.5, 10).all()
+    assert log.interactions["rating"].is_between(case.least, 10).all()
+    known = SOURCES.get(name)
+    if known and known.like_threshold is not None:
+        assert known.like_threshold == case.like
 
 
 def test_users_and_makers(name: str, log: Log) -> None:

@@ -82,6 +82,24 @@ def test_measures_of_a_part_say_so(truth: Truth, monkeypatch: pytest.MonkeyPatch
     assert rows["words", 0].users > 3
 
 
+@pytest.mark.parametrize("emptied", [(0,), (1,), (0, 1)])
+def test_rounds_of_empty_texts_have_no_figures_but_end(truth: Truth, emptied: tuple[int, ...]) -> None:
+    path = truth.run.folder / "reccots.parquet"
+    before = pl.read_parquet(path)
+    text = pl.when(pl.col("round").is_in(emptied)).then(pl.lit("")).otherwise("text")
+    before.with_columns(text=text).write_parquet(path)
+    truth.collect()
+    rows = {(row.metric, row.round): row for row in truth.rows()}
+    before.write_parquet(path)
+    for number in emptied:
+        for name in ("hallucination_rate", "specificity", "words", "distinct_2", "different_texts"):
+            row = rows[name, number]
+            assert (row.value, row.low, row.users, row.examples, row.role) == (None, None, 0, 0, "")
+            assert row.note == "every text of this round is empty"
+    assert rows["hallucination_change", 1].value is None
+    assert rows["hallucination_change", 1].note == "no user has a text of both rounds"
+
+
 def test_roles_are_named_in_the_order_of_the_roles() -> None:
     roles = {1: "ranker", 2: "lm_validation", 3: "lm"}
     assert roles_of([1, 3, 3, 2], roles) == "lm, lm_validation, ranker"

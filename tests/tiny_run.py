@@ -103,7 +103,7 @@ def kill_at(function: str, call: int) -> None:
     if function == "sampling":
         _count_down(trackrec.lm.generator, "sample", call)
     elif function == "scoring":
-        _count_down(trackrec.judges.lm, "answer_logits", call)
+        _count_down(trackrec.judges.lm, "score_answers", call)
     elif function == "training":
         _count_down(trackrec.lm.training._TreeTrainer, "compute_loss", call)
     elif function == "table":

@@ -10,21 +10,53 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from trackrec.cli_data import data
+from trackrec.cli_serve import add_commands
 from trackrec.cli_write import register as register_writing
-from trackrec.errors import TrackRecError
+from trackrec.errors import RunError, TrackRecError, in_one_line
+from trackrec.terminal import HarmlessFormatter, Terminal
 
-app = typer.Typer(
-    help="Recommendation that reasons, and whose reasoning is checked.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(no_args_is_help=True)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.say(f"trackrec {version('trackrec')}")
+        raise typer.Exit
+
+
+@app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None: ...
+
+
 app.add_typer(data, name="data", rich_help_panel="Prepare")
 register_writing(app)
-console = Console()
+console = Terminal()
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; a run that stopped there is gone on with.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: key=value, such as loop.rounds=1.")]
+
+
+def _trust(given: bool) -> bool:
+    from trackrec.lm.trust import trust_remote_code
+
+    trust_remote_code(given)
+    return given
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", callback=_trust, help="Let code that comes with the language model run. Read it first."
+    ),
+]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a run.")]
 
 
@@ -35,6 +67,7 @@ def demo(
         bool, typer.Option("--quick", help="The short form: minutes, and nothing is learnt well.")
     ] = False,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Run the whole method on MovieLens-100K with the embedded model."""
     _run("quick" if quick else "demo", out, changes)
@@ -45,6 +78,7 @@ def run(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,
     changes: Changes = None,
+    trust: Trust = False,
 ) -> None:
     """Run a recipe; start it again to go on where it stopped."""
     _run(recipe, out, changes)
@@ -56,6 +90,7 @@ def explain(
     folder: RunFolder,
     items: Annotated[int, typer.Option(help="How many of the user's later items to predict.")] = 6,
     item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
+    trust: Trust = False,
 ) -> None:
     """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
     from trackrec.pipeline.explain import explain_user
@@ -71,6 +106,7 @@ def grounding(
         int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
     import json
@@ -86,10 +122,32 @@ def grounding(
 
 
 @app.command(rich_help_panel="Check")
+def check_the_checker(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    sentences: Annotated[int, typer.Option(help="How many sentences to draw for labelling.")] = 100,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Labels that the page saved: read them, and open or close the gate.")
+    ] = None,
+) -> None:
+    """Draw sentences for labelling; from the labels, say how often the checker is right."""
+    from trackrec.pipeline.check_the_checker import draw_sentences, print_measures, read_labels
+
+    quiet_libraries()
+    if labels is None:
+        page = draw_sentences(folder, sentences)
+        console.print(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
+        return
+    if not labels.is_file():
+        raise RunError(f"--labels got {labels}, where there is no file; the page saves one")
+    print_measures(*read_labels(folder, labels), console)
+
+
+@app.command(rich_help_panel="Check")
 def ledger(
     folder: RunFolder,
     users: Annotated[int | None, typer.Option("--users", help="How many users; all on whom nothing was tuned.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    trust: Trust = False,
 ) -> None:
     """For every sentence of a run's promoted RecCoTs: is it true, and what does V lose without it?"""
     import json
@@ -105,11 +163,20 @@ def ledger(
 
 
 @app.command(rich_help_panel="Write and keep")
-def forget(user: Annotated[str, typer.Argument(help="The user's id.")], folder: RunFolder) -> None:
-    """Remove a user from every table, shard, manifest and report of a run."""
+def forget(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    folder: RunFolder,
+    stores: Annotated[
+        list[str] | None, typer.Option("--store", help="A store to clean as well; may be given twice.")
+    ] = None,
+) -> None:
+    """Remove a user from every table, shard, manifest and report of a run, and from stores."""
     from trackrec.pipeline.forget import forget_user
+    from trackrec.store.opening import open_store
 
-    console.print(forget_user(user, folder))
+    for place in stores or ():  # first: what is served is what hurts
+        console.say(f"Removed {open_store(place).forget(user)} entries from {place}.")
+    console.say(forget_user(user, folder))
 
 
 @app.command(rich_help_panel="Check")
@@ -117,7 +184,7 @@ def report(folder: RunFolder) -> None:
     """Write the HTML report of a run anew."""
     from trackrec.report import write_report
 
-    console.print(f"Report: {write_report(folder)}")
+    console.say(f"Report: {write_report(folder)}")
 
 
 @app.command(rich_help_panel="Export")
@@ -133,7 +200,44 @@ def export(
 
     quiet_libraries()
     written = export_run(folder, form, out, fold, item_vectors)
-    console.print(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
+    console.say(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
+
+
+@app.command(rich_help_panel="Prepare")
+def knowledge(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option("--out", help="File of cards (JSON lines); an earlier one is gone on with.")],
+    changes: Changes = None,
+) -> None:
+    """Have an engine write a knowledge card for each item (knowledge.writer); the same command goes on."""
+    from trackrec.pipeline.knowledge import write_knowledge
+    from trackrec.recipe import load_recipe
+
+    done = write_knowledge(load_recipe(recipe, changes or ()), out)
+    console.print(
+        f"{out}: {done.cards:,} cards, {done.kept:,} of them from before; {done.not_known:,} items are not known. "
+        f"A recipe reads them by knowledge.cards={out}"
+    )
+    if done.wrong:
+        console.print("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
+
+
+@app.command(rich_help_panel="Prepare")
+def prompts(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option("--out", help="File of prompts (JSON lines: user_id, messages).")],
+    everybody: Annotated[
+        bool, typer.Option("--all", help="For all users, not only those whom a teacher writes for.")
+    ] = (False),
+    changes: Changes = None,
+) -> None:
+    """Write the exact prompts as messages, to have them answered elsewhere (teacher.type=texts reads the answers)."""
+    from trackrec.pipeline.prompts import write_prompts
+    from trackrec.recipe import load_recipe
+
+    quiet_libraries()
+    number = write_prompts(load_recipe(recipe, changes or ()), out, "all" if everybody else "taught")
+    console.print(f"{out}: {number:,} prompts")
 
 
 @app.command(rich_help_panel="Prepare")
@@ -146,6 +250,44 @@ def settings(
     console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
 
 
+@app.command(rich_help_panel="Prepare")
+def doctor(
+    base_url: Annotated[
+        str,
+        typer.Option("--base-url", help="Ask this OpenAI-compatible endpoint for its models; no data is sent."),
+    ] = "",
+    key_variable: Annotated[
+        str, typer.Option("--key-variable", help="Environment variable with the endpoint's key; else none is sent.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
+    from dataclasses import asdict
+
+    from trackrec.doctor import examine
+
+    found = examine(base_url, key_variable)
+    if as_json:
+        import json
+
+        told = json.dumps([asdict(one) for one in found], indent=1)
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+    else:
+        from rich.table import Table
+
+        table = Table("part", "what", "state", "says")
+        for one in found:
+            table.add_row(one.part, one.name, one.state, one.says)
+        console.print(table, markup=False)
+    if any(one.state == "wrong" for one in found):
+        raise typer.Exit(1)
+
+
+add_commands(app)
+_PANELS = ("Prepare", "Train", "Check", "Write and keep", "Use", "Export")
+app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_help_panel)))  # as help shows them
+
+
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
@@ -156,12 +298,10 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
-    console.print(
-        f"Recipe [bold]{recipe.name}[/bold], run folder {folder}. Stop it when you like; the same command goes on."
-    )
+    console.say(f"Recipe {recipe.name}, run folder {folder}. Stop it when you like; the same command goes on.")
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
-    console.print(f"Report: {write_report(folder)}")
+    console.say(f"Report: {write_report(folder)}")
 
 
 def quiet_libraries() -> None:
@@ -180,17 +320,29 @@ def main() -> None:
 def run_app(application: typer.Typer) -> None:
     """Run a command line: errors made for users are one line, without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(HarmlessFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trackrec").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module=r"(transformers|peft|torch)\b.*")
+    errors = Terminal(stderr=True)
     try:
         application()
     except TrackRecError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/bold red] {error}", highlight=False, soft_wrap=True)
+        errors.error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. The same command goes on with what is finished.")
+        errors.say("Stopped. The same command goes on with what is finished.")
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        told = in_one_line(error)
+        if told is None:
+            raise
+        errors.error(told)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

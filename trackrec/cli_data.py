@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from trackrec.errors import LogError, RecipeError
+from trackrec.terminal import Terminal
 
 data = typer.Typer(help="Logs of your own: check one, find what an update changes.", no_args_is_help=True)
-console = Console()
+console = Terminal()
 
 Columns = Annotated[
     list[str] | None,
@@ -82,12 +83,11 @@ def check(
         with written_whole(recipe) as partial:
             partial.write_text(text, encoding="utf-8")
     _show(card.as_json())
-    console.print(f"Card: {page} (with plots), {out / f'{name}.card.json'}", highlight=False, soft_wrap=True)
+    console.say(f"Card: {page} (with plots), {out / f'{name}.card.json'}")
     if card.problems:
         raise LogError("a run on this log would be meaningless: " + "; ".join(card.problems))
-    console.print(f"Recipe: {recipe} ({'the short form: minutes' if form is Form.short else 'the long form: hours'})",
-                  highlight=False, soft_wrap=True)  # fmt: skip
-    console.print(f"Next:\n  {command}", highlight=False, soft_wrap=True)
+    console.say(f"Recipe: {recipe} ({'the short form: minutes' if form is Form.short else 'the long form: hours'})")
+    console.say(f"Next:\n  {command}")
 
 
 @data.command()
@@ -113,7 +113,7 @@ def update(
     for what, number in found.counts.items():
         table.add_row(what.replace("_", " "), f"{number:,}")
     console.print(table)
-    console.print(f"To refresh: {found.refresh.height} users, listed in {path}", highlight=False, soft_wrap=True)
+    console.say(f"To refresh: {found.refresh.height} users, listed in {path}")
 
 
 def _show(card: dict[str, Any]) -> None:
@@ -136,13 +136,15 @@ def _show(card: dict[str, Any]) -> None:
         console.print("A wrong guess is overruled with --column ROLE=NAME (ROLE=- if there is none).", highlight=False)
     console.print(f"Likes: {card['liking']['reason']}.", markup=False, highlight=False)
     console.print(f"Prompts speak of: {card['domain']} (--set prompts.domain=...)", markup=False, highlight=False)
+    for note in card["unsure"]:
+        console.print(f"Unsure: {note}.", style="cyan", markup=False, highlight=False, soft_wrap=True)
     for warning in card["warnings"]:
         console.print(f"Mind: {warning}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _changes(columns: list[str] | None, changes: list[str] | None) -> dict[str, Any]:
     """What the options ask for, as a tree of recipe settings."""
-    from trackrec.recipe import apply_change
+    from trackrec.settings import apply_change
 
     tree: dict[str, Any] = {}
     for change in columns or []:
@@ -150,7 +152,7 @@ def _changes(columns: list[str] | None, changes: list[str] | None) -> dict[str, 
         if not equals:
             raise RecipeError(f"--column got {change!r}, expected ROLE=NAME such as user=customer")
         mapping = tree.setdefault("source", {}).setdefault("tables", {}).setdefault("columns", {})
-        mapping[role] = name.split(",") if role.endswith("attributes") else name
+        mapping[role] = name.split(",") if role.endswith("attributes") or role == "no_rating" else name
     for change in changes or []:
         apply_change(tree, change)
     return tree
@@ -161,8 +163,11 @@ def _on_the_command_line(message: str) -> str:
     if "columns." in message:
         order = ", and --column row_order_as_time=true" if "row_order_as_time" in message else ""
         return f". Here: --column ROLE=NAME, such as --column user=NAME for columns.user{order}"
-    if "encoding" in message or "column_names" in message or "separator" in message:
-        return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
+    if any(setting in message for setting in ("encoding", "column_names", "separator", "set quote to")):
+        return (
+            ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator, quote and column_names; "
+            "source.tables.items. for the catalogue"
+        )
     return ""
 
 
@@ -171,12 +176,19 @@ def _place(file: str) -> str:
     return file if "://" in file else str(Path(file).resolve())
 
 
+_ENDINGS = (".gz", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".dat", ".inter")
+
+
 def _name(file: str) -> str:
-    """The file's name without its endings."""
-    name = file.rstrip("/").rsplit("/", 1)[-1]
-    for ending in (".gz", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".dat"):
+    """A name for the log: that of its file without endings, or of its folder, also where that is called "." or so."""
+    place = file.split("://", 1)[-1].split("?", 1)[0].split("#", 1)[0] if "://" in file else str(Path(file).resolve())
+    parts = [part for part in place.split("/") if part]
+    while len(parts) > 1 and "*" in parts[-1] and not Path(file).exists():
+        parts.pop()  # of a pattern, the folder
+    name = parts[-1] if parts else ""
+    for ending in _ENDINGS:
         name = name.removesuffix(ending)
-    return name or "log"
+    return re.sub(r"[^\w\-.\[\]() +=,@*?]", "_", name).strip(". ~") or "log"
 
 
 def _program() -> str:

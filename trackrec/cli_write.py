@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
-from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from trackrec.errors import RecipeError
 
-PANEL = "Write"
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+PANEL = "Write and keep"
 console = Console()
 
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run whose generator and recipe are used.")]
@@ -151,7 +152,7 @@ def rollback(
 
 def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any]:
     """Settings of writing and of the gates, with ``key=value`` changes."""
-    from trackrec.recipe import apply_change
+    from trackrec.settings import apply_change
     from trackrec.writing.gates import GateSettings
     from trackrec.writing.version_plan import WritingSettings
 
@@ -163,6 +164,8 @@ def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any]:
 
 
 def _made(kind: type[BaseModel], tree: Any, prefix: str) -> BaseModel:
+    from pydantic import ValidationError
+
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
@@ -206,4 +209,8 @@ def _shown(value: Any) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-    return value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False, default_flow_style=True).strip()
+    if isinstance(value, str):
+        return value
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=True).strip()

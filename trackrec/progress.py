@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 Advance = Callable[[int, bool], None]
 """Called with (items done, whether they took work now or were found done)."""
@@ -25,11 +26,12 @@ class Reporter:
         self.console = console
         self.started = time.monotonic()
 
-    def line(self, text: str) -> None:
-        """Print one line."""
+    def line(self, text: str, style: str = "") -> None:
+        """Print one line, as it is: brackets in it are no markup."""
         if self.console is not None:
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-            self.console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim]  {text}", highlight=False, soft_wrap=True)
+            told = Text.assemble((f"{minutes:3d}:{seconds:02d}", "dim"), "  ", (text, style))
+            self.console.print(told, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: int, unit: str, started: float | None = None) -> Iterator[Advance]:
@@ -41,10 +43,10 @@ class Reporter:
             yield lambda count, worked: None
         elif self.console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn(unit),
+                TextColumn(unit, markup=False),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),

@@ -30,9 +30,10 @@ from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
-from trackrec.settings import ComponentSettings, Settings
+from trackrec.settings import ComponentSettings, Positive, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.counts import ProfileSettings
+from trackrec.yaml_text import read_yaml
 
 
 class DistillationSettings(Settings):
@@ -90,7 +91,7 @@ class Recipe(Settings):
 
     name: str = "movielens-100k"
     """What the report calls this run; its folder too, unless another is asked for."""
-    seed: int = 17
+    seed: int = Field(default=17, ge=0, le=2**31 - 1)
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
     """The interaction log and the catalogue."""
@@ -137,7 +138,7 @@ class Recipe(Settings):
     """The generator's preference step."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the recommender G then V is tested."""
-    write_for: Literal["all"] | int = "all"
+    write_for: Literal["all"] | Positive = "all"
     """Whom the last generator writes for: every user with a role, or so many ranker users (the tested ones first). A
     ranker is trained with and without RecCoTs on those ranker users."""
     encoder: Annotated[SerializeAsAny[ComponentSettings], component("encoder", "sentence-transformer")] = (
@@ -202,9 +203,10 @@ def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(recipe.stem for recipe in shipped().glob("*.yaml")))
         raise RecipeError(f"no recipe {str(path)!r}: expected a YAML file, or one of the shipped recipes {known}")
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{file} is not YAML: {error}") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {file} cannot be read ({error}): expected YAML in UTF-8") from error
+    tree = read_yaml(text, str(file)) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{file} holds {type(tree).__name__}, expected settings (key: value)")
     for change in changes:
@@ -228,27 +230,6 @@ def shipped() -> Path:
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe with every setting written out, as YAML that ``load_recipe`` reads."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def apply_change(tree: dict[str, Any], change: str) -> None:
-    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
-
-    A component's new ``type`` begins with that type's own settings.
-    """
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
-    *parents, last = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
-    if last == "type" and value != tree.get("type", _default_type(parents)):
-        tree.clear()  # settings of another type mean nothing to the new one
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: {value!r} is not YAML") from error
 
 
 def _explain(problem: Any, tree: Any) -> str:

@@ -35,6 +35,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "log_likelihood": "trackrec.judges.rewards:LogLikelihood",
         "probability": "trackrec.judges.rewards:Probability",
         "grounding": "trackrec.checks.reward:Grounding",
+        "horoscope": "trackrec.checks.horoscope:Horoscope",
     },
     "source": {},
     "teacher": {

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trackrec.errors import RecipeError
+from trackrec.yaml_text import read_yaml
+
+Positive = Annotated[int, Field(ge=1)]
+"""A whole number from 1."""
+NotNegative = Annotated[int, Field(ge=0)]
+"""A whole number from 0."""
+LARGEST = 2**31 - 1
+"""The largest whole number that a setting takes: what every library behind it can count to."""
 
 
 class Settings(BaseModel):
     """A group of settings. Each field is declared once, with its explanation in ``Field(description=...)``.
 
-    The recipe file, ``--set`` and the generated reference all come from these declarations.
+    The recipe file, ``--set`` and the generated reference all come from these declarations. Every number has a lower
+    bound where it is declared (tested); none is NaN or infinite, none beyond `LARGEST`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        numbers = value if isinstance(value, tuple | list) else [value]
+        for number in numbers:
+            if isinstance(number, int | float) and abs(number) > LARGEST:
+                raise ValueError(f"the largest number that a setting takes is {LARGEST}")
+        return value
 
 
 class ComponentSettings(Settings):
@@ -23,3 +45,20 @@ class ComponentSettings(Settings):
     type: str
     """A built-in name, the name of an installed package's entry point, or an import path such as
     ``my_shop.teachers:Teacher``."""
+
+
+def apply_change(tree: dict[str, Any], change: str) -> None:
+    """Put one ``key=value`` into a tree of settings; the key has dots, the value is YAML.
+
+    Raises:
+        RecipeError: it is no change, or leads through a value that is no group of settings.
+    """
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set got {change!r}, expected key=value such as loop.rounds=1")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"--set {change}: {parent!r} is a value, not a group of settings")
+    tree[last] = read_yaml(value, f"--set {change}: the value")

@@ -116,7 +116,7 @@ class Ablation:
         label = variant.name
         if not variant.sets_rounds and rounds != own:
             label += f"-after-{rounds}"
-        self.reporter.line(f"[bold]{label}[/bold]: {variant.question} ({', '.join(variant.changes)})")
+        self.reporter.line(f"{label}: {variant.question} ({', '.join(variant.changes)})", style="bold")
         against = own if variant.sets_rounds else rounds
         head = {"variant": label, "against_round": against}
         parts = self._looped(recipe, label)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackrec.errors import RecipeError
-from trackrec.recipe import Recipe, apply_change, make_recipe
+from trackrec.recipe import Recipe, make_recipe
+from trackrec.settings import apply_change
 
 CHECKS = {
     "fresh-v": "Does a validator that had no part in the loop find the same gain?",

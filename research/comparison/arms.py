@@ -123,7 +123,8 @@ class Arms:
         recipe = self.parts.recipe
         encoder = shared_encoder(recipe.encoder)
         ids = self.users.select("user_id")
-        vectors = read_table(self.run.folder / "vectors.parquet")
+        # Every arm gets directions of its own in each fold; the run's own projection would favour the final round.
+        vectors = read_table(self.run.folder / "vectors.parquet").select("user_id", "has_reccot", vector="raw_vector")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
         texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
         if self.zero_shot:

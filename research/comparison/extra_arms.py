@@ -22,7 +22,7 @@ from trackrec.prompts.texts import item_texts
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import thin
 from trackrec.run import Stage, text_hash
-from trackrec.settings import Settings
+from trackrec.settings import NotNegative, Settings
 
 ItemSource = Literal["text", "knowledge"]
 Task = Literal["ctr", "rerank"]
@@ -32,7 +32,7 @@ class ExtraSettings(Settings):
     """Arms of the models with all arms that cost more than they are worth to everybody; without them a comparison costs
     what it did."""
 
-    recent: tuple[int, ...] | None = None
+    recent: tuple[NotNegative, ...] | None = None
     """Recent events in view of the CTR models that have these arms; null: of all with all arms."""
     scores: tuple[Kind, ...] = ()
     """Kinds of validator (lm, ranker) whose P(Yes), reading the final RecCoT, becomes a feature of the CTR models. The
@@ -89,7 +89,7 @@ class ExtraArms:
         if unknown:
             raise RecipeError(
                 f"comparison.extra.scores asks for the validator {unknown[0]!r}, but this run tuned "
-                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as loop.observer."
+                f"{', '.join(self.parts.kinds)}: leave it out, or run a recipe with it as observer.type."
             )
 
     def pairs(self, task: Task) -> list[tuple[str, str]]:

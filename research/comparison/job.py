@@ -28,10 +28,10 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.search import SEARCH, Trial
-from trackrec.recipe import Recipe, apply_change
+from trackrec.recipe import Recipe
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
-from trackrec.settings import Settings
+from trackrec.settings import NotNegative, Settings, apply_change
 
 
 class ComparisonSettings(Settings):
@@ -40,15 +40,15 @@ class ComparisonSettings(Settings):
 
     models: tuple[Annotated[str, named("backbone")], ...] = ("din", "dcnv2")
     """CTR models with all arms."""
-    recent: tuple[int, ...] = (0, 3, 10)
+    recent: tuple[NotNegative, ...] = (0, 3, 10)
     """Recent events in view of them."""
     reranker: RerankerName = "prm"
     """Re-ranker with all arms."""
-    list_recent: int = 0
+    list_recent: int = Field(default=0, ge=0)
     """Recent events in view of the re-rankers."""
     others: bool = True
     """Whether all other CTR models and re-rankers are trained too: three arms, one seed a fold."""
-    others_recent: int = 3
+    others_recent: int = Field(default=3, ge=0)
     """Recent events in view of the other CTR models."""
     seeds: int = Field(default=3, ge=1)
     """Trainings per fold and arm of the models with all arms."""
@@ -62,7 +62,7 @@ class ComparisonSettings(Settings):
     empty: the recipe's settings alone."""
     zero_shot: bool = True
     """Whether the untuned model writes RecCoTs too, as an arm of its own (KAR's way): as much writing as a round's."""
-    other_rounds: tuple[int, ...] | None = None
+    other_rounds: tuple[NotNegative, ...] | None = None
     """Rounds beside the final one whose RecCoTs are arms; null: all of them. Each writes for all ranker users."""
     extra: ExtraSettings = ExtraSettings()
     """Arms beyond the usual ones."""

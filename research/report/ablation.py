@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
+from trackrec.metrics.significance import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, Tile, Tiles, duration, number, signed
 from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, forest
@@ -144,6 +145,8 @@ _NO_GAIN = " There is no gain shown that could be explained."
 
 
 def _side(row: Row) -> str:
+    if row["users"] < FEWEST_USERS:
+        return "unclear"
     if row["lower"] is not None and row["lower"] > 0:
         return "more"
     return "less" if row["upper"] is not None and row["upper"] < 0 else "unclear"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from trackrec.metrics.significance import FEWEST_USERS
 from trackrec.report.blocks import NO_BREAK, Note, Section, Table
 
 Row = dict[str, Any]
@@ -28,7 +29,8 @@ def verdict(row: Row) -> str:
     'better'
     """
     if row["p_holm"] is None:
-        return "undefined"
+        few = row.get("users") is not None and row["users"] < FEWEST_USERS
+        return "too few users" if few else "undefined"
     if row["p_holm"] >= 0.05:
         return "no difference shown"
     return "better" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "worse"
@@ -96,6 +98,7 @@ def in_words(told_of: dict[str, Any]) -> list[str]:
     for answer, words in (
         ("no difference shown", "no difference is shown in"),
         ("worse", "the RecCoT is worse in"),
+        ("too few users", f"nothing is claimed with fewer than {FEWEST_USERS} users in"),
         ("undefined", "undefined are"),
     ):
         if mine := answers.get(answer):

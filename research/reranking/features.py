@@ -13,7 +13,7 @@ from research.reranking.examples import ListExamples
 from trackrec.rankers.adaptor import AdaptorSettings, build_adaptor
 from trackrec.rankers.deepctr import AttentionSequencePoolingLayer
 from trackrec.rankers.examples import ItemTable, VectorTable
-from trackrec.settings import Settings
+from trackrec.settings import Positive, Settings
 
 
 class ListModelSettings(Settings):
@@ -21,7 +21,7 @@ class ListModelSettings(Settings):
 
     embedding: int = Field(default=16, ge=1)
     """Width of an item's embedding, and of a rating's."""
-    attention_units: tuple[int, ...] = (32,)
+    attention_units: tuple[Positive, ...] = (32,)
     """Hidden layers of the attention that looks at the recent events through each candidate."""
     width: int = Field(default=32, ge=2)
     """Width of a candidate inside the re-ranker: GRU state, self-attention, LSTM. A multiple of ``heads``, even."""
@@ -29,7 +29,7 @@ class ListModelSettings(Settings):
     """Heads of self-attention (PRM, SetRank, MIR)."""
     layers: int = Field(default=1, ge=1)
     """Blocks of self-attention (PRM, SetRank)."""
-    hidden_units: tuple[int, ...] = (32,)
+    hidden_units: tuple[Positive, ...] = (32,)
     """Hidden layers of the network that ends in a candidate's score (PRM, SetRank, MIR)."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout in self-attention and in that network."""

@@ -25,6 +25,7 @@ ClaimKind = Literal[
     "often",
     "mixed",
     "fame",
+    "cited",
 ]
 
 
@@ -39,7 +40,7 @@ class Claim:
     most frequent attribute. ``even``: no attribute stands out, with a
     ``bound`` only upwards (most) or downwards (least). ``generosity``: how easily the user is pleased, next to others.
     ``often``: the history has more of this kind than everybody's have. ``mixed``: it has more of no kind. ``fame``: how
-    well known its items are.
+    well known its items are. ``cited``: the events whose numbers the sentence gives bear it out.
     """
 
     kind: ClaimKind
@@ -57,7 +58,7 @@ class Claim:
     other: Subject | None = None
     levels: tuple[int, ...] = ()
     """Of a generosity: the places in ``prompts.generosity.LEVELS`` that the words fit; of a fame: in
-    ``prompts.watched.FAME``."""
+    ``users.consumption.FAME``."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,5 @@ class Sentence:
 
     text: str
     claims: tuple[Claim, ...]
+    familiar: float = 1.0
+    """Share of its words that were read."""

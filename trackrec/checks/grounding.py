@@ -1,51 +1,24 @@
-"""Is it true? Each claim of a RecCoT against its user's history: supported, contradicted, or not checkable.
-
-The rules, with their tolerances, stand in ``docs/grounding.md``.
-"""
+"""Is it true? Each sentence of a RecCoT against its user's history: supported, contradicted, or not checkable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
-from typing import Any
 
-from trackrec.checks.claims import Claim
+from trackrec.checks.citations import judge_cited
+from trackrec.checks.free import FreeJudge
+from trackrec.checks.names import OwnTitles
+from trackrec.checks.prose import read_prose
 from trackrec.checks.reader import find_claims
-from trackrec.checks.subjects import Subject
+from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
+from trackrec.checks.rules import History as History
+from trackrec.checks.rules import Judged as Judged
+from trackrec.checks.rules import Verdict as Verdict
+from trackrec.checks.rules import judge as judge
+from trackrec.checks.sentences import Told, take_apart
+from trackrec.checks.speech import is_about_user
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.users.catalogue import Catalogue, Row
-from trackrec.users.consumption import FAME, MIN_ITEMS, surplus
-from trackrec.users.counts import ProfileSettings
-from trackrec.users.generosity import LEVELS
-from trackrec.users.profile import Profile, profile_history
-
-MIN_EVENTS = 2
-"""Fewest events of a kind before it can be said to be liked more, or less, than the rest."""
-_NOISE = 1e-9
-
-
-class Verdict(StrEnum):
-    """What a history says of a claim."""
-
-    SUPPORTED = "supported"
-    CONTRADICTED = "contradicted"
-    NOT_CHECKABLE = "not_checkable"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim with its verdict."""
-
-    claim: Claim
-    verdict: Verdict
-    reason: str
-    """In a few words."""
-    evidence: tuple[int, ...]
-    """Places in the history (0: the oldest event) of the events that decide it."""
-    invented: bool = False
-    """Contradicted because the history has nothing of that name or kind."""
+from trackrec.users.catalogue import Row
 
 
 @dataclass(frozen=True)
@@ -54,6 +27,11 @@ class GroundedSentence:
 
     text: str
     claims: tuple[Judged, ...]
+    way: Way = ""
+    cited: tuple[int, ...] = ()
+    """Numbers of the events that it cites, 1 the oldest."""
+    about_user: bool = True
+    """It says something of the user, and is no heading, advice, or fact on an item: so it should cite."""
 
     @property
     def verdict(self) -> Verdict:
@@ -62,235 +40,69 @@ class GroundedSentence:
         order = (Verdict.CONTRADICTED, Verdict.SUPPORTED)
         return next((verdict for verdict in order if verdict in verdicts), Verdict.NOT_CHECKABLE)
 
-
-@dataclass(frozen=True)
-class Event:
-    """One event of a history as a claim sees it."""
-
-    item: Any
-    rating: float
-    liked: bool
-    year: int | None
-    kinds: frozenset[str]
-    tags: frozenset[str] = frozenset()
-
-
-class History:
-    """A user's history, ready to be asked.
-
-    Args:
-        rows: the LM history, oldest first: ``item_id``, ``rating``, ``label``, and ``expected`` where others are known.
-        catalogue: titles, years, attributes, tags.
-        settings: how much evidence a claim of the writer's needed; None: the default.
-    """
-
-    def __init__(self, rows: Sequence[Row], catalogue: Catalogue, settings: ProfileSettings | None = None) -> None:
-        self.rows, self.catalogue, self.settings = rows, catalogue, settings or ProfileSettings()
-        self.events = []
-        for row in rows:
-            item = catalogue[row["item_id"]]
-            kinds = frozenset((*item.genres, *item.attributes))
-            rating, liked = float(row["rating"]), bool(row["label"])
-            self.events.append(Event(row["item_id"], rating, liked, item.year, kinds, frozenset(item.tags)))
-        self.everything = tuple(range(len(self.events)))
-        self.liked = self.count(self.everything)
-
-    @cached_property
-    def profile(self) -> Profile:
-        """What the writers of RecCoTs read of it."""
-        return profile_history(self.rows, self.catalogue, self.settings)
-
-    def count(self, places: Sequence[int]) -> int:
-        """How many of these events are liked."""
-        return sum(self.events[place].liked for place in places)
-
-    def of(self, subject: Subject) -> tuple[int, ...]:
-        """Places of the events that a subject means."""
-        if subject.kind == "title":
-            return tuple(place for place in self.everything if self.events[place].item in subject.items)
-        wanted = frozenset(subject.attributes)
-        return tuple(
-            place
-            for place in self.everything
-            if wanted <= (event := self.events[place]).kinds | event.tags
-            and (subject.low is None or (event.year is not None and event.year >= subject.low))
-            and (subject.high is None or (event.year is not None and event.year <= subject.high))
-        )
-
     @property
-    def kinds(self) -> dict[str, tuple[int, ...]]:
-        """Every attribute value with the places of its events; tags are not among them."""
-        names = sorted({kind for event in self.events for kind in event.kinds})
-        return {name: tuple(p for p in self.everything if name in self.events[p].kinds) for name in names}
+    def events(self) -> tuple[int, ...]:
+        """Numbers of the events behind it, 1 the oldest: the cited ones, else those that decide its claims."""
+        return self.cited or tuple(sorted({place + 1 for one in self.claims for place in one.evidence}))
 
 
-def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[GroundedSentence]:
-    """Every sentence of a RecCoT, its claims judged against the history.
+class Checker:
+    """Checks texts against one history.
 
     Args:
-        text: the RecCoT.
         rows: the user's whole LM history, oldest first.
         vocabulary: made from the items table.
 
     Raises:
         LogError: an item of the history is not in the catalogue.
     """
-    history = History(rows, vocabulary.catalogue, vocabulary.profile)
-    sentences = find_claims(text, vocabulary, [event.item for event in history.events])
-    return [
-        GroundedSentence(sentence.text, tuple(judge(claim, history, vocabulary.catalogue) for claim in sentence.claims))
-        for sentence in sentences
-    ]
+
+    def __init__(self, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
+        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue, vocabulary.profile)
+        self._seen = [event.item for event in self.history.events]
+        self._free = FreeJudge(self.history, vocabulary, OwnTitles(vocabulary, self._seen))
+
+    def check(self, text: str) -> list[GroundedSentence]:
+        """Every sentence of a RecCoT, judged. See `ground`."""
+        titles = [(m.start, m.end) for m in self.vocabulary.find(text, self._seen) if m.kind == "title"]
+        return [_grounded(told, self.history, self.vocabulary, self._free) for told in take_apart(text, titles)]
 
 
-def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
-    """One claim against a history."""
-    subject = claim.subject
-    places = history.of(subject) if subject.kind != "unknown" else ()
+def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[GroundedSentence]:
+    """Every sentence of a RecCoT, its claims judged against the history.
 
-    def say(verdict: bool | None, reason: str, evidence: Sequence[int] = places, invented: bool = False) -> Judged:
-        found = {True: Verdict.SUPPORTED, False: Verdict.CONTRADICTED, None: Verdict.NOT_CHECKABLE}[verdict]
-        return Judged(claim, found, reason, tuple(evidence), invented)
+    In this order: by the events that a sentence cites; by pattern, if it is one of our own sentences; by the table.
 
-    if claim.kind == "generosity":
-        return _judge_generosity(claim, history)
-    if claim.kind == "even":
-        return _judge_even(claim, history)
-    if claim.kind in ("mixed", "fame"):
-        return _judge_choice(claim, history)
-    if subject.kind == "unknown" and claim.kind != "count":
-        return say(None, f"{subject.name!r} is nothing that the tables hold")
-    if subject.kind == "unknown":
-        return say(False, f"a count of {subject.name!r}, which the tables do not hold", invented=True)
-    if claim.kind == "size":
-        return say(len(places) == claim.rated, f"{len(places)} in the history")
-    if not places and claim.kind != "portion" and not (claim.kind == "count" and claim.rated == 0):
-        if claim.kind in ("share", "average") and subject.kind == "all":
-            return say(None, "the history is empty")
-        what = "is in no catalogue" if subject.invented else "is not in the history"
-        return say(False, f"{subject.name!r} {what}", invented=True)
-    liked, rated = history.count(places), len(places)
-    if claim.kind == "often":
-        return _judge_often(claim, history, catalogue, places)
-    if claim.kind == "direction":
-        return _judge_direction(claim, history, places)
-    if claim.kind == "seen":
-        return say(True, "it is in the history")
-    if claim.kind == "count":
-        wrong = (claim.liked is not None and claim.liked != (liked if claim.sign > 0 else rated - liked)) or (
-            claim.rated is not None and claim.rated != rated
-        )
-        return say(not wrong, f"{liked} of {rated} liked")
-    if claim.kind in ("share", "portion"):
-        share = liked / rated if claim.kind == "share" else rated / max(1, len(history.events))
-        word = f"{liked} of {rated} liked" if claim.kind == "share" else f"{rated} of {len(history.events)} are of it"
-        return say(_within(claim, share), word)
-    if claim.kind == "average":
-        mean = sum(history.events[place].rating for place in places) / rated
-        return say(_within(claim, mean), f"the mean rating is {mean:.2f}")
-    if claim.kind == "rating":
-        right = any(_within(claim, history.events[place].rating) for place in places)
-        return say(right, "rated " + ", ".join(f"{history.events[place].rating:g}" for place in places))
-    if claim.kind == "year":
-        years = {catalogue[item].year for item in subject.items}
-        return say(int(claim.value) in years or None in years, "the catalogue's year")
-    if claim.kind == "most":
-        top = max(len(found) for found in history.kinds.values())
-        return say(rated == top, f"{rated} of it; the most of any kind is {top}")
-    return _judge_comparison(claim, history, places)
+    Args:
+        text: the RecCoT: prose or markdown, with or without citations.
+        rows: the user's whole LM history, oldest first.
+        vocabulary: made from the items table.
+
+    Raises:
+        LogError: an item of the history is not in the catalogue.
+    """
+    return Checker(rows, vocabulary).check(text)
 
 
-def _within(claim: Claim, value: float) -> bool:
-    if claim.bound == "least":
-        return value >= claim.value - _NOISE
-    if claim.bound == "most":
-        return value <= claim.value + _NOISE
-    return abs(value - claim.value) <= claim.tolerance + _NOISE
+def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJudge) -> GroundedSentence:
+    if told.is_heading:
+        return GroundedSentence(told.text, (), "", told.cited, about_user=False)
+    if told.cited:
+        return _sentence(told, judge_cited(told, free), "citation")
+    prose = read_prose(told, free.own)
+    if told.lead is None and prose.text == told.body:
+        for sentence in find_claims(told.body, vocabulary, free.own.seen):
+            style = style_of(told.body, sentence.familiar)
+            if style is not None:
+                claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
+                kept, way = reconciled(claims, free.judge(prose), vocabulary, style)
+                return _sentence(told, kept, way)
+            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items]):
+                return GroundedSentence(told.text, (), "", told.cited)
+    about = is_about_user(prose.text) and bool(prose.text.strip())
+    return _sentence(told, free.judge(prose), "table", about)
 
 
-def _judge_direction(claim: Claim, history: History, places: tuple[int, ...]) -> Judged:
-    liked, rated = history.count(places), len(places)
-    if claim.subject.kind == "title":
-        right = liked > 0 if claim.sign > 0 else liked < rated
-        ratings = ", ".join(f"{history.events[place].rating:g}" for place in places)
-        return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, f"rated {ratings}", places)
-    dated = history.everything
-    if claim.subject.low is not None or claim.subject.high is not None:
-        dated = tuple(place for place in dated if history.events[place].year is not None)
-    share, own = liked / rated, history.count(dated) / len(dated)
-    if claim.relative:
-        right = (share - own) * claim.sign > _NOISE
-    elif claim.sign > 0:
-        right = share >= 0.5 or share > own + _NOISE
-    else:
-        right = share < 0.5
-    reason = f"{liked} of {rated} liked, {history.count(dated)} of {len(dated)} over all"
-    if rated < MIN_EVENTS:
-        against = (liked == 0) if claim.sign > 0 else (liked > 0)
-        verdict = Verdict.CONTRADICTED if against else Verdict.NOT_CHECKABLE
-        return Judged(claim, verdict, f"{reason}: one event is too few", places)
-    return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, reason, places)
-
-
-def _judge_comparison(claim: Claim, history: History, places: tuple[int, ...]) -> Judged:
-    assert claim.other is not None
-    others = history.of(claim.other)
-    if not others:
-        return Judged(claim, Verdict.CONTRADICTED, f"{claim.other.name!r} is not in the history", places, True)
-    mine, theirs = history.count(places) / len(places), history.count(others) / len(others)
-    if claim.subject.kind == claim.other.kind == "title":
-        mine = max(history.events[place].rating for place in places)
-        theirs = max(history.events[place].rating for place in others)
-    right = (mine - theirs) * claim.sign > _NOISE
-    reason = f"{history.count(places)} of {len(places)} against {history.count(others)} of {len(others)} liked"
-    verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED
-    return Judged(claim, verdict, reason, tuple(sorted({*places, *others})))
-
-
-def _judge_generosity(claim: Claim, history: History) -> Judged:
-    level = history.profile.level
-    if level is None:
-        return Judged(claim, Verdict.NOT_CHECKABLE, "the history does not say what others thought", ())
-    expected = sum(row["expected"] for row in history.rows)
-    reason = f"{history.liked} of {len(history.rows)} liked, others would like {expected:.1f}: {LEVELS[level][0]}"
-    verdict = Verdict.SUPPORTED if level in claim.levels else Verdict.CONTRADICTED
-    return Judged(claim, verdict, reason, history.everything)
-
-
-def _judge_often(claim: Claim, history: History, catalogue: Catalogue, places: tuple[int, ...]) -> Judged:
-    """More of it than everybody has: by name for a single attribute; nobody counted combinations and years."""
-    subject = claim.subject
-    if len(subject.attributes) != 1 or subject.low is not None or subject.high is not None or not catalogue.fame:
-        return Judged(claim, Verdict.NOT_CHECKABLE, "nobody counted how much of it everybody has", places)
-    name, events = subject.attributes[0], len(history.events)
-    share = catalogue.genre_shares.get(name) or catalogue.tag_shares.get(name, 0.0)
-    more = len(places) >= MIN_ITEMS and surplus(events, len(places), share) > _NOISE
-    reason = f"{len(places)} of {events} are of it, of everybody's {share:.0%}"
-    return Judged(claim, Verdict.SUPPORTED if more else Verdict.CONTRADICTED, reason, places)
-
-
-def _judge_choice(claim: Claim, history: History) -> Judged:
-    """How well known the items are, or that of no genre there are more than everybody has."""
-    consumption = history.profile.consumption
-    if consumption is None:
-        return Judged(claim, Verdict.NOT_CHECKABLE, "the catalogue does not say what everybody goes for", ())
-    if claim.kind == "fame":
-        right, reason = consumption.fame in claim.levels, FAME[consumption.fame]
-    else:
-        names = ", ".join(consumption.genres)
-        right, reason = not names, names or "of no genre more than everybody has"
-    return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, reason, history.everything)
-
-
-def _judge_even(claim: Claim, history: History) -> Judged:
-    if not history.events:
-        return Judged(claim, Verdict.NOT_CHECKABLE, "the history is empty", ())
-    own, evidence = history.liked / len(history.events), history.settings
-    for kind, places in history.kinds.items():
-        shift = (history.count(places) - len(places) * own) / (len(places) + evidence.prior_items)
-        height = {"": abs(shift), "most": shift, "least": -shift}[claim.bound]
-        if len(places) >= evidence.min_items and height >= evidence.min_shift - _NOISE:
-            reason = f"{kind}: {history.count(places)} of {len(places)} liked"
-            return Judged(claim, Verdict.CONTRADICTED, reason, places)
-    side = {"": "far from", "most": "far above", "least": "far below"}[claim.bound]
-    return Judged(claim, Verdict.SUPPORTED, f"no kind lies {side} the own share", history.everything)
+def _sentence(told: Told, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:
+    decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in claims)
+    return GroundedSentence(told.text, tuple(claims), way if decided else "", told.cited, about)

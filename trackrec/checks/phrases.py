@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from trackrec.checks import wording as say
 from trackrec.checks.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.checks.vocabulary import Mention, Vocabulary
+from trackrec.checks.wording import Cue
 from trackrec.users.consumption import FAME
 from trackrec.users.generosity import LEVELS
 
@@ -19,6 +20,9 @@ PieceKind = Literal[
 ]
 # fmt: on
 _NOT_LIKED = re.compile(r"dislik|not liked|unliked|not enjoyed|rejected", re.I)
+_FEW_WORDS = 4
+"""Of a shorter sentence a word that was not read counts as if it were so long."""
+_OF_MANY = re.compile(r"\b(?:is|are|was|were|been|be|being|have|has|had|get|got)\s+$", re.I)
 _FOLLOWS = re.compile(r"\s*(?:of )?(?:the |their |his |her |these |those |all )*")
 
 
@@ -50,14 +54,19 @@ class Amount(NamedTuple):
 
 def cut(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
-) -> list[Piece]:
-    """The pieces of ``text[low:high]``, in order."""
+) -> tuple[list[Piece], float]:
+    """The pieces of ``text[low:high]``, in order, and the share of its words that they account for."""
     sentence = HiddenText(text, low, high)
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
+    own = vocabulary.own_words
     pieces = [_level_piece(match) for match in sentence.take(say.GENEROSITY)]
+    pieces += [Piece("mixed", *match.span()) for match in sentence.take(own.mixed)]
+    pieces += [_fame_piece(match) for match in sentence.take(own.fame)]
     pieces += [Piece("mixed", *match.span()) for match in sentence.take(say.MIXED)]
     pieces += [_fame_piece(match) for match in sentence.take(say.FAME)]
+    own_cue = Cue(1, often=True, before=own.before)
+    pieces += [Piece("cue", *match.span(), own_cue) for match in sentence.take(own.often)]
     pieces += [Piece("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
     pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):
@@ -90,7 +99,14 @@ def cut(
     ]
     pieces += subjects + rated
     pieces += _numbers(sentence, subjects)
-    return sorted(pieces, key=lambda piece: (piece.start, piece.end))
+    whole, left = (_telling(it, vocabulary) for it in (text[low:high], sentence.rest[low:high]))
+    return sorted(pieces, key=lambda piece: (piece.start, piece.end)), 1 - left / max(_FEW_WORDS, whole)
+
+
+def _telling(text: str, vocabulary: Vocabulary) -> int:
+    """How many words of a text say something."""
+    words = re.findall(r"[^\W\d_" + HIDDEN + r"]+(?:['’]\w+)?", text)
+    return sum(word.lower() not in say.EMPTY and not vocabulary.is_noun(word) for word in words)
 
 
 def _level_piece(match: re.Match[str]) -> Piece:
@@ -203,6 +219,8 @@ def _before_items(sentence: HiddenText, vocabulary: Vocabulary) -> list[re.Match
         place = after.end() if after else match.end()
         word = re.match(r"[\w'’]+", sentence.rest[place:])
         whole = match.group().lower() in ("everything", "nothing")
+        if _OF_MANY.search(sentence.rest[sentence.low : match.start()]):
+            continue  # "A, B and C were all loved" says nothing of everything
         if whole or (word and (word.group().startswith(HIDDEN) or vocabulary.is_noun(word.group()))):
             found.append(match)
             sentence.hide(*match.span())

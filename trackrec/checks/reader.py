@@ -44,20 +44,20 @@ def find_claims(text: str, vocabulary: Vocabulary, seen: Iterable[Any]) -> list[
     sentences = []
     for low, high in split_sentences(text, mentions):
         mine = [mention for mention in mentions if low <= mention.start < high]
-        sentences.append(Sentence(text[low:high].strip(), _read(text, low, high, mine, vocabulary, seen)))
+        sentences.append(Sentence(text[low:high].strip(), *_read(text, low, high, mine, vocabulary, seen)))
     return sentences
 
 
 def _read(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
-) -> tuple[Claim, ...]:
+) -> tuple[tuple[Claim, ...], float]:
     reader = _Reader(text[:high])
-    pieces = cut(text, low, high, mentions, vocabulary, seen)
+    pieces, familiar = cut(text, low, high, mentions, vocabulary, seen)
     reader.average = any(piece.kind == "average" for piece in pieces)
     for piece in pieces:
         reader.take(piece)
     reader.finish()
-    return tuple(dict.fromkeys(reader.claims))
+    return tuple(dict.fromkeys(reader.claims)), familiar
 
 
 @dataclass

@@ -35,24 +35,33 @@ def claims_table(texts: pl.DataFrame, histories: Histories, vocabulary: Vocabula
 
     Returns:
         The key of the text, ``sentence`` (its number), ``sentence_text``, ``claim`` (its kind; null where a sentence
-        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history); one row a claim.
+        makes none), ``verdict``, ``reason``, ``invented``, ``evidence`` (places in the history), ``way`` (how the
+        sentence's verdict was reached), ``cited`` (numbers of events, 1 the oldest), ``about_user`` (it says something
+        of the user, so it should cite); one row a claim.
     """
     rows = []
     for *key, text in texts.select(*KEY, "text").iter_rows():
         for number, sentence in enumerate(ground(text or "", histories[key[0]], vocabulary)):
             if not sentence.claims:
-                rows.append((*key, number, sentence.text, None, str(Verdict.NOT_CHECKABLE), "", False, []))
+                none: tuple[Any, ...] = (None, str(Verdict.NOT_CHECKABLE), "", False, [])
+                rows.append((*key, number, sentence.text, *none, *_about(sentence)))
             for one in sentence.claims:
                 told = (one.claim.kind, str(one.verdict), one.reason, one.invented, list(one.evidence))
-                rows.append((*key, number, sentence.text, *told))
+                rows.append((*key, number, sentence.text, *told, *_about(sentence)))
     schema: dict[str, Any] = {name: texts.schema[name] for name in KEY}
     schema |= {"sentence": pl.Int16, "sentence_text": pl.String, "claim": pl.String, "verdict": pl.String}
     schema |= {"reason": pl.String, "invented": pl.Boolean, "evidence": pl.List(pl.Int32)}
+    schema |= {"way": pl.String, "cited": pl.List(pl.Int32), "about_user": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def _about(sentence: GroundedSentence) -> tuple[str, list[int], bool]:
+    return sentence.way, list(sentence.cited), sentence.about_user
+
+
 def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
-    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``.
+    """Of each RecCoT: ``sentences, checked_sentences, checkable, supported, contradicted, invented, grounded``, and
+    ``on_user``, sentences on the user, of which ``uncited`` cite no event.
 
     ``grounded`` is supported / checkable, null where nothing is checkable.
     """
@@ -66,6 +75,8 @@ def counts_table(claims: pl.DataFrame) -> pl.DataFrame:
             supported=(pl.col("verdict") == Verdict.SUPPORTED).sum(),
             contradicted=(pl.col("verdict") == Verdict.CONTRADICTED).sum(),
             invented=pl.col("invented").sum(),
+            on_user=pl.col("sentence").filter("about_user").n_unique(),
+            uncited=pl.col("sentence").filter(pl.col("about_user") & (pl.col("cited").list.len() == 0)).n_unique(),
         )
         .with_columns(grounded=pl.when(pl.col("checkable") > 0).then(pl.col("supported") / pl.col("checkable")))
     )
@@ -98,10 +109,13 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
 
     ``hallucination_rate``: contradicted (invented ones among them) of the checkable claims; ``invented_rate``: of
     these, about what the history does not have; ``claims_per_reccot``: checkable ones, mean; ``claims_median``;
-    ``coverage``: sentences with a checkable claim.
+    ``coverage``: sentences with a checkable claim; ``uncited_rate``: sentences on the user that cite no event. All are
+    NaN where no text has a sentence.
     """
 
     def interval(statistic: Callable[..., float], *columns: str) -> Interval:
+        if counts.is_empty():
+            return Interval(float("nan"), float("nan"), float("nan"))
         arrays: list[ArrayLike] = [counts[name].to_numpy() for name in columns]
         return bootstrap_users(statistic, counts["user_id"].to_numpy(), *arrays, seed=seed, draws=draws)
 
@@ -111,24 +125,23 @@ def truth_measures(counts: pl.DataFrame, seed: int, draws: int) -> dict[str, Int
         "claims_per_reccot": interval(lambda found: float(np.mean(found)), "checkable"),
         "claims_median": interval(lambda found: float(np.median(found)), "checkable"),
         "coverage": interval(ratio, "checked_sentences", "sentences"),
+        "uncited_rate": interval(ratio, "uncited", "on_user"),
     }
 
 
-def masked_fit(text: str, own: Sequence[Row], rows: Sequence[Row], vocabulary: Vocabulary) -> int:
+def masked_fit(sentences: Sequence[GroundedSentence], history: History, vocabulary: Vocabulary) -> int:
     """How well a RecCoT without its titles, numbers and years fits a history: what holds of it, less what does not.
 
     Counted are likings and comparisons of attributes and, of logs that have nothing but likes, what is gone for more
     often than by everybody, that nothing is, and how well known it is.
 
     Args:
-        text: the RecCoT.
-        own: its own user's history, which it is read with.
-        rows: the history that it is held against.
+        sentences: of the RecCoT, read with its own user's history.
+        history: the one that it is held against.
         vocabulary: made from the items.
     """
-    history = History(rows, vocabulary.catalogue, vocabulary.profile)
     score = 0
-    for sentence in ground(text, own, vocabulary):
+    for sentence in sentences:
         for one in sentence.claims:
             subjects = [one.claim.subject, *([one.claim.other] if one.claim.other else [])]
             plain = all(s.attributes and s.low is None and s.high is None for s in subjects)
@@ -147,12 +160,14 @@ def found_among(texts: Mapping[Any, str], histories: Histories, vocabulary: Voca
     The rivals are drawn by the user's own seed from the other users of ``texts``.
     """
     users = sorted(texts, key=str)
-    found = {}
+    found: dict[Any, float] = {}
+    made = {user: History(histories[user], vocabulary.catalogue, vocabulary.profile) for user in users}
     for user in users:
         rng = np.random.default_rng([seed, stable_hash(user)])
         others = [other for other in users if other != user]
         rivals = [others[int(i)] for i in rng.permutation(len(others))[:RIVALS]]
-        scores = [masked_fit(texts[user], histories[user], histories[it], vocabulary) for it in (user, *rivals)]
+        sentences = ground(texts[user], histories[user], vocabulary)
+        scores = [masked_fit(sentences, made[it], vocabulary) for it in (user, *rivals)]
         best = max(scores)
         found[user] = 1 / scores.count(best) if scores[0] == best else 0.0
     return found
@@ -199,7 +214,8 @@ def rests_on_evidence(case: Deletion, vocabulary: Vocabulary) -> bool:
     """
     catalogue = vocabulary.catalogue
     without, control = (
-        judge(case.judged.claim, History(rows, catalogue), catalogue).verdict for rows in (case.rest, case.control)
+        judge(case.judged.claim, History(rows, catalogue, vocabulary.profile), catalogue).verdict
+        for rows in (case.rest, case.control)
     )
     return without != Verdict.SUPPORTED and control == Verdict.SUPPORTED
 
@@ -225,9 +241,16 @@ def _supported(sentences: Sequence[GroundedSentence]) -> list[Judged]:
     return [one for s in sentences for one in s.claims if one.verdict == Verdict.SUPPORTED and one.evidence]
 
 
-def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str]) -> str:
-    """The supported sentences alone; where none is left, another text (the profile writer's)."""
-    kept = [sentence.text for sentence in sentences if sentence.verdict == Verdict.SUPPORTED]
+def publishable(sentences: Sequence[GroundedSentence], fallback: Callable[[], str], may_accuse: bool = True) -> str:
+    """The supported sentences alone; where none is left, another text (the profile writer's).
+
+    Args:
+        sentences: of a RecCoT, judged.
+        fallback: writes the other text.
+        may_accuse: whether the checker's word counts on such texts (see `trackrec.checks.gate.may_accuse`). If not,
+            nothing is withheld.
+    """
+    kept = [sentence.text for sentence in sentences if not may_accuse or sentence.verdict == Verdict.SUPPORTED]
     return " ".join(kept) or fallback()
 
 

@@ -6,11 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
 from rapidfuzz import fuzz, process
 
+from trackrec.checks.own_words import own_words
 from trackrec.prompts.domain import Domain
 from trackrec.users.catalogue import Catalogue, Item
 from trackrec.users.counts import ProfileSettings
@@ -44,7 +46,7 @@ class Word:
     @property
     def key(self) -> str:
         """In lower case, without apostrophes."""
-        return "and" if self.text == "&" else re.sub(r"['’]", "", self.text).casefold()
+        return "and" if self.text == "&" else self.text.replace("'", "").replace("’", "").casefold()
 
     @property
     def is_capital(self) -> bool:
@@ -57,6 +59,7 @@ def words_of(text: str) -> list[Word]:
     return [Word(found.group(), *found.span()) for found in _WORD.finditer(text)]
 
 
+@lru_cache(maxsize=65_536)
 def key_of(text: str) -> Key:
     """A name as a key."""
     return tuple(word.key for word in words_of(text))
@@ -95,7 +98,8 @@ class Vocabulary:
     """The names of a catalogue.
 
     Args:
-        items: the items table: ``item_id``, ``title``, ``year``, ``genres`` and the columns of ``attributes``.
+        items: the items table: ``item_id``, ``title``, ``year``, ``genres``, the columns of ``attributes`` and, from
+            knowledge cards, ``tags``.
         domain: its nouns.
         attributes: further columns whose values a text may name.
         profile: how much evidence the writer's claims needed, as in the recipe; None: the default.
@@ -109,7 +113,8 @@ class Vocabulary:
         profile: ProfileSettings | None = None,
     ) -> None:
         self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
-        own = {domain.item, domain.items}
+        self.own_words = own_words(domain)
+        own = {form for noun in (domain.item, domain.items) for form in (noun, noun.split()[-1])}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})
         """Words for items in general."""
@@ -122,26 +127,48 @@ class Vocabulary:
                 self._titles.add(name, item_id)
             for value in (*item.genres, *item.attributes):
                 self._add_value(value)
-            for tag in item.tags:
-                self._add_value(tag, whole=True)
+        self._tags: set[str] = set()
+        self._same: dict[str, set[str]] = defaultdict(set)
+        for tag in sorted({tag for item_id in items["item_id"].to_list() for tag in self.catalogue[item_id].tags}):
+            self._add_tag(tag)
         self._close: dict[str, str | None] = {}
+        self._forms: dict[Any, list[Key]] = {}
+        self._own: tuple[tuple[Any, ...], _Names] | None = None
 
-    def _add_value(self, value: str, whole: bool = False) -> None:
-        """``whole``: it is not meant by one of its words, nor by a word near it."""
+    def _add_value(self, value: str) -> None:
         key = key_of(value)
         if not key or value in self._values.by_key.get(key, ()):
             return
         joined = "".join(key)
         forms = [key, (*key[:-1], _other_number(key[-1])), (joined,), (_other_number(joined),)]
-        if not whole:
-            forms += [(part,) for part in key if len(key) == 2 and len(part) >= 4 and part not in self.nouns]
+        forms += [(part,) for part in key if len(key) == 2 and len(part) >= 4 and part not in self.nouns]
         for form in forms:
             self._values.add(form, value)
-        if whole:
-            return
         self._single[joined] = value
         if len(key) > 1 and all(2 <= len(part) <= 4 for part in key):
             self._short.append((key, value))
+
+    def _add_tag(self, tag: str) -> None:
+        """A tag is named whole: of the parts of "small town" and "true story" none is a kind of its own."""
+        if not (key := key_of(tag)):
+            return
+        forms = (key, (*key[:-1], _other_number(key[-1])))
+        short = [value for short, value in self._short if _is_short_for(short, key)]
+        same = [value for form in forms for value in self._values.by_key.get(form, ()) if value not in self._tags]
+        if found := [*short, *(value for value in same if key_of(value) in forms)]:
+            self._same[found[0]].add(tag)  # "science fiction" is the genre Sci-Fi
+            return
+        self._tags.add(tag)
+        for form in forms:
+            self._values.add(form, tag)
+
+    def alike(self, value: str) -> frozenset[str]:
+        """A value and the tags that are it in other letters: the genre "Sci-Fi" and the tag "science fiction"."""
+        return frozenset({value, *self._same.get(value, ())})
+
+    def is_tag(self, value: str) -> bool:
+        """Whether a value is known from knowledge cards alone; these are short, so a lack denies nothing."""
+        return value in self._tags
 
     def find(self, text: str, seen: Iterable[Any]) -> list[Mention]:
         """The titles and attribute values in a text, none overlapping another; the longest at each place.
@@ -175,17 +202,28 @@ class Vocabulary:
         """Whether a word means items in general, such as "films"."""
         return word.casefold() in self.nouns
 
+    def is_kind(self, name: str) -> bool:
+        """Whether a name is an attribute value or a tag, and not a title of its own: "Classic", "Film Noir"."""
+        return key_of(name) in self._values.by_key
+
     def _own_titles(self, seen: Iterable[Any]) -> _Names:
-        own = _Names()
-        for item_id in dict.fromkeys(seen):
-            for name in _title_forms(self.catalogue[item_id], short=True):
-                own.add(name, item_id)
-        return own
+        """The titles of a history. The last one's are kept: its sentences are asked for one after another."""
+        ids = tuple(dict.fromkeys(seen))
+        if self._own is None or self._own[0] != ids:
+            own = _Names()
+            for item_id in ids:
+                if item_id not in self._forms:
+                    self._forms[item_id] = list(_title_forms(self.catalogue[item_id], short=True))
+                for name in self._forms[item_id]:
+                    own.add(name, item_id)
+            self._own = ids, own
+        return self._own[1]
 
     def _at(self, text: str, words: list[Word], place: int, own: _Names) -> tuple[Mention | None, int]:
         first = words[place]
         keys = [word.key for word in words[place : place + 24]]
         opens = place == 0 or text[words[place - 1].end : first.start].strip()[-1:] in {".", "!", "?"}
+        keys = keys[: _before_parenthesis(text, words, place)]
         title, is_own = max(((own.longest(keys), True), (self._titles.longest(keys), False)), key=lambda it: len(it[0]))
         if not (len(title) > 2 or (first.is_capital and (len(title) > 1 or not opens or is_own))):
             title = ()
@@ -214,8 +252,8 @@ class Vocabulary:
         if name:
             best = min(self._values.by_key[name], key=lambda value: (key_of(value) != name, value))
         for short, value in self._short:
-            if best and key_of(best) == name:
-                break
+            if best and key_of(best) == name and len(short) <= size:
+                continue
             if len(keys) >= len(short) > size and all(k.startswith(s) for s, k in zip(short, keys, strict=False)):
                 best, size = value, len(short)
         if not best and len(keys) > 1 and keys[1] in self.nouns and (close := self._near_value(keys[0])):
@@ -234,7 +272,16 @@ class Vocabulary:
         return self._close[word]
 
 
-def _title_forms(item: Item, short: bool = False) -> list[Key]:
+def _before_parenthesis(text: str, words: list[Word], place: int) -> int:
+    """How many words from a place on stand before a number in parentheses: "Scream (2 stars)" is not "Scream 2"."""
+    for number in range(place + 1, min(len(words), place + 24)):
+        if words[number].text.isdigit() and "(" in text[words[number - 1].end : words[number].start]:
+            return number - place
+    return 24
+
+
+@lru_cache(maxsize=65_536)
+def _title_forms(item: Item, short: bool = False) -> tuple[Key, ...]:
     """The ways in which a title is written; ``short``: also without its article and without what follows a colon."""
     names = [item.title, item.short_title]
     if inside := re.search(r"\(([^()]+)\)$", item.title):
@@ -243,7 +290,7 @@ def _title_forms(item: Item, short: bool = False) -> list[Key]:
     if short:
         keys += [key[1:] for key in keys if len(key) > 2 and key[0] in {"the", "a", "an"}]
         keys += [head for name in names if ":" in name and len(head := key_of(name.partition(":")[0])) > 1]
-    return list(dict.fromkeys(key for key in keys if key))
+    return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def _other_number(word: str) -> str:
@@ -259,6 +306,11 @@ def _same_stem(one: str, other: str) -> bool:
     """Whether two words share five letters or more from their beginning, and most of the longer one."""
     common = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return common >= 5 and common >= 0.6 * max(len(one), len(other))
+
+
+def _is_short_for(short: Key, key: Key) -> bool:
+    """Whether a short value stands for a longer name: "sci fi" for "science fiction"."""
+    return len(short) == len(key) and all(whole.startswith(part) for part, whole in zip(short, key, strict=True))
 
 
 def _stump(text: str, words: list[Word], place: int, own: _Names) -> Mention | None:

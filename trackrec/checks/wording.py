@@ -272,7 +272,8 @@ NO_OUTLIER = re.compile(
 )
 _KINDS, _MEANINGS = ("|".join(words) for words in zip(*LEVELS, strict=True))
 GENEROSITY = re.compile(
-    rf"\b(?:an?|the) (?P<kind>{_KINDS}) \w+(?:, (?P<meaning>{_MEANINGS}))?|\b(?P<alone>{_MEANINGS})\b", re.IGNORECASE
+    rf"\b(?:an?|the) (?P<kind>{_KINDS}) (?!(?:rating|score|mark|grade|of)s?\b)\w+(?:, (?P<meaning>{_MEANINGS}))?|\b(?P<alone>{_MEANINGS})\b",
+    re.IGNORECASE,
 )
 """How easily the user is pleased, in the words of ``prompts.generosity``."""
 FAME = re.compile(
@@ -280,11 +281,85 @@ FAME = re.compile(
     r"popular|well-known|mainstream|little-known|obscure|unknown)(?: \w+)?(?=[.,;!?]|$)",
     re.IGNORECASE,
 )
-"""How well known the user's items are, in the words of ``prompts.watched``, and a few others for them."""
+"""How well known the user's items are, in the words of ``users.consumption``, and a few others for them."""
 MIXED = re.compile(
     r"\b(?:watche?|listen|read|buy|choose|pick|play|hear)s? (?:to )?(?:an? lot of|lots of|many) different (?:\w+)",
     re.IGNORECASE,
 )
+OWN_STYLE = re.compile(
+    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:care less for|caring less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|lean towards|least liked is|about \d in (?:10|ten))\b",
+    re.IGNORECASE,
+)
+"""Phrases of this project's own sentences. Where they stand, whatever is named is a title or a kind, and nothing else."""
+PLAIN_PAST = re.compile(
+    r"^They (?:have )?(?:liked|loved|enjoyed|disliked|hated|did not (?:like|enjoy)|watched|consumed|appreciated)\b",
+    re.IGNORECASE,
+)
+"""A plain sentence on what was done: its object is an item."""
+EMPTY = frozenset(
+    [
+        "they",
+        "them",
+        "their",
+        "the",
+        "a",
+        "an",
+        "and",
+        "or",
+        "of",
+        "in",
+        "are",
+        "is",
+        "were",
+        "was",
+        "with",
+        "but",
+        "this",
+        "viewer",
+        "user",
+        "reader",
+        "to",
+        "more",
+        "most",
+        "less",
+        "by",
+        "from",
+        "all",
+        "at",
+        "as",
+        "that",
+        "for",
+        "than",
+        "also",
+        "both",
+        "it",
+        "he",
+        "she",
+        "his",
+        "her",
+        "has",
+        "have",
+        "had",
+        "been",
+        "be",
+        "watch",
+        "watches",
+        "rate",
+        "rates",
+        "kind",
+        "kinds",
+        "seen",
+        "ones",
+        "newer",
+        "older",
+        "others",
+        "go",
+        "going",
+        "among",
+        "what",
+    ]
+)
+"""Words that say nothing on their own."""
 BY_PERSON = re.compile(r"\b(?:by|with|starring|directed by|featuring|from director|written by)\s*$", re.IGNORECASE)
 
 _Y = r"(?:1[89]|20)\d\d"

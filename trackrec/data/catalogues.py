@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 
 import polars as pl
+
+from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.genres import read_genres, read_names
+from trackrec.data.ids import read_ids
+from trackrec.data.interactions import Found
+from trackrec.data.role_table import RoleTable
 
 log = logging.getLogger("trackrec.data")
 
 LONG_TITLE = 1000
 """Characters from which on a title is counted as odd."""
-
-_GENRE_SEPARATORS = ("|", ";", ",")
-_QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 
 
 def read_title(column: str) -> pl.Expr:
@@ -33,73 +36,14 @@ def read_year(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(year.is_between(1000, 2999)).then(year).cast(pl.Int32).alias("year")
 
 
-def read_genres(values: pl.Series, separator: str | None) -> pl.Series:
-    """Lists of distinct names in their order, from lists, lists of lists, lists written as text, or separated text.
-
-    Args:
-        values: one entry an item.
-        separator: what stands between two names in text; None: found from the values; "": nothing does.
-
-    Example:
-        >>> read_genres(pl.Series(["Drama|War", "War", None]), None).to_list()
-        [['Drama', 'War'], ['War'], []]
-    """
-    if isinstance(values.dtype, pl.List):
-        inner = values.dtype.inner
-        lists = values.list.eval(pl.element().explode()) if isinstance(inner, pl.List) else values
-        lists = lists.cast(pl.List(pl.String))
-    else:
-        text = values.cast(pl.String)
-        as_list = text.str.contains(r"^\s*\[").fill_null(False)
-        if separator is None:
-            separator = _separator_of(text.filter(~as_list))
-        plain = text.str.split(separator) if separator else text.reshape((-1, 1)).arr.to_list()
-        quoted = text.str.extract_all(_QUOTED)
-        if as_list.any():
-            quoted = _unquoted(quoted)
-        lists = pl.select(pl.when(as_list).then(quoted).otherwise(plain)).to_series()
-    cleaned = lists.list.eval(pl.element().str.strip_chars().filter(pl.element().str.strip_chars() != ""))
-    return cleaned.fill_null([]).list.unique(maintain_order=True).alias("genres")
-
-
-def _separator_of(text: pl.Series) -> str:
-    shares = [(int(text.str.contains(separator, literal=True).sum()), separator) for separator in _GENRE_SEPARATORS]
-    count, separator = max(shares, key=lambda share: share[0])
-    if count:
-        log.info("genres are separated by %r in %d of %d items", separator, count, len(text))
-    return separator if count else ""
-
-
-def _unquoted(lists: pl.Series) -> pl.Series:
-    """Without the quotes; the few with a backslash are decoded one by one."""
-    names = lists.explode().drop_nulls().unique()
-    escaped = names.filter(names.str.contains("\\", literal=True))
-    decoded = {name: _decoded(name) for name in escaped}
-    element = pl.element()
-    return lists.list.eval(
-        pl.when(element.str.contains("\\", literal=True))
-        .then(element.replace(list(decoded), list(decoded.values())) if decoded else element)
-        .otherwise(element.str.slice(1, element.str.len_chars() - 2))
-    )
-
-
-def _decoded(name: str) -> str:
-    if name.startswith('"'):
-        try:
-            return str(json.loads(name))
-        except ValueError:
-            pass
-    return name[1:-1].replace("\\'", "'").replace('\\"', '"').replace("\\\\", "\\")
-
-
-def items_described(rows: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+def items_described(rows: pl.LazyFrame) -> tuple[pl.DataFrame, int, int]:
     """A catalogue from interactions that describe their item: what stands in its first row that says something.
 
     Args:
         rows: item_id and any of title, year, genres, creator and attributes, one row an interaction.
 
     Returns:
-        One row an item, sorted by id; and how many items have several rows, and how many of these several titles.
+        One row an item, sorted by id; how many items have several rows, and how many of these several titles.
     """
     names = [name for name in rows.collect_schema() if name != "item_id"]
     firsts = [pl.col(name).drop_nulls().first() for name in names]
@@ -111,11 +55,8 @@ def items_described(rows: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         .sort("item_id")
         .collect()
     )
-    counts = {
-        "items_with_several_rows": items.filter(pl.col("__rows") > 1).height,
-        "items_with_several_titles": items.filter(pl.col("__titles") > 1).height,
-    }
-    return items.drop("__titles", "__rows"), counts
+    several_rows, several_titles = (items.filter(pl.col(name) > 1).height for name in ("__rows", "__titles"))
+    return items.drop("__titles", "__rows"), several_rows, several_titles
 
 
 def title_counts(items: pl.DataFrame) -> dict[str, int]:
@@ -129,3 +70,76 @@ def title_counts(items: pl.DataFrame) -> dict[str, int]:
         "kept_titles_with_line_breaks": int(titles.str.contains(r"[\r\n]").sum()),
         f"kept_titles_over_{LONG_TITLE}_characters": int((titles.str.len_chars() > LONG_TITLE).sum()),
     }
+
+
+def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
+    """item_id, title, year, genres as they came, creator and attributes, as far as they are there."""
+    wanted = []
+    for name, read in (("title", read_title), ("year", lambda column: read_year(column, part.schema[column]))):
+        wanted += [read(name)] if name in part.schema else []
+    if "creator" in part.schema:
+        wanted.append(read_names("creator", part.schema["creator"]))
+    ids = read_ids("item_id", part.schema["item_id"], whole=whole["item_id"])
+    genres = ["genres"] if "genres" in part.schema else []
+    return part.frame.select(ids, *wanted, *genres, *_flat(part))
+
+
+def _flat(part: RoleTable) -> list[pl.Expr]:
+    """The attributes: lists as one text, an object's fields as columns of their own (``size_width``)."""
+    flat: list[pl.Expr] = []
+    for name in part.attributes:
+        dtype = part.schema[name]
+        if isinstance(dtype, pl.Struct):
+            flat += [pl.col(name).struct.field(field.name).alias(f"{name}_{field.name}") for field in dtype.fields]
+        else:
+            flat.append(read_names(name, dtype) if isinstance(dtype, (pl.List, pl.Array)) else pl.col(name))
+    return flat
+
+
+def items_of(
+    parts: Mapping[str, RoleTable],
+    rows: pl.LazyFrame,
+    whole: Mapping[str, bool],
+    mapping: ColumnMapping,
+    found: Found,
+) -> pl.DataFrame:
+    """The catalogue: the table of items, or what the interactions (``rows``: with their ids) say of them."""
+    if "items" in parts:
+        part = parts["items"]
+        return _finished(part.collect(_described(part, whole)), part, mapping, found)
+    return _items_of_interactions(parts["interactions"], rows, whole, mapping, found)
+
+
+def _items_of_interactions(
+    part: RoleTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, found: Found
+) -> pl.DataFrame:
+    described = _described(part, whole)
+    if described.collect_schema().names() == ["item_id"]:
+        ids = rows.select(pl.col("item_id").drop_nulls().unique().sort()).collect(engine="streaming")
+        return _finished(ids, part, mapping, found)
+    with part.table.reading():
+        items, several_rows, several = items_described(described)
+    if "title" in part.columns.guessed and several * 2 > several_rows:
+        log.warning(
+            "%s: the column %r differs between rows of one item (%d items), so it is not taken for the item's title",
+            part.table.where, part.columns.roles["title"], several,
+        )  # fmt: skip
+        items, several = items.drop("title"), 0
+    items = _finished(items, part, mapping, found)
+    found.counts["kept_items_with_several_titles"] = several
+    return items
+
+
+def _finished(items: pl.DataFrame, part: RoleTable, mapping: ColumnMapping, found: Found) -> pl.DataFrame:
+    if "genres" in items.columns:
+        asked = mapping.genre_separator
+        genres = read_genres(items["genres"], part.columns.genre_separator if asked is None else asked)
+        column = part.columns.roles["genres"]
+        found.notes += [f"genres in {column}: {genres.note}"] if genres.note else []
+        found.counts["items_with_nothing_in_their_genres"] = int((genres.values.list.len() == 0).sum())
+        items = items.with_columns(genres.values)
+    if "title" not in items.columns:
+        found.counts["kept_items_titled_by_their_id"] = items["item_id"].drop_nulls().n_unique()
+        items = items.with_columns(pl.col("item_id").cast(pl.String).alias("title"))
+    found.counts |= title_counts(items)
+    return items

@@ -1,17 +1,21 @@
-"""Which column of a table holds what: the mapping that a user may give, and the guess by name where it is empty."""
+"""What each column of a table is taken for: as the mapping says, else by its name and, where need be, its values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
+import polars as pl
 
+from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
+from trackrec.data.column_values import clicked, few_words, finest, first_clicked, is_clock, is_day
 from trackrec.errors import LogError
-from trackrec.settings import Settings
 
-NO_COLUMN = "-"
-"""In place of a column's name: there is none, whatever the names look like."""
+__all__ = ["NEEDED", "NO_COLUMN", "OPTIONAL", "USUAL_NAMES", "ColumnMapping", "Columns", "find_columns", "plain"]
+
+Peek = Callable[[Sequence[str]], pl.DataFrame]
+"""Gives the first rows of some columns, for what their names alone do not tell."""
 
 _USUAL = {
     "user": """user_id user uid user_name customer customer_id customer_no customer_number reviewer reviewer_id
@@ -19,79 +23,57 @@ _USUAL = {
         session_id""",
     "item": """item_id item iid movie_id movie film_id film product_id product sku stock_code article_id article book_id
         book isbn isbn13 asin parent_asin track_id track song_id song artist_id video_id show_id game_id app_id
-        business_id gmap_id recipe_id place_id news_id post_id content_id""",
-    "rating": "rating ratings overall stars star_rating score book_rating user_rating review_rating",
+        business_id gmap_id recipe_id place_id news_id post_id content_id anime_id beer_id hotel_id job_id video
+        news""",
+    "rating": """rating ratings overall stars star_rating score book_rating user_rating review_rating rate""",
     "timestamp": """timestamp time datetime date_time date unix_time unix_timestamp unix_review_time review_time
         review_date event_time event_date created_at created_on created rated_at rating_date order_date purchase_date
-        invoice_date purchased_at bought_at ts time_stamp""",
+        invoice_date purchased_at bought_at ts time_stamp time_ms timestamp_ms time_us event_timestamp event_time_ms
+        date_added date_updated read_at added_at watched_at played_at listened_at click_time impression_time
+        server_time utc_time action_time visit_date t_dat""",
     "quantity": "quantity qty units amount_bought",
     "title": """title item_title movie_title film_title book_title product_title name item_name movie_name book_name
         product_name game_name track_name song_name article_name headline""",
     "year": "year release_year year_of_publication publication_year published_year original_publication_year",
-    "genres": "genres genre categories category item_category product_category tags",
+    "genres": """genres genre categories category item_category product_category tags tag genre_names category_name
+        category_names feat product_group_name class""",
     "creator": "creator brand author authors book_author artist artist_name director store maker manufacturer",
 }
-USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {"part": [], "event": []}
-"""Per role the names that are understood, usual ones first. A part and a kind of event are never guessed.
+_NEVER = ("clock", "part", "event", "shown", "shown_clicked")
+USUAL_NAMES: dict[str, list[str]] = {role: names.split() for role, names in _USUAL.items()} | {r: [] for r in _NEVER}
+"""Per role the names that are understood, usual ones first. Those of ``_NEVER`` are never guessed.
 Case and punctuation do not count."""
+_LAST_RESORT = {
+    "item": ["artist", "artistname", "trackname", "songname", "title", "movietitle", "productname"],
+    "title": ["description"],
+}
+"""Names that are taken where no other fits."""
+_CLOCKS = ("hourmin", "time", "timeofday", "clock", "hhmm", "hourminute", "eventtime", "ordertime", "starttime")
+"""Names of a time of day beside a date."""
+_CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
+"""Truth values of what became of something that was shown."""
+_KINDS = ("event", "eventtype", "behavior", "behaviortype", "action", "actiontype", "interactiontype", "kind", "type")
+"""Names of the kind of an event."""
+_OPINIONS = ("liked", "like", "isliked", "recommended", "isrecommended", "recommend", "thumbsup", "voteup", "favorite")
+"""Truth values of what somebody thought of it."""
+_TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
+"""RecBole's atomic files say the type of a column after its name."""
 
 _OWN_ID = {"items": ("item", "id"), "users": ("user", "id")}
 """In a table of its own, an entity's id is often called id alone."""
 
 NEEDED = {"interactions": ("user", "item", "timestamp"), "items": ("item",), "users": ("user",)}
+# fmt: off
 OPTIONAL = {
-    "interactions": ("rating", "quantity", "event", "part", "title", "year", "genres", "creator"),
+    "interactions": (
+        "clock", "rating", "quantity", "event", "part", "shown", "shown_clicked", "title", "year", "genres", "creator",
+    ),
     "items": ("title", "year", "genres", "creator"),
     "users": (),
 }
+# fmt: on
 _DESCRIPTIVE = ("title", "year", "genres", "creator")
 """Where several names fit one of these, the more usual name is taken; elsewhere that is an error."""
-
-
-class ColumnMapping(Settings):
-    """The columns' names. One that is left empty is guessed by name; "-" says that there is none."""
-
-    user: str = ""
-    """Who acted: a column of the interactions."""
-    item: str = ""
-    """What was acted on: a column of the interactions."""
-    rating: str = ""
-    """How it was rated, a number. Without one, each interaction counts as a rating of 1."""
-    timestamp: str = ""
-    """When: seconds, milliseconds or microseconds since 1970, or a date as text."""
-    timestamp_format: str = ""
-    """How a date as text is to be read, such as "%d.%m.%Y %H:%M". Empty: found from the values."""
-    zero_is_no_rating: bool = False
-    """A rating of 0 says that there was an interaction, not how it was liked: left out and counted."""
-    row_order_as_time: bool = False
-    """For logs without times alone: the order of the rows stands for time."""
-    quantity: str = ""
-    """How many were bought. Rows with none or fewer (returns) are left out and counted."""
-    event: str = ""
-    """What kind of event it is (view, cart, purchase): its weight, from ``event_weights``, then stands for a rating."""
-    event_weights: dict[str, float] = Field(default_factory=dict)
-    """What each kind of event weighs, such as {view: 1, cart: 3, purchase: 5}; the more, the surer a sign of liking.
-    Events of a kind that is not here are left out and counted."""
-    part: str = ""
-    """For ``split.kind: column`` alone: the interactions' column that says history, train, example or test."""
-    title: str = ""
-    """The item's title, in the items' table or, without one, in the interactions."""
-    year: str = ""
-    """The year in which the item came out, or a date with it."""
-    genres: str = ""
-    """What kind of item it is: genres or categories, as a list or as text with a separator."""
-    genre_separator: str | None = None
-    """What stands between two genres in text. Null: found from the values; "" if each text is one genre."""
-    creator: str = ""
-    """Who made the item: author, artist, director, brand or shop."""
-    attributes: tuple[str, ...] | None = None
-    """Further columns of the items' table that are kept under their own names. Null: all."""
-    item_in_items: str = ""
-    """The item's id in the items' table, if it has another name there."""
-    user_in_users: str = ""
-    """The user's id in the users' table, if it has another name there."""
-    user_attributes: tuple[str, ...] | None = None
-    """Further columns of the users' table that are kept. Null: all."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +90,17 @@ class Columns:
     """Further columns that are kept."""
     unused: tuple[str, ...]
     """Columns that are not."""
+    notes: tuple[str, ...] = ()
+    """What was not sure, in words."""
+    signals: tuple[str, ...] = ()
+    """The columns of ``columns.signals``."""
+    impressions: bool = False
+    """The rating says what became of something that was shown: 1 or 0."""
+
+    @property
+    def genre_separator(self) -> str | None:
+        """What the genres' column itself says of their separator: RecBole's sequences are separated by spaces."""
+        return " " if self.roles.get("genres", "").endswith(":token_seq") else None
 
     def __str__(self) -> str:
         """One line to show, such as ``interactions: user = uid (guessed), item = sku``."""
@@ -118,7 +111,13 @@ class Columns:
 
 
 def find_columns(
-    table: str, names: Sequence[str], mapping: ColumnMapping, *, where: str, catalogue: bool = False
+    table: str,
+    names: Sequence[str],
+    mapping: ColumnMapping,
+    *,
+    where: str,
+    catalogue: bool = False,
+    peek: Peek | None = None,
 ) -> Columns:
     """What each column of a table is taken for, as mapped, else by its name.
 
@@ -128,6 +127,7 @@ def find_columns(
         mapping: what the user says.
         where: the file, for messages.
         catalogue: there is a table of items, so that the interactions' columns are not looked at for titles.
+        peek: gives the first values of columns, where several look like the time, or one like clicks.
 
     Raises:
         LogError: a mapped column is not there, a needed one cannot be found, or several fit.
@@ -137,20 +137,28 @@ def find_columns(
         interactions: user = Customer ID (guessed), item = SKU (guessed), timestamp = Date (guessed)
     """
     roles: dict[str, str] = {}
-    guessed = set()
+    guessed: set[str] = set()
+    notes: list[str] = []
     for role in (*NEEDED[table], *OPTIONAL[table]):
-        asked = _asked(table, role, names, mapping)
+        asked = _in_file(_asked(table, role, names, mapping), names)
         if catalogue and table == "interactions" and role in _DESCRIPTIVE:
             continue
         if asked == NO_COLUMN or (role == "timestamp" and mapping.row_order_as_time):
             continue
+        if role == "rating" and (mapping.signals or mapping.shown):
+            continue
+        if role == "item" and table == "interactions" and mapping.shown:
+            asked = _in_file(mapping.shown, names)
         if asked and asked in names:
             roles[role] = asked
         elif asked:
             raise LogError(
                 f"{where} has no column {asked!r}, which {_setting(table, role)} names: found {', '.join(names)}"
             )
-        elif fits := _fitting(table, role, names):
+        elif fits := [name for name in _fitting(table, role, names) if name not in roles.values()]:
+            if role == "timestamp" and len(_alike(role, names)) > 1 and peek:
+                best = _finest(_alike(role, names), peek, notes)
+                fits = [name for name in fits if name in best] or best or fits
             if len(fits) > 1 and role not in _DESCRIPTIVE:
                 raise LogError(
                     f"{where}: the columns {', '.join(fits)} all look like the {role}; "
@@ -159,28 +167,100 @@ def find_columns(
             roles[role] = fits[0]
             guessed.add(role)
         if role in NEEDED[table] and role not in roles:
-            hint = " (or set columns.row_order_as_time for a log without times)" if role == "timestamp" else ""
             raise LogError(
                 f"{where} has no column that looks like the {role}: found {', '.join(names) or 'none'}; "
-                f"name it in {_setting(table, role)}{hint}"
+                f"name it in {_setting(table, role)}{_WITHOUT_TIMES if role == 'timestamp' else ''}"
             )
-    free = [name for name in names if name not in roles.values()]
+    if "timestamp" in guessed and "clock" not in roles and peek and mapping.clock != NO_COLUMN:
+        day, free = (
+            roles["timestamp"],
+            [name for name in names if plain(name) in _CLOCKS and name not in roles.values()],
+        )
+        if free and is_day(peek([day])[day]) and (name := next((n for n in free if is_clock(peek([n])[n])), "")):
+            roles["clock"] = name
+            guessed.add("clock")
+    signals = [_in_file(name, names) for name in mapping.signals] if table == "interactions" else []
+    if absent := [name for name in signals if name not in names]:
+        raise LogError(
+            f"{where} has no column {', '.join(absent)}, which columns.signals names: found {', '.join(names)}"
+        )
+    impressions = bool(mapping.shown) and table == "interactions"
+    unrated = not {"rating", "event", "shown"} & roles.keys() and not signals and mapping.rating != NO_COLUMN
+    if table == "interactions" and peek and unrated and (name := _truths(names, roles, peek, notes)):
+        roles["rating"] = name
+        guessed.add("rating")
+        impressions = plain(name) in _CLICKS
+    free = [name for name in names if name not in roles.values() and name not in signals]
     kept = {"items": mapping.attributes, "users": mapping.user_attributes}.get(table, ())
     attributes = tuple(free if kept is None else kept)
     if absent := [name for name in attributes if name not in names]:
         raise LogError(f"{where} has no column {', '.join(absent)} among its attributes: found {', '.join(names)}")
     unused = tuple(name for name in free if name not in attributes)
-    return Columns(table=table, roles=roles, guessed=frozenset(guessed), attributes=attributes, unused=unused)
+    return Columns(table, roles, frozenset(guessed), attributes, unused, tuple(notes), tuple(signals), impressions)
+
+
+_WITHOUT_TIMES = (
+    " (or set columns.row_order_as_time for a log without times whose rows are in the order in which things happened, "
+    "or columns.timestamp to '-' for one whose order is to be drawn)"
+)
+
+
+def _alike(role: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if plain(name) in {plain(usual) for usual in USUAL_NAMES[role]}]
+
+
+def _finest(fits: list[str], peek: Peek, notes: list[str]) -> list[str]:
+    """Of several columns that look like the time, those that tell moments apart most finely."""
+    best = finest(peek(fits))
+    if len(best) == 1:
+        others = ", ".join(name for name in fits if name != best[0])
+        notes.append(f"{best[0]} is taken for the time, as it tells moments apart more finely than {others}")
+    return best
+
+
+def _truths(names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: list[str]) -> str:
+    """A column of truth values that says whether something was clicked, or liked; "" if there is none."""
+    free = [name for name in names if name not in roles.values()]
+    usual = [name for known in (*_CLICKS, *_OPINIONS) for name in free if plain(name) == known]
+    values = peek(free)
+    name = first_clicked(values, usual)
+    kinds = [other for other in free if plain(other) in _KINDS and few_words(values[other])]
+    if kinds:
+        some = ", ".join(values[kinds[0]].drop_nulls().unique(maintain_order=True)[:4].cast(pl.String))
+        notes.append(
+            f"{kinds[0]} looks like the kind of an event ({some}), and each kind counts alike: columns.event and "
+            "columns.event_weights tell them apart"
+        )
+    others = [other for other in free if other != name and clicked(values[other])]
+    if name:
+        what = "what became of something that was shown" if plain(name) in _CLICKS else "whether something was liked"
+        notes.append(
+            f"{name} holds truth values alone and is taken for {what}: rows where it is 0 are no likes (columns.rating "
+            "'-' if every row is one)"
+        )
+    if others:
+        notes.append(f"{', '.join(others)} hold truth values alone, and are not used (columns.signals can weigh them)")
+    return name
+
+
+def _in_file(asked: str, names: Sequence[str]) -> str:
+    """A column's name in the file: that which was asked for, or the same with RecBole's type after it."""
+    return next((name for name in names if asked and bare(name) == asked and asked not in names), asked)
+
+
+def bare(name: str) -> str:
+    """A column's name without the type that RecBole's files put after it: ``user_id:token``."""
+    return _TYPE.sub("", name)
 
 
 def plain(name: str) -> str:
-    """A column's name without case and punctuation.
+    """A column's name without case and punctuation, and without the type that RecBole's files put after it.
 
     Example:
         >>> plain(" User-ID ")
         'userid'
     """
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    return "".join(letter for letter in bare(name).casefold() if letter.isalnum())
 
 
 def _asked(table: str, role: str, names: Sequence[str], mapping: ColumnMapping) -> str:
@@ -204,6 +284,10 @@ def _fitting(table: str, role: str, names: Sequence[str]) -> list[str]:
         usual.remove("name")  # in a table of acts, a bare name is a person's as often as an item's
     if _OWN_ID.get(table, ("", ""))[0] == role:
         usual.append("id")
+    if role == "genres" and not any(_TYPE.search(name) for name in names):
+        usual.remove("class")
+    if table == "interactions" and not any(plain(name) in usual for name in names):
+        usual += _LAST_RESORT.get(role, [])
     fits = sorted((name for name in names if plain(name) in usual), key=lambda name: usual.index(plain(name)))
     standard = [name for name in fits if plain(name) == usual[0]]
     own_id = [name for name in fits if plain(name) != "id"]

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from trackrec.data.table import NO_QUOTES, SHORT_ROW, Table, TableSettings, caus
 from trackrec.errors import LogError
 
 SEPARATORS = (",", "\t", ";", "|")
+_ANNOUNCED = re.compile(rb'^"?sep=(.)"?\r?\n')
+"""The line in which Excel says what separates the fields."""
 _BATCH = 50_000
 _MARK = '"'
 _NEEDED = re.compile(r'[,;|\t"]|^\s|\s$|^$')
@@ -41,6 +44,9 @@ def open_delimited(path: Path, head: bytes, settings: TableSettings, where: str,
     Raises:
         LogError: it has no header, a row has too many fields, a quotation mark is not closed, ...
     """
+    if announced := _ANNOUNCED.match(head):
+        path, head = _without_first_line(path, scratch)
+        settings = settings.model_copy(update={"separator": settings.separator or announced.group(1).decode()})
     lines = head.decode("utf-8", errors="replace")
     if len(head) == SAMPLE:
         lines = lines[: lines.rfind("\n") + 1] or lines
@@ -73,6 +79,15 @@ def open_delimited(path: Path, head: bytes, settings: TableSettings, where: str,
     except (pl.exceptions.PolarsError, OSError, UnicodeError, RowError) as error:
         raise LogError(f"{where} cannot be read: {cause_of(error)}") from error
     return Table(frame, names, where, notes=notes)
+
+
+def _without_first_line(path: Path, scratch: Path) -> tuple[Path, bytes]:
+    target = scratch / f"table-{len(list(scratch.iterdir()))}"
+    with path.open("rb") as file, target.open("wb") as copy:
+        file.readline()
+        shutil.copyfileobj(file, copy)
+    with target.open("rb") as file:
+        return target, file.read(SAMPLE)
 
 
 def find_separator(lines: str) -> str:

@@ -27,14 +27,15 @@ Ints = NDArray[np.int64]
 class FeedbackSettings(Settings):
     """What the interactions say about liking."""
 
-    kind: Literal["threshold", "user_mean", "implicit"] = "threshold"
+    kind: Literal["threshold", "user_mean", "implicit", "impressions"] = "threshold"
     """threshold: a rating of at least ``split.like_threshold`` is a like. user_mean: one of at least the mean of the
     user's history. implicit: interactions are likes (but see ``like_weight``), and items that the user never touches
-    stand for dislikes."""
-    like_weight: float | None = None
-    """implicit alone: interactions that weigh less (``columns.event_weights``) are no likes: they were seen and taken
-    no further. They keep their place in histories and examples, with label 0, and no negatives are drawn for them.
-    Null: every interaction is a like."""
+    stand for dislikes. impressions: the log says what was shown, with a rating above 0 where it was clicked (or
+    bought): that is a like, the rest are dislikes, and nothing is drawn (but see ``like_weight``)."""
+    like_weight: float | None = Field(default=None, ge=-1e6)
+    """implicit and impressions alone: interactions that weigh less (``columns.event_weights``) are no likes: they were
+    seen and taken no further. They keep their place in histories and examples, with label 0, and no negatives are
+    drawn for them. Null: every interaction is a like; of impressions, each above 0."""
     negatives: int = Field(default=1, ge=1)
     """implicit alone: how many such items each example that is a like gets."""
     negative_sampling: Literal["uniform", "popularity"] = "uniform"
@@ -59,6 +60,9 @@ def label_events(
     if settings.kind == "implicit":
         liked = pl.lit(True) if settings.like_weight is None else pl.col("rating") >= settings.like_weight
         return events.with_columns(liked.cast(pl.Int8).alias("label"))
+    if settings.kind == "impressions":
+        chosen = pl.col("rating") > 0 if settings.like_weight is None else pl.col("rating") >= settings.like_weight
+        return events.with_columns(chosen.cast(pl.Int8).alias("label"))
     if settings.kind == "threshold":
         return events.with_columns((pl.col("rating") >= like_threshold).cast(pl.Int8).alias("label"))
     means = histories.group_by("user_id").agg((pl.col("rating").mean() - _SLACK).alias("bar"))
@@ -195,7 +199,7 @@ class _Pools:
 
 def _random_bits(seeds: NDArray[np.uint64], number: Ints, turn: int) -> NDArray[np.uint64]:
     """64 bits for each seed and number, others at each turn."""
-    return _mix(_mix(seeds ^ _mix(number.astype(np.uint64))) + np.uint64(turn))
+    return mix_bits(mix_bits(seeds ^ mix_bits(number.astype(np.uint64))) + np.uint64(turn))
 
 
 def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
@@ -206,7 +210,7 @@ def _among(keys: Ints, ordered: Ints) -> NDArray[np.bool_]:
     return inside
 
 
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix_bits(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """64 bits that look random and depend on all 64 given ones (the finaliser of SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         z = bits + np.uint64(0x9E3779B97F4A7C15)

@@ -7,6 +7,13 @@ from pathlib import Path
 from trackrec.errors import LogError
 
 _SHOWN = 8
+OWN_OUTPUTS = (".card.json", ".card.html", ".recipe.yaml", ".recipe.yaml.old")
+"""Endings of what `trackrec data check` writes, perhaps beside the log: no files of a source."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file's name says that it is no part of the data: our own output, or what systems leave behind."""
+    return name.startswith((".", "_")) or name.endswith(OWN_OUTPUTS) or name.endswith((".crc", "~", ".tmp"))
 
 
 def need_files(folder: Path, names: tuple[str, ...], source: str) -> None:

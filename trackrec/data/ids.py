@@ -11,6 +11,8 @@ MISSING_IDS = ("", "NULL", "null", "NaN", "nan", "NA", "None", "none", "\\N", "<
 
 _LARGEST = 10**18 - 1
 _WHOLE = r"^(?:0|-?[1-9]\d{0,17})$"
+_SHORTENED = r"^\d\.\d+E\+\d{2}$"
+"""How spreadsheets write numbers that are too long for their cell."""
 _WHOLE_FLOAT = r"^(?:0|-?[1-9]\d{0,17})(?:\.0+)?$"
 
 
@@ -43,13 +45,14 @@ def id_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
         present = ids.drop_nulls()
         facts = [(~present.str.contains(_WHOLE)).sum(), (~present.str.contains(_WHOLE_FLOAT)).sum()]
         odd = (pl.col(column) != pl.col(column).str.strip_chars()).sum()
+        short = present.str.contains(_SHORTENED).sum()
     elif dtype.is_float():
         broken = (ids.is_finite() & (ids != ids.floor())) | (ids.abs() >= 2.0**53)
-        facts, odd = [ids.is_not_null().sum(), broken.sum()], zero
+        facts, odd, short = [ids.is_not_null().sum(), broken.sum()], zero, zero
     else:
-        facts, odd = [zero, zero], zero
-    names = ("not_whole", "not_whole_float", "with_spaces")
-    return [fact.alias(f"{column}_{name}") for fact, name in zip([*facts, odd], names, strict=True)]
+        facts, odd, short = [zero, zero], zero, zero
+    names = ("not_whole", "not_whole_float", "with_spaces", "shortened")
+    return [fact.alias(f"{column}_{name}") for fact, name in zip([*facts, odd, short], names, strict=True)]
 
 
 def is_whole(column: str, dtype: pl.DataType, facts: dict[str, int], *, text: bool, where: str) -> bool:
@@ -67,6 +70,11 @@ def is_whole(column: str, dtype: pl.DataType, facts: dict[str, int], *, text: bo
     """
     if dtype in (pl.Categorical, pl.Enum):
         return False
+    if dtype == pl.String and facts[f"{column}_shortened"]:
+        raise LogError(
+            f"{where} holds {facts[f'{column}_shortened']} of its {column} as 1.23457E+11 or so: a spreadsheet has "
+            "shortened them, and several have become one; save the table anew with its ids as text"
+        )
     if dtype == pl.String:
         return not text and not facts[f"{column}_not_whole_float"]
     if dtype.is_float():

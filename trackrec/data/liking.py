@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from trackrec.data.rating_scale import as_amount
+
 _USUAL = 4.0
 """The threshold of five-star scales."""
 _EVEN = (0.15, 0.85)
@@ -16,30 +18,44 @@ class Liking(NamedTuple):
     """What counts as a like."""
 
     kind: str
-    """``threshold`` or ``implicit``, as in ``feedback.kind``."""
+    """``threshold``, ``implicit`` or ``impressions``, as in ``feedback.kind``."""
     like_threshold: float
     reason: str
     """How this was found, in words."""
+    like_weight: float | None = None
+    """As in ``feedback.like_weight``: of amounts, the smallest above 0, where some are not."""
 
 
-def guess_liking(ratings: pl.Series, has_ratings: bool) -> Liking:
+def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = False) -> Liking:
     """What to count as a like.
 
     Args:
         ratings: of all interactions.
         has_ratings: the log has ratings at all; without, each interaction was given a 1.
+        impressions: they say what became of something that was shown.
 
     Returns:
-        Without ratings: implicit feedback. With a scale up to 5 on which 15% to 85% are at 4 or above: 4. Else the
-        rating by which likes and dislikes are most nearly even.
+        Without ratings, or with amounts in their place: implicit feedback. Of what was shown: impressions. With a scale
+        up to 5 on which 15% to 85% are at 4 or above: 4. Else the rating by which likes and dislikes are most nearly
+        even.
 
     Example:
         >>> guess_liking(pl.Series([0.0, 1.0, 1.0]), has_ratings=True)[:2]
         ('threshold', 1.0)
     """
+    if impressions:
+        reason = "the log says what was shown: what was clicked is a like, what was not is a dislike"
+        return Liking("impressions", _USUAL, reason)
     if not has_ratings:
         reason = "there are no ratings, so every interaction is a like, and items that the user never touches stand for"
         return Liking("implicit", _USUAL, f"{reason} dislikes")
+    if (amount := as_amount(ratings)) is not None:
+        reason = (
+            f"the numbers taken for ratings go from {amount.low:,g} to {amount.high:,g}, which is an amount and no "
+            "scale of opinion, so every interaction with more than 0 is a like, and items that the user never touches "
+            "stand for dislikes"
+        )
+        return Liking("implicit", _USUAL, reason, amount.smallest if amount.not_positive else None)
     counts = ratings.rename("rating").value_counts(name="number").sort("rating", descending=True)
     shares = counts["number"].cum_sum() / len(ratings)
     high, low = float(counts["rating"][0]), float(counts["rating"][-1])

@@ -45,13 +45,16 @@ class Log:
 
     interactions: pl.DataFrame
     """``event_id`` UInt32 (row in the source), ``user_id``, ``item_id``, ``rating`` Float64, ``timestamp`` Int64
-    (seconds since 1970), in the source's order; if it came, also ``part`` String, for a split given by that column."""
+    (seconds since 1970), in the source's order; if it came, also ``part`` String, for a split given by that
+    column, and ``signal_...`` Float64, of which the rating was made."""
     items: pl.DataFrame
     """``item_id`` (unique), ``title`` String, ``year`` Int32 or null, ``genres`` List(String), and what else came."""
     users: pl.DataFrame
     """``user_id`` (unique) and what else came."""
     counts: dict[str, int]
     """Rows read, rows left out by reason (``dropped_...``), rows kept, and what was found odd but kept."""
+    notes: tuple[str, ...] = ()
+    """What reading it had to decide and was not sure of, in words, for the data card."""
 
     @classmethod
     def checked(
@@ -161,6 +164,7 @@ def _checked_interactions(
         time.alias("timestamp"),
         unusable.alias("unusable"),
         *([pl.col("part").cast(pl.String)] if "part" in interactions.columns else []),
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in interactions.columns if name.startswith("signal_")),
     )
     if rows["event_id"].n_unique() != rows.height:
         raise LogError(f"the interactions of {where} repeat an event_id: expected one per row; leave the column out")

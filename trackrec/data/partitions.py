@@ -14,19 +14,14 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet
 
+from trackrec.data.catalogues import items_of
 from trackrec.data.feedback import FeedbackSettings
+from trackrec.data.interactions import Found, has_no_times, plain_interactions, with_drawn_times, without_repeated
 from trackrec.data.log import Log
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.scan import read_parquet
-from trackrec.data.split import Split, SplitSettings, split_log
-from trackrec.data.tabular import (
-    TablesSettings,
-    items_of,
-    odd_counts,
-    open_tables,
-    plain_interactions,
-    without_repeated,
-)  # fmt: skip
+from trackrec.data.split import DRAWN, Split, SplitSettings, split_log
+from trackrec.data.tabular import TablesSettings, odd_counts, open_tables, place_of
 from trackrec.errors import LogError
 
 logger = logging.getLogger("trackrec.data")
@@ -34,7 +29,7 @@ logger = logging.getLogger("trackrec.data")
 PART_ROWS = 4_000_000
 """Interactions in a part: about 1.5 GB while it is split."""
 _BATCH = 500_000
-_ONCE = {"items", "dropped_items_without_id", "dropped_items_with_repeated_id", "kept_items_without_title"}
+_ONCE = {"items", "dropped_items_without_id", "dropped_items_with_repeated_id", "kept_items_without_title", DRAWN}
 """Counts of the catalogue, which are the same in every part."""
 
 
@@ -59,11 +54,15 @@ class LogInParts:
     def part(self, number: int) -> Log | None:
         """One part as a log of its own, with its own counts; None if it has no usable row."""
         rows = read_parquet(self.files[number], memory_map=False)
-        rows = without_repeated(rows.sort("event_id"), self.settings)
+        rows = rows.sort("event_id")
+        if has_no_times(self.settings.columns):
+            rows = with_drawn_times(rows)
+        rows = without_repeated(rows, self.settings)
         if rows.is_empty() or not _any_usable(rows, self.items):
             return None
         checked = Log.checked(rows, self.items, where=f"part {number + 1} of {self.where}")
-        return replace(checked, counts=checked.counts | odd_counts(checked, self.where))
+        drawn = {name: number for name, number in self.found.items() if name == DRAWN}
+        return replace(checked, counts=checked.counts | odd_counts(checked, self.where) | drawn)
 
     def cutoff(self, settings: SplitSettings) -> int | None:
         """The moment of a temporal split, over all parts; None for other kinds."""
@@ -123,8 +122,8 @@ def read_in_parts(
             for name, table in tables.items()
             if name != "users"
         }
-        found: dict[str, int] = {}
-        whole = {column: whole_in_all(column, known, found) for column in ID_COLUMNS["interactions"]}
+        found = Found()
+        whole = {column: whole_in_all(column, known, found.counts) for column in ID_COLUMNS["interactions"]}
         acts = known["interactions"]
         frame = plain_interactions(acts, whole, settings, found).with_row_index("event_id")
         if settings.columns.row_order_as_time:
@@ -133,7 +132,7 @@ def read_in_parts(
         with acts.table.reading():
             files = _deal(frame, number, Path(folder))
         items = items_of(known, frame, whole, settings.columns, found)
-        yield LogInParts(files, items, settings, settings.interactions.path or "the query for interactions", found)
+        yield LogInParts(files, items, settings, place_of(settings), found.counts)
 
 
 def counts_of(logs: list[dict[str, int]]) -> dict[str, int]:

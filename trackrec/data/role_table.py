@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from trackrec.data.columns import ColumnMapping, Columns, find_columns
+from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.columns import Columns, bare, find_columns
+from trackrec.data.exposures import explode_shown
 from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
+from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
 from trackrec.errors import LogError
@@ -20,7 +23,8 @@ log = logging.getLogger("trackrec.data")
 ID_COLUMNS = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 _ROLES = {"user_id": "user", "item_id": "item"}
 _AMOUNTS = ("rating", "quantity")
-_NUMBERS = (*_AMOUNTS, "timestamp")
+SIGNAL = "signal_"
+"""Before the name of a signal (``columns.signals``)."""
 _TRIED = "tried_"
 _OWN_NAMES = {
     "user_id",
@@ -34,7 +38,11 @@ _OWN_NAMES = {
     "year",
     "genres",
     "creator",
+    "shown",
+    "shown_clicked",
+    "clock",
 }
+_PEEKED = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class RoleTable:
     """Their names in the frame; one that has the name of a role gets an underscore after it."""
     facts: dict[str, Any]
     """Counts over all rows, by which types, units and spellings are decided once for a whole column."""
+    decimal: str = ""
+    """``columns.decimal``."""
 
     @classmethod
     def of(cls, name: str, table: Table, mapping: ColumnMapping, *, catalogue: bool = False) -> RoleTable:
@@ -64,21 +74,22 @@ class RoleTable:
         Raises:
             LogError: a needed column is not found, or the file cannot be read.
         """
-        columns = find_columns(name, table.names, mapping, where=table.where, catalogue=catalogue)
+        columns = columns_of(name, table, mapping, catalogue=catalogue)
         log.info("%s: %s", table.where, columns)
-        renamed = {
-            attribute: f"{attribute}_" if attribute in _OWN_NAMES else attribute for attribute in columns.attributes
-        }
+        renamed = {old: f"{new}_" if (new := bare(old)) in _OWN_NAMES else new for old in columns.attributes}
         roles = [
             pl.col(column).alias(f"{role}_id" if role in ("user", "item") else role)
             for role, column in columns.roles.items()
-        ]
+        ] + [pl.col(column).alias(f"{SIGNAL}{bare(column)}") for column in columns.signals]
         texts = {column for column in ID_COLUMNS[name] if columns.roles[_ROLES[column]] in table.texts}
         with table.reading():
             short = [SHORT_ROW] if SHORT_ROW in table.frame.collect_schema() else []
             frame = table.frame.select(*roles, *(pl.col(old).alias(new) for old, new in renamed.items()), *short)
+            if "shown" in columns.roles:
+                frame = explode_shown(frame, frame.collect_schema(), where=table.where)
+                texts.discard("item_id")
             frame, schema, facts = _counted(frame, name, keep=texts)
-        return cls(table, columns, frame, schema, tuple(renamed.values()), facts)
+        return cls(table, columns, frame, schema, tuple(renamed.values()), facts, mapping.decimal)
 
     def ids(self, whole: Mapping[str, bool]) -> pl.LazyFrame:
         """The frame with its ids in the type that they have in all tables."""
@@ -92,10 +103,21 @@ class RoleTable:
             return table
 
     def number(self, column: str) -> pl.Expr:
-        """The column as Float64; a decimal comma is understood if it makes numbers of more values."""
+        """The column as Float64, in whichever form its numbers are written.
+
+        Raises:
+            LogError: they may have two forms.
+        """
         if self.schema[column] == pl.String:
-            return _parsed(column, comma=self.facts[f"{column}_comma_True"] > self.facts[f"{column}_comma_False"])
+            name = self.columns.roles.get(column, column.removeprefix(SIGNAL))
+            form = find_number_form(column, self.facts, self.decimal, where=self.table.where, name=name)
+            return read_number(column, form).alias(column)
         return pl.col(column).cast(pl.Float64, strict=False)
+
+    @property
+    def signals(self) -> list[str]:
+        """The frame's columns that hold signals."""
+        return [name for name in self.schema if name.startswith(SIGNAL)]
 
     def times(self, given: str) -> Times:
         """The form of the times.
@@ -112,10 +134,26 @@ class RoleTable:
         if dtype.is_temporal():
             return Times("dates")
         name = self.columns.roles["timestamp"]
-        sample = self.collect(self.frame.select(pl.col("timestamp").drop_nulls()).head(SAMPLE))["timestamp"]
+        present = pl.col("timestamp").is_not_null() & (pl.col("timestamp").cast(pl.String).str.strip_chars() != "")
+        sample = self.collect(self.frame.select("timestamp").filter(present).head(SAMPLE))["timestamp"]
         if len(sample) == 0:
-            raise LogError(f"{where}: the column {name!r} holds no time at all")
+            raise LogError(
+                f"{where}: the column {name!r} holds no time at all; if the log has no times, set columns.timestamp "
+                "to '-': the order of a user's interactions is then drawn, and nothing that depends on time means "
+                "anything; or set columns.row_order_as_time if the rows are in the order in which things happened"
+            )
         return find_times("timestamp", self.facts, sample, given, where=where, name=name)
+
+
+def columns_of(name: str, table: Table, mapping: ColumnMapping, *, catalogue: bool) -> Columns:
+    """What a table's columns are taken for; its first rows are looked at where names do not tell."""
+
+    def peek(names: Sequence[str]) -> pl.DataFrame:
+        with table.reading():
+            rows: pl.DataFrame = table.frame.select(names).head(_PEEKED).collect()
+            return rows
+
+    return find_columns(name, table.names, mapping, where=table.where, catalogue=catalogue, peek=peek)
 
 
 def whole_in_all(column: str, parts: Mapping[str, RoleTable], counts: dict[str, int]) -> bool:
@@ -144,10 +182,13 @@ def _counted(frame: pl.LazyFrame, name: str, keep: set[str]) -> tuple[pl.LazyFra
     """
     schema = frame.collect_schema()
     plain: dict[str, tuple[pl.Expr, pl.Expr]] = {}
-    for column in (*ID_COLUMNS[name], *(_NUMBERS if name == "interactions" else ())):
+    amounts = [column for column in schema if column in _AMOUNTS or column.startswith(SIGNAL)]
+    for column in (*ID_COLUMNS[name], *([*amounts, "timestamp"] if name == "interactions" else ())):
         if schema.get(column) == pl.String and column not in keep:
-            number = pl.col(column).cast(pl.Float64 if column in _AMOUNTS else pl.Int64, strict=False)
+            number = pl.col(column).cast(pl.Float64 if column in amounts else pl.Int64, strict=False)
             is_plain = plain_id(column) if column in ID_COLUMNS[name] else number.is_not_null()
+            if column in amounts:  # 1.200 is a number, but perhaps another one
+                is_plain &= ~pl.col(column).str.contains(THOUSANDS)
             plain[column] = number, (pl.col(column).is_not_null() & ~is_plain).sum().alias(f"{column}_odd")
     tried = frame.with_columns(number for number, _ in plain.values())
     typed = tried.collect_schema()
@@ -173,18 +214,8 @@ def _facts(name: str, schema: pl.Schema, places: Mapping[str, str]) -> list[pl.E
         if column in places:
             wanted += id_facts(column, schema[column])
     if name == "interactions":
-        wanted += [fact for column in _AMOUNTS if column in places for fact in _number_facts(column, schema)]
+        amounts = [column for column in schema if column in _AMOUNTS or column.startswith(SIGNAL)]
+        wanted += [fact for column in amounts if column in places for fact in number_facts(column, schema[column])]
         if "timestamp" in places and not schema["timestamp"].is_temporal():
             wanted += time_facts("timestamp", schema["timestamp"], places["timestamp"])
     return wanted
-
-
-def _number_facts(column: str, schema: pl.Schema) -> list[pl.Expr]:
-    if schema.get(column) != pl.String:
-        return []
-    return [_parsed(column, comma=comma).count().alias(f"{column}_comma_{comma}") for comma in (False, True)]
-
-
-def _parsed(column: str, *, comma: bool) -> pl.Expr:
-    text = pl.col(column).str.strip_chars()
-    return (text.str.replace(",", ".", literal=True) if comma else text).cast(pl.Float64, strict=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trackrec.data.folder import is_hidden
+from trackrec.data.local_file import local_path
+from trackrec.data.many_files import files_of
 from trackrec.data.sources import SOURCES, TABLES, SourceSettings
 from trackrec.errors import LogError
 
@@ -20,18 +23,21 @@ def source_files(settings: SourceSettings) -> dict[str, Path]:
     if settings.source == TABLES:
         tables = settings.tables
         told = {"interactions": tables.interactions, "items": tables.items, "users": tables.users}
-        local = {name: table.path.removeprefix("file://") for name, table in told.items() if table.path}
-        files = {name: Path(path) for name, path in local.items() if "://" not in path}
-        for name, file in files.items():
-            if not file.is_file():
-                raise LogError(_gone(f"the table of {name}", file))
+        files: dict[str, Path] = {}
+        for name, table in told.items():
+            if not table.path or local_path(table.path) is None:
+                continue
+            found = files_of(table.path)
+            if not found:
+                raise LogError(_gone(f"the table of {name}", Path(table.path)))
+            files |= {name: found[0]} if len(found) == 1 else {f"{name}/{file}": file for file in found}
         return files
     if settings.folder is None or settings.source not in SOURCES:
         return {}
     if not settings.folder.is_dir():
         raise LogError(_gone("the folder", settings.folder))
     names = SOURCES[settings.source].files
-    there = sorted(file for file in settings.folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    there = sorted(file for file in settings.folder.iterdir() if file.is_file() and not is_hidden(file.name))
     return {file.name: file for file in there if not names or file.name in names}
 
 

@@ -22,17 +22,21 @@ __all__ = ["NO_FOLD", "Role", "RoleSettings", "Split", "SplitSettings", "assign_
 _RECENT = {"recent_event_ids": "event_id", "recent_item_ids": "item_id", "recent_ratings": "rating"}
 _PARTS = {"history": False, "train": False, "example": True, "test": True}
 """What the column ``part`` may say of an interaction (in any case), and whether that makes it an example."""
+DRAWN = "times_drawn_since_the_log_has_none"
+"""A count of logs whose order is drawn."""
+_AT_RANDOM = {"random": "kar", "leave_k_out": "leave_last"}
 _EXAMPLE_COLUMNS = ("user_id", "event_id", "item_id", "rating", "timestamp", "label", *_RECENT)
 
 
 class SplitSettings(Settings):
     """How a user's interactions are cut into history and examples."""
 
-    kind: Literal["kar", "temporal", "leave_last", "column"] = "kar"
+    kind: Literal["kar", "temporal", "leave_last", "column", "random", "leave_k_out"] = "kar"
     """kar: each user's first half is the history. temporal: what lies before one moment, the same for everybody.
     leave_last: each user's last ``last_events`` are the examples. column: the interactions' column ``part`` says it
-    (history or train, example or test)."""
-    like_threshold: float = 4.0
+    (history or train, example or test). random and leave_k_out: kar and leave_last for logs without times, whose order
+    is drawn (``columns.timestamp: "-"``)."""
+    like_threshold: float = Field(default=4.0, ge=-1e6)
     """A rating of at least this is a like (label 1): 4 on MovieLens, 5 on Amazon Books. ``feedback`` has other ways."""
     max_history: int = Field(default=30, ge=1)
     """The most interactions that a history holds."""
@@ -110,6 +114,7 @@ def split_log(
         Xi et al., "Towards Open-World Recommendation with Knowledge Augmentation from Large Language Models" (KAR),
         section on datasets; there without the strictness in time.
     """
+    settings = _without_times(settings, log)
     events = _with_places(log.interactions.sort("user_id", "timestamp", "event_id"))
     counts = {"users_in_log": events["user_id"].n_unique()}
     if settings.kind == "kar":
@@ -160,6 +165,23 @@ def split_log(
     return Split(
         histories=histories, examples=examples, counts=counts, cutoff=cutoff if settings.kind == "temporal" else None
     )
+
+
+def _without_times(settings: SplitSettings, log: Log) -> SplitSettings:
+    """The kinds that need no time, as the ones that they are on a drawn order."""
+    drawn = DRAWN in log.counts
+    if settings.kind == "temporal" and drawn:
+        raise LogError(
+            "the log has no times, so that nothing lies before a moment: expected split.kind random or leave_k_out"
+        )
+    if settings.kind not in _AT_RANDOM:
+        return settings
+    if not drawn:
+        raise LogError(
+            f"split.kind is {settings.kind}, but the log has times: histories would hold what came after examples. "
+            "Expected kar, temporal or leave_last; or columns.timestamp '-', if the times mean nothing"
+        )
+    return settings.model_copy(update={"kind": _AT_RANDOM[settings.kind]})
 
 
 def _with_places(events: pl.DataFrame) -> pl.DataFrame:

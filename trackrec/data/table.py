@@ -74,6 +74,8 @@ class Table:
     """Finds the first row that is broken, in words; "" if none is."""
     notes: tuple[str, ...] = ()
     """What opening it had to decide, and was not sure of, in words."""
+    lines: bool = False
+    """It is of JSON lines, in which a key may be missing."""
 
     @contextmanager
     def reading(self) -> Iterator[None]:

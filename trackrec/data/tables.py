@@ -13,6 +13,7 @@ import pyarrow.parquet
 from trackrec.data.broken_rows import broken_line
 from trackrec.data.delimited import open_delimited
 from trackrec.data.local_file import local_copy
+from trackrec.data.many_files import is_many, open_many
 from trackrec.data.scan import scan_json_lines, scan_parquet
 from trackrec.data.table import Table, TableSettings
 from trackrec.errors import LogError
@@ -34,6 +35,8 @@ def open_table(settings: TableSettings, scratch: Path, keys: Sequence[str] = ())
     """
     if settings.query:
         return _ask(settings.query)
+    if is_many(settings.path):
+        return open_many(settings, lambda one: open_table(one, scratch, keys))
     where = settings.path
     path, head = local_copy(settings, scratch)
     if head.startswith(b"PAR1"):
@@ -41,7 +44,9 @@ def open_table(settings: TableSettings, scratch: Path, keys: Sequence[str] = ())
     if head.startswith(b"PK\x03\x04"):
         raise LogError(f"{where} is a zip archive or a spreadsheet: unpack it, or save it as CSV")
     if b"\x00" in head:
-        raise LogError(f"{where} is binary: expected CSV, JSON lines or Parquet, plain or gzipped")
+        raise LogError(
+            f"{where} is binary: expected CSV, JSON lines or Parquet, plain or gzipped (or an encoding, as utf-16)"
+        )
     start = head.lstrip()[:1]
     if start == b"{":
         return _json_lines(path, where, keys)
@@ -69,6 +74,10 @@ def _ask(query: str) -> Table:
 
 def _typed(frame: pl.LazyFrame, where: str) -> Table:
     schema = frame.collect_schema()
+    exact = {name: dtype for name, dtype in schema.items() if isinstance(dtype, pl.Decimal)}
+    if exact:  # as data bases export their keys: DECIMAL(38, 0)
+        kinds = {name: pl.Int64 if dtype.scale == 0 else pl.Float64 for name, dtype in exact.items()}
+        frame = frame.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
     texts = frozenset(name for name, dtype in schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum))
     return Table(frame, tuple(schema), where, texts)
 
@@ -103,4 +112,4 @@ def _json_lines(path: Path, where: str, keys: Sequence[str]) -> Table:
             raise LogError(f"{where} is not in JSON lines, one object a line: {reason}") from error
         found, texts = schema.names(), [name for name, dtype in schema.items() if dtype == pl.String]
     frame = scan_json_lines(path, dict.fromkeys(found, pl.String))
-    return Table(frame, tuple(found), where, frozenset(texts), locate)
+    return Table(frame, tuple(found), where, frozenset(texts), locate, lines=True)

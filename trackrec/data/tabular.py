@@ -6,33 +6,27 @@ import dataclasses
 import datetime
 import logging
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from trackrec.data.catalogues import (
-    items_described,
-    read_genres,
-    read_title,
-    read_year,
-    title_counts,
-)
-from trackrec.data.columns import ColumnMapping, Columns, find_columns
-from trackrec.data.ids import read_ids
+from trackrec.data.catalogues import items_of
+from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.columns import Columns
+from trackrec.data.exposures import unnest
+from trackrec.data.id_mismatch import explain_missing_ids
+from trackrec.data.interactions import Found, read_interactions, row_hash
+from trackrec.data.item_tables import join_item_tables
 from trackrec.data.log import Log
-from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
-from trackrec.data.table import SHORT_ROW, Table, TableSettings
+from trackrec.data.role_table import ID_COLUMNS, RoleTable, columns_of, whole_in_all
+from trackrec.data.table import Table, TableSettings
 from trackrec.data.tables import open_table
-from trackrec.data.times import in_another_unit, read_times
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 
 log = logging.getLogger("trackrec.data")
-
-_DAY = 86_400
 
 
 class TablesSettings(Settings):
@@ -42,6 +36,8 @@ class TablesSettings(Settings):
     """Who did what when: the one table that is needed."""
     items: TableSettings = TableSettings()
     """The catalogue. Without it, items are what the interactions say of them, at least their ids."""
+    more_items: tuple[TableSettings, ...] = ()
+    """Further tables of items, joined to the first one by the item's id."""
     users: TableSettings = TableSettings()
     """What is known of the users."""
     columns: ColumnMapping = ColumnMapping()
@@ -58,19 +54,13 @@ def read_tables(settings: TablesSettings) -> Log:
     Raises:
         LogError: a table cannot be read or used; the message says which, why, and what to do.
     """
-    with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
-        return make_log(open_tables(settings, Path(scratch)), settings, where=_place(settings))
+    return read_shown(settings)[0]
 
 
 def read_shown(settings: TablesSettings) -> tuple[Log, list[Columns]]:
-    """The log, and what each table's columns were taken for; every table is opened once."""
+    """The log, and what each table's columns were taken for."""
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
-        tables = open_tables(settings, Path(scratch))
-        columns = [
-            find_columns(name, table.names, settings.columns, where=table.where, catalogue="items" in tables)
-            for name, table in tables.items()
-        ]
-        return make_log(tables, settings, where=_place(settings)), columns
+        return _log_and_columns(open_tables(settings, Path(scratch)), settings, where=place_of(settings))
 
 
 def guess_columns(settings: TablesSettings) -> list[Columns]:
@@ -78,8 +68,7 @@ def guess_columns(settings: TablesSettings) -> list[Columns]:
     with tempfile.TemporaryDirectory(prefix="trackrec-") as scratch:
         tables = open_tables(settings, Path(scratch))
         return [
-            find_columns(name, table.names, settings.columns, where=table.where, catalogue="items" in tables)
-            for name, table in tables.items()
+            columns_of(name, table, settings.columns, catalogue="items" in tables) for name, table in tables.items()
         ]
 
 
@@ -91,22 +80,32 @@ def make_log(tables: Mapping[str, Table], settings: TablesSettings, *, where: st
         settings: how to read them; what it says of files is not looked at.
         where: the source in words, for messages.
     """
+    return _log_and_columns(tables, settings, where=where)[0]
+
+
+def _log_and_columns(tables: Mapping[str, Table], settings: TablesSettings, *, where: str) -> tuple[Log, list[Columns]]:
     catalogue = "items" in tables
     parts = {name: RoleTable.of(name, table, settings.columns, catalogue=catalogue) for name, table in tables.items()}
-    counts: dict[str, int] = {}
-    for name in ("items", "users"):
-        if name in parts and parts[name].facts.get("short_rows"):
-            counts[f"{name}_rows_with_too_few_fields"] = parts[name].facts["short_rows"]
-    whole = {column: whole_in_all(column, parts, counts) for column in ID_COLUMNS["interactions"]}
-    acts = parts["interactions"]
-    rows = _interactions(acts, whole, settings, counts)
-    items = items_of(parts, rows.lazy(), whole, settings.columns, counts)
+    found = Found()
+    for name, part in parts.items():
+        found.notes += [f"{name}: {note}" for note in (*part.table.notes, *part.columns.notes)]
+        if name != "interactions" and (short := part.facts.get("short_rows")):
+            found.counts[f"{name}_rows_with_too_few_fields"] = short
+    whole = {column: whole_in_all(column, parts, found.counts) for column in ID_COLUMNS["interactions"]}
+    rows = read_interactions(parts["interactions"], whole, settings, found)
+    items = items_of(parts, rows.lazy(), whole, settings.columns, found)
     users = None
     if "users" in parts:
         kept = ["user_id", *parts["users"].attributes]
         users = parts["users"].collect(parts["users"].ids(whole)).select(kept)
+    for column, table, known in (("item_id", "items", items), ("user_id", "users", users)):
+        if table in parts and known is not None:
+            file, drops = parts[table].table.where, table == "items"
+            words = explain_missing_ids(column, rows, known, where=file, drops=drops)
+            found.notes += [words] if words else []
     checked = Log.checked(rows, items, users, where=where)
-    return dataclasses.replace(checked, counts=checked.counts | counts | odd_counts(checked, where))
+    counts = checked.counts | found.counts | odd_counts(checked, where)
+    return dataclasses.replace(checked, counts=counts, notes=tuple(found.notes)), [p.columns for p in parts.values()]
 
 
 def open_tables(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
@@ -114,172 +113,24 @@ def open_tables(settings: TablesSettings, scratch: Path) -> dict[str, Table]:
     if not settings.interactions.given:
         raise LogError("no interactions are given: name their file in tables.interactions, such as ratings.csv")
     given = {"interactions": settings.interactions, "items": settings.items, "users": settings.users}
-    return {name: open_table(table, scratch) for name, table in given.items() if table.given}
+    opened = {name: open_table(table, scratch) for name, table in given.items() if table.given}
+    if more := [open_table(table, scratch) for table in settings.more_items]:
+        of_items = [opened["items"], *more] if "items" in opened else more
+        opened["items"] = join_item_tables(of_items, settings.columns)
+    if settings.columns.nested:
+        opened["interactions"] = unnest(opened["interactions"], settings.columns.nested)
+    return opened
 
 
-def _place(settings: TablesSettings) -> str:
+def place_of(settings: TablesSettings) -> str:
+    """Where the interactions come from, in words."""
     return settings.interactions.path or "the query for interactions"
-
-
-def _interactions(
-    part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, counts: dict[str, int]
-) -> pl.DataFrame:
-    """user_id, item_id, rating, timestamp, and the reason why a row is ``unusable``."""
-    rows = part.collect(plain_interactions(part, whole, settings, counts))
-    if settings.columns.row_order_as_time:
-        rows = rows.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("timestamp"))
-    return without_repeated(rows, settings)
-
-
-def plain_interactions(
-    part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, counts: dict[str, int]
-) -> pl.LazyFrame:
-    """The same, not yet read; each row is made of its own row in the file alone."""
-    reasons = []
-    if "rating" in part.schema and "event" in part.schema:
-        raise LogError(
-            f"{part.table.where} has both a rating ({part.columns.roles['rating']!r}) and kinds of events "
-            f"({part.columns.roles['event']!r}): expected one of them; set the other one in columns to '-'"
-        )
-    if "rating" in part.schema:
-        rating = part.number("rating")
-        if settings.columns.zero_is_no_rating:
-            reasons.append(pl.when(rating == 0).then(pl.lit("rating_zero")))
-    elif "event" in part.schema:
-        rating = _weights(part, settings.columns)
-        reasons.append(pl.when(rating.is_null()).then(pl.lit("event_without_weight")))
-        rating = rating.fill_null(0.0)  # so that this is the reason which is told
-    else:
-        rating = pl.lit(1.0)
-        counts["rows_without_ratings_taken_as_1"] = part.facts["rows"]
-    if "quantity" in part.schema:
-        quantity = part.number("quantity")
-        reasons.append(pl.when(quantity.is_null()).then(pl.lit("without_quantity")))
-        reasons.append(pl.when(quantity <= 0).then(pl.lit("quantity_not_positive")))
-    if SHORT_ROW in part.schema:
-        # What is missing may have stood anywhere in the row, so that what follows it may be in the wrong column.
-        reasons.append(pl.when(pl.col(SHORT_ROW)).then(pl.lit("too_few_fields")))
-    seconds, odd = _seconds(part, settings, counts)
-    ids = [read_ids(name, part.schema[name], whole=whole[name]) for name in ID_COLUMNS["interactions"]]
-    unusable = pl.coalesce(*reasons, odd)
-    wanted = [*ids, rating.alias("rating"), seconds.alias("timestamp"), unusable.cast(pl.String).alias("unusable")]
-    if settings.columns.row_order_as_time:
-        counts["times_from_the_order_of_rows"] = part.facts["rows"]
-        log.warning("%s: the order of its rows stands for time, as row_order_as_time says", part.table.where)
-    return part.frame.select(*wanted, *(["part"] if "part" in part.schema else []))
-
-
-def without_repeated(rows: pl.DataFrame, settings: TablesSettings) -> pl.DataFrame:
-    """With rows that repeat an earlier one marked as unusable, if the settings say so."""
-    if settings.repeated_rows == "drop":
-        repeated = pl.when(~_row_hash().is_first_distinct()).then(pl.lit("repeated_row"))
-        rows = rows.with_columns(pl.coalesce("unusable", repeated).alias("unusable"))
-    return rows
-
-
-def _row_hash() -> pl.Expr:
-    """A number for each row's content: rows that are alike have the same, and others, to all likelihood, have not."""
-    return pl.struct("user_id", "item_id", "rating", "timestamp").hash()
-
-
-def _weights(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
-    """What each event weighs by its kind (case and spaces do not count); null for kinds without a weight."""
-    kind = pl.col("event").cast(pl.String).str.strip_chars().str.to_lowercase()
-    weights = {name.strip().lower(): weight for name, weight in mapping.event_weights.items()}
-    if not weights:
-        kinds = part.collect(part.frame.select(kind.drop_nulls().unique())).to_series().sort()
-        raise LogError(
-            f"{part.table.where}: {mapping.event!r} is the kind of event, but no kind has a weight: expected "
-            f"columns.event_weights, such as {{view: 1, purchase: 5}}; the kinds are {', '.join(kinds[:8])}"
-        )
-    return kind.replace_strict(weights, default=None, return_dtype=pl.Float64)
-
-
-def _seconds(part: RoleTable, settings: TablesSettings, counts: dict[str, int]) -> tuple[pl.Expr, pl.Expr]:
-    """The times, and why one cannot be used though it can be read."""
-    if "timestamp" not in part.schema:
-        return pl.lit(None, pl.Int64), pl.lit(None, pl.String)
-    dtype = part.schema["timestamp"]
-    times = part.times(settings.columns.timestamp_format)
-    counts[times.count] = part.facts["rows"]
-    seconds = read_times("timestamp", dtype, times)
-    today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)
-    reason = (
-        pl.when(seconds == 0)
-        .then(pl.lit("zero_timestamp"))
-        .when(in_another_unit("timestamp", dtype, times))
-        .then(pl.lit("timestamp_in_another_unit"))
-        .when(seconds >= int(today) + _DAY)
-        .then(pl.lit("future_timestamp"))
-    )
-    return seconds, reason
-
-
-def _midnight(day: datetime.date) -> float:
-    return datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()
-
-
-def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
-    """item_id, title, year, genres as they came, creator and attributes, as far as they are there."""
-    wanted = []
-    for name, read in (("title", read_title), ("year", lambda column: read_year(column, part.schema[column]))):
-        wanted += [read(name)] if name in part.schema else []
-    if "creator" in part.schema:
-        wanted.append(pl.col("creator"))
-    ids = read_ids("item_id", part.schema["item_id"], whole=whole["item_id"])
-    genres = ["genres"] if "genres" in part.schema else []
-    return part.frame.select(ids, *wanted, *genres, *part.attributes)
-
-
-def items_of(
-    parts: Mapping[str, RoleTable],
-    rows: pl.LazyFrame,
-    whole: Mapping[str, bool],
-    mapping: ColumnMapping,
-    counts: dict[str, int],
-) -> pl.DataFrame:
-    """The catalogue: the table of items, or what the interactions (``rows``: with their ids) say of them."""
-    if "items" in parts:
-        part = parts["items"]
-        return _finished(part.collect(_described(part, whole)), mapping, counts)
-    return _items_of_interactions(parts["interactions"], rows, whole, mapping, counts)
-
-
-def _items_of_interactions(
-    part: RoleTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, counts: dict[str, int]
-) -> pl.DataFrame:
-    described = _described(part, whole)
-    if described.collect_schema().names() == ["item_id"]:
-        ids = rows.select(pl.col("item_id").drop_nulls().unique().sort()).collect(engine="streaming")
-        return _finished(ids, mapping, counts)
-    with part.table.reading():
-        items, found = items_described(described)
-    several = found["items_with_several_titles"]
-    if "title" in part.columns.guessed and several * 2 > found["items_with_several_rows"]:
-        log.warning(
-            "%s: the column %r differs between rows of one item (%d items), so it is not taken for the item's title",
-            part.table.where, part.columns.roles["title"], several,
-        )  # fmt: skip
-        items, several = items.drop("title"), 0
-    items = _finished(items, mapping, counts)
-    counts["kept_items_with_several_titles"] = several
-    return items
-
-
-def _finished(items: pl.DataFrame, mapping: ColumnMapping, counts: dict[str, int]) -> pl.DataFrame:
-    if "genres" in items.columns:
-        items = items.with_columns(read_genres(items["genres"], mapping.genre_separator))
-    if "title" not in items.columns:
-        counts["kept_items_titled_by_their_id"] = items["item_id"].drop_nulls().n_unique()
-        items = items.with_columns(pl.col("item_id").cast(pl.String).alias("title"))
-    counts |= title_counts(items)
-    return items
 
 
 def odd_counts(checked: Log, where: str) -> dict[str, int]:
     """What a run may stumble over, though it can be read."""
     rows = checked.interactions
-    hashed = rows.lazy().select("user_id", _row_hash().alias("row"))
+    hashed = rows.lazy().select("user_id", row_hash().alias("row"))
     users = hashed.group_by("user_id").agg(pl.len().alias("events"), pl.col("row").n_unique().alias("distinct"))
     each = users.collect(engine="streaming")
     ratings = rows["rating"].n_unique()

@@ -10,6 +10,9 @@ from trackrec.data.card import Figures
 _FEW_LIKES, _MANY_LIKES = 0.05, 0.95
 _HALF = 0.5
 _LOST = 0.2
+_LONG_AGO = "1990-01-01"
+_NOBODY = {"0", "-1", "unknown", "anonymous", "anon", "guest", "nobody", "undefined", "not set", "(not set)"}
+_MANY_EVENTS = 10
 
 
 def find_problems(log: Figures, split: Figures | None, split_error: str, users_needed: int) -> list[str]:
@@ -43,17 +46,26 @@ def find_problems(log: Figures, split: Figures | None, split_error: str, users_n
             f"expected at least {users_needed}{left}; get more data, or shorten the histories "
             "(--set split.min_history=2)"
         )
-    labels = split["labels"]
+    return found + find_label_problems(split["labels"], log["ratings"])
+
+
+def find_label_problems(labels: Figures, ratings: Figures) -> list[str]:
+    """Whether likes and dislikes can be told apart at all; empty if they can.
+
+    Args:
+        labels: ``feedback, like_threshold, likes_in_histories, likes_in_examples`` (shares).
+        ratings: ``different`` (how many values there are) and ``counts`` (value and number of each).
+    """
+    found = []
     alike = {labels["likes_in_histories"], labels["likes_in_examples"]}
-    if labels["feedback"] != "implicit" and (alike == {1.0} or alike == {0.0}):
-        ratings = log["ratings"]
+    if labels["feedback"] not in ("implicit", "impressions") and (alike == {1.0} or alike == {0.0}):
         said = f"every rating is {ratings['counts'][0][0]:g}" if ratings["different"] == 1 else "of all ratings"
         found.append(
             f"all labels alike: {said}, each a {'like' if alike == {1.0} else 'dislike'} with the threshold "
             f"{labels['like_threshold']}; change the threshold (--set split.like_threshold=...), or, if ratings say "
             "nothing here, let every interaction be a like (--set feedback.kind=implicit)"
         )
-    elif split["labels"]["likes_in_examples"] in (0.0, 1.0):
+    elif labels["likes_in_examples"] in (0.0, 1.0):
         found.append(
             "all labels of the examples are alike, so nothing can be told apart: change what counts as a like "
             "(--set split.like_threshold=..., --set feedback.kind=user_mean or implicit)"
@@ -75,12 +87,31 @@ def find_warnings(log: Figures, split: Figures | None, counts: Mapping[str, int]
             "(--items FILE) or name the column (--column title=NAME)"
         )
     elif log["titles"]["with_genres"] < _HALF:
+        there = "items_with_nothing_in_their_genres" in counts
         found.append(
-            "most items have no genres or categories, which is what RecCoTs mostly speak of: name the column if there "
-            "is one (--column genres=NAME)"
+            "most items have nothing in the column that is taken for genres or categories, or nothing that could be "
+            "read as such, and that is what RecCoTs mostly speak of: name another column if there is one (--column "
+            "genres=NAME)"
+            if there
+            else "most items have no genres or categories, which is what RecCoTs mostly speak of: name the column if "
+            "there is one (--column genres=NAME)"
         )
     if counts.get("kept_titles_of_several_items", 0) > _HALF * log["size"]["items_in_catalogue"]:
         found.append("most titles belong to several items: is the right column taken for the title?")
+    dates = log["dates"]
+    if not dates["places"] and dates["last"] < _LONG_AGO:
+        found.append(
+            f"all times lie before {_LONG_AGO[:4]} (the last is of {dates['last']}): that is right for times that "
+            "count from a beginning of the log's own; else their unit is another one (--column timestamp_format=FORMAT)"
+        )
+    if "times_drawn_since_the_log_has_none" in counts:
+        found.append(
+            "the log has no times, so histories and examples are parted at random (split.kind: random or "
+            "leave_k_out): what depends on time (recency, drift, a temporal split, new items) means nothing here"
+        )
+    top, events = log["activity"]["most_active"][0]
+    if top.casefold() in _NOBODY and events > _MANY_EVENTS * log["activity"]["median"]:
+        found.append(f"the user {top!r} has {events:,} interactions: it looks like all who were not logged in")
     if split is None:
         return found
     likes = split["labels"]["likes_in_examples"]

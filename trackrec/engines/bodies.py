@@ -68,6 +68,8 @@ def generate_body(
         body["stop"] = list(decoding.stop)
     if decoding.log_probabilities:
         body |= {"logprobs": True} if request.messages else {"logprobs": 1}
+        if settings.server == "vllm":
+            body["return_token_ids"] = True
     if decoding.json_schema is not None:
         shape = {"name": "answer", "schema": decoding.json_schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": shape}
@@ -194,10 +196,17 @@ def _tokens(choice: Mapping[str, Any]) -> tuple[tuple[int, ...] | None, tuple[fl
     content = told.get("content")
     if isinstance(content, list):
         values = tuple(float(token["logprob"]) for token in content)
-        ids = [token.get("id") for token in content]
-        return (tuple(ids) if ids and all(isinstance(i, int) for i in ids) else None), values
+        return _ids([token.get("id") for token in content]) or _ids(choice.get("token_ids"), len(values)), values
     listed = told.get("token_logprobs")
-    return None, tuple(float(value) for value in listed) if isinstance(listed, list) else None
+    values = tuple(float(value) for value in listed) if isinstance(listed, list) else ()
+    return _ids(choice.get("token_ids"), len(values)), values or None
+
+
+def _ids(told: Any, expected: int | None = None) -> tuple[int, ...] | None:
+    """Token ids, if they are told: by llama.cpp beside each token (``id``), by vLLM in a list of their own."""
+    if not isinstance(told, list) or not told or not all(isinstance(token, int) for token in told):
+        return None
+    return tuple(told) if expected in (None, len(told)) else None
 
 
 def follows(text: str, schema: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Self
 
 from pydantic import Field
-from transformers import PreTrainedModel
 
 from trackrec.engines.base import (
     Answer,
@@ -23,11 +22,11 @@ from trackrec.engines.base import (
 from trackrec.engines.failures import EngineError, is_refusal
 from trackrec.lm.model import LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import Continuation, DecodingSettings, sample
+from trackrec.lm.scoring import MergedCopy
 from trackrec.lm.training import TreeExample, sequence_logprobs
 from trackrec.lm.tree import Tree
 from trackrec.prompts.chat import PlainText, find_end
 from trackrec.prompts.template import TemplateSettings
-from trackrec.prompts.thinking import cut_thinking
 from trackrec.prompts.turns import answer_frame, encode_turns
 from trackrec.settings import ComponentSettings
 
@@ -72,6 +71,7 @@ class TorchEngine:
         self.model = model or LanguageModel(self.settings.model)
         self.adapter = adapter
         self._plain = PlainText(self.model.tokenizer)
+        self._copy = MergedCopy(self.model, adapter)
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class TorchEngine:
         fits = [len(prompt) + decoding.max_new_tokens <= self._longest for prompt in prompts]
         drawn = iter(
             sample(
-                self._writer,
+                self._copy.get(),
                 [prompt for prompt, fit in zip(prompts, fits, strict=True) if fit],
                 [request.seed % 2**63 for request, fit in zip(requests, fits, strict=True) if fit],
                 n,
@@ -132,7 +132,7 @@ class TorchEngine:
             tree = Tree()
             root = tree.add(prompt)
             example = TreeExample(tree, [tree.add(answer, root) for answer in ids])
-            found = sequence_logprobs(self.model, None, [example], merged=self._writer)[0]
+            found = sequence_logprobs(self.model, None, [example], merged=self._copy.get())[0]
             scores.append(Score(tuple(float(sum(values)) for values in found), (True,) * len(ids)))
         return scores
 
@@ -146,9 +146,8 @@ class TorchEngine:
     def _answer(self, drawn: Continuation, decoding: Decoding) -> Answer:
         count, phrase = self._until_stop(drawn.token_ids, decoding.stop)
         ids = drawn.token_ids[:count]
-        kept, thought = cut_thinking(str(self.model.tokenizer.decode(ids, clean_up_tokenization_spaces=False)))
-        text = self._plain.strip_controls(kept) if thought else self._plain.decode(ids)
-        text = text.partition(phrase)[0].strip() if phrase else text.strip()
+        text, thought = self._plain.read(ids)
+        text = text.partition(phrase)[0].strip() if phrase else text
         ended = drawn.finished or phrase is not None
         refused = is_refusal(text)
         return Answer(
@@ -189,11 +188,6 @@ class TorchEngine:
         frame = answer_frame(tokenizer, texts, self.settings.template)
         turns = _turns(prefix)
         return encode_turns(tokenizer, self._plain, turns, self.settings.template, frame.tail), frame.answers
-
-    @cached_property
-    def _writer(self) -> PreTrainedModel:
-        """A plain copy of the model with the adapter merged in."""
-        return self.model.merged(self.adapter)
 
     @cached_property
     def _stops(self) -> list[int]:

@@ -42,7 +42,8 @@ COLUMNS: dict[Table, dict[str, str]] = {
         "history_events": "how many events the RecCoT was written from",
         "has_reccot": "false: no RecCoT was written, reccot and reccot_vector are null",
         "reccot": "the text of the promoted round",
-        "reccot_vector": "the text's unit vector, float32",
+        "reccot_vector": "the text as rankers read it: its unit vector, projected (projection.safetensors)",
+        "reccot_raw_vector": "the text's unit vector, float32, of the recipe's encoder",
     },
     "items": {
         "item_id": "one row an item of the catalogue",
@@ -149,7 +150,9 @@ def _users(run: Run, folder: Path, promoted: int, fold: int) -> pl.DataFrame:
     split = pl.when(fold_of == fold).then(pl.lit("test")).when(fold_of == stop).then(pl.lit("validation"))
     texts = read_table(folder / "reccots.parquet").filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     texts = texts.select("user_id", pl.col("text").alias("reccot")).unique("user_id", keep="last")
-    vectors = read_table(folder / "vectors.parquet").rename({"vector": "reccot_vector"})
+    vectors = read_table(folder / "vectors.parquet").rename(
+        {"vector": "reccot_vector", "raw_vector": "reccot_raw_vector"}
+    )
     events = run.read("histories").group_by("user_id").agg(history_events=pl.len())
     users = roles.select("user_id", split.otherwise(pl.lit("train")).alias("split"))
     for table in (vectors, texts, events):

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import yaml
 
+from trackrec.errors import RunError
 from trackrec.export.features import FeatureTables
 
-SPLITTER = "^"
-"""What FuxiCTR splits sequences by."""
+SPLITTERS = ("^", "|", "~", "\x1f", "\x1e")
+"""What FuxiCTR may split sequences by: the first that no id and no genre holds, so that each stays as it is."""
 FILES = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -23,11 +24,12 @@ def write_fuxictr(tables: FeatureTables, folder: Path) -> None:
     own width. A user without a vector gets zeros and a 0 in ``has_reccot``, which is a feature of its own; likewise for
     items and P(Yes). Paths are relative to the folder, so FuxiCTR is to be started there.
     """
+    splitter = find_splitter(tables)
     for name, split in FILES.items():
-        _rows(tables, split).write_parquet(folder / f"{name}.parquet")
+        _rows(tables, split, splitter).write_parquet(folder / f"{name}.parquet")
     _write_vectors(folder / "user_vectors.npz", tables.users, "user_id", "reccot_vector")
     _write_vectors(folder / "item_vectors.npz", tables.items, "item_id", "item_vector")
-    dataset = {dataset_id(tables): _dataset(tables)}
+    dataset = {dataset_id(tables): _dataset(tables, splitter)}
     (folder / "dataset_config.yaml").write_text(yaml.safe_dump(dataset, sort_keys=False), encoding="utf-8")
     (folder / "model_config.yaml").write_text(yaml.safe_dump(_models(tables), sort_keys=False), encoding="utf-8")
 
@@ -37,7 +39,31 @@ def dataset_id(tables: FeatureTables) -> str:
     return "trackrec_" + tables.name.replace("-", "_")
 
 
-def _rows(tables: FeatureTables, split: str) -> pl.DataFrame:
+def find_splitter(tables: FeatureTables) -> str:
+    """What stands between two ids or genres of a sequence.
+
+    Raises:
+        RunError: each of ``SPLITTERS`` is in some id or genre, or an id is empty, which FuxiCTR takes for missing.
+    """
+    items = pl.concat(
+        [tables.items["item_id"], tables.examples["item_id"], tables.examples["recent_item_ids"].explode()]
+    )
+    names = pl.concat([items.cast(pl.String), tables.items["genres"].explode().cast(pl.String)]).drop_nulls().unique()
+    ids = pl.concat([items.cast(pl.String), tables.users["user_id"].cast(pl.String)])
+    if (ids == "").any():
+        raise RunError(
+            "an id is empty, which FuxiCTR takes for a missing one: name it in the log, or export as parquet"
+        )
+    for splitter in SPLITTERS:
+        if not names.str.contains(splitter, literal=True).any():
+            return splitter
+    raise RunError(
+        f"ids or genres hold each of {', '.join(map(repr, SPLITTERS))}, so that FuxiCTR could not tell where one ends "
+        "in a sequence: rename those with the last one, or export as parquet"
+    )
+
+
+def _rows(tables: FeatureTables, split: str, splitter: str) -> pl.DataFrame:
     users, items = tables.users, tables.items
     joined = (
         tables.part(split)
@@ -52,9 +78,9 @@ def _rows(tables: FeatureTables, split: str) -> pl.DataFrame:
         user.alias("user_id"),
         item.alias("item_id"),
         pl.col("year").cast(pl.String).fill_null("unknown"),
-        _joined("genres"),
-        _joined("recent_item_ids").alias("recent_items"),
-        _joined("recent_ratings"),
+        _joined("genres", splitter),
+        _joined("recent_item_ids", splitter).alias("recent_items"),
+        _joined("recent_ratings", splitter),
         pl.col("raters", "likes").cast(pl.Float64),
         *(flag.cast(pl.Float64).alias(name) for name, flag in flags.items()),
         pl.col("yes_probability").fill_null(0.0),
@@ -63,8 +89,8 @@ def _rows(tables: FeatureTables, split: str) -> pl.DataFrame:
     )
 
 
-def _joined(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.List(pl.String)).fill_null([]).list.join(SPLITTER)
+def _joined(name: str, splitter: str) -> pl.Expr:
+    return pl.col(name).cast(pl.List(pl.String)).fill_null([]).list.join(splitter)
 
 
 def _write_vectors(path: Path, table: pl.DataFrame, key: str, column: str) -> None:
@@ -74,9 +100,9 @@ def _write_vectors(path: Path, table: pl.DataFrame, key: str, column: str) -> No
         np.savez(path, key=keys, value=np.asarray(known[column].to_list(), dtype=np.float32))
 
 
-def _dataset(tables: FeatureTables) -> dict[str, Any]:
+def _dataset(tables: FeatureTables, splitter: str) -> dict[str, Any]:
     numbers = ["raters", "likes", "has_reccot", "has_item_vector", "has_yes_probability", "yes_probability"]
-    sequence = {"active": True, "dtype": "str", "type": "sequence", "splitter": SPLITTER, "padding": "post"}
+    sequence = {"active": True, "dtype": "str", "type": "sequence", "splitter": splitter, "padding": "post"}
     features: list[dict[str, Any]] = [
         {"name": "user_id", "active": True, "dtype": "str", "type": "meta"},
         {"name": "item_id", "active": True, "dtype": "str", "type": "categorical", "source": "item"},

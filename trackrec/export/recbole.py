@@ -9,12 +9,16 @@ import polars as pl
 import yaml
 
 from trackrec.export.features import FeatureTables
+from trackrec.export.tokens import token, with_tokens, write_id_map
 
 FILES = {"train": "train", "valid": "validation", "test": "test"}
 
 
 def write_recbole(tables: FeatureTables, folder: Path) -> None:
-    """``NAME/NAME.{train,valid,test}.inter``, ``NAME.user``, ``NAME.item`` and ``NAME.yaml``.
+    """``NAME/NAME.{train,valid,test}.inter``, ``NAME.user``, ``NAME.item``, ``NAME.yaml``, and the ids' tokens.
+
+    RecBole separates by tabs and spaces. An id is its token wherever it can be; else what would break is written as
+    ``%XX`` (``trackrec.export.tokens``). ``user_ids.parquet`` and ``item_ids.parquet`` hold each token and its id.
 
     NAME is the recipe's. RecBole has no missing values: a user or item without a vector has zeros there and a 0 in
     ``has_reccot`` or ``has_text``, columns of their own; an unasked P(Yes) is 0 with a 0 in ``has_yes_probability``.
@@ -22,6 +26,11 @@ def write_recbole(tables: FeatureTables, folder: Path) -> None:
     name = tables.name
     home = folder / name
     home.mkdir()
+    users = with_tokens(pl.concat([tables.users["user_id"], tables.examples["user_id"]]))
+    recent = tables.examples["recent_item_ids"].explode()
+    items = with_tokens(pl.concat([tables.items["item_id"], tables.examples["item_id"], recent]))
+    write_id_map(folder / "user_ids.parquet", "user_id", users, tables.users.schema["user_id"])
+    write_id_map(folder / "item_ids.parquet", "item_id", items, tables.items.schema["item_id"])
     for file, split in FILES.items():
         _write(home / f"{name}.{file}.inter", _interactions(tables.part(split), tables.recent))
     _write(home / f"{name}.user", _users(tables))
@@ -32,8 +41,8 @@ def write_recbole(tables: FeatureTables, folder: Path) -> None:
 
 def _interactions(examples: pl.DataFrame, recent: int) -> pl.DataFrame:
     columns = {
-        "user_id:token": _token("user_id"),
-        "item_id:token": _token("item_id"),
+        "user_id:token": _token(pl.col("user_id")),
+        "item_id:token": _token(pl.col("item_id")),
         "label:float": pl.col("label").cast(pl.Float64),
         "rating:float": pl.col("rating").cast(pl.Float64),
         "timestamp:float": pl.col("timestamp").cast(pl.Float64),
@@ -43,13 +52,16 @@ def _interactions(examples: pl.DataFrame, recent: int) -> pl.DataFrame:
         "has_yes_probability:float": pl.col("yes_probability").is_not_null().cast(pl.Float64),
     }
     if recent:
-        tokens = pl.col("recent_item_ids").list.eval(_clean(pl.element()))
+        tokens = pl.col("recent_item_ids").list.eval(_token(pl.element()))
         columns["recent_item_ids:token_seq"] = tokens.list.join(" ")
     return examples.select(**columns)
 
 
 def _users(tables: FeatureTables) -> pl.DataFrame:
-    columns = {"user_id:token": _token("user_id"), "history_events:float": pl.col("history_events").cast(pl.Float64)}
+    columns = {
+        "user_id:token": _token(pl.col("user_id")),
+        "history_events:float": pl.col("history_events").cast(pl.Float64),
+    }
     columns["has_reccot:float"] = pl.col("has_reccot").cast(pl.Float64)
     if tables.user_width:
         columns["reccot_vector:float_seq"] = _vector("reccot_vector", tables.user_width)
@@ -58,10 +70,10 @@ def _users(tables: FeatureTables) -> pl.DataFrame:
 
 def _items(tables: FeatureTables) -> pl.DataFrame:
     columns = {
-        "item_id:token": _token("item_id"),
-        "title:token_seq": _clean(pl.col("title"), space=" ").fill_null(""),
+        "item_id:token": _token(pl.col("item_id")),
+        "title:token_seq": _words(pl.col("title")).fill_null(""),
         "year:token": pl.col("year").cast(pl.String).fill_null("unknown"),
-        "genres:token_seq": pl.col("genres").list.eval(_clean(pl.element())).list.join(" ").fill_null(""),
+        "genres:token_seq": pl.col("genres").list.eval(_token(pl.element())).list.join(" ").fill_null(""),
         "has_text:float": pl.col("has_text").cast(pl.Float64),
     }
     if tables.item_width:
@@ -69,13 +81,14 @@ def _items(tables: FeatureTables) -> pl.DataFrame:
     return tables.items.select(**columns)
 
 
-def _token(name: str) -> pl.Expr:
-    return _clean(pl.col(name)).alias(name)
+def _token(ids: pl.Expr) -> pl.Expr:
+    """Each id or genre as one token that stands for it alone."""
+    return ids.cast(pl.String).map_elements(token, return_dtype=pl.String)
 
 
-def _clean(text: pl.Expr, space: str = "_") -> pl.Expr:
-    """No tab, line end or quote, which would break the file; no space inside of what is one token."""
-    return text.cast(pl.String).str.replace_all(r"[\p{C}\s]+", space).str.replace_all('"', "'").str.strip_chars(space)
+def _words(text: pl.Expr) -> pl.Expr:
+    """A text as its words, with no tab, line end or quotation mark, which would break the file."""
+    return text.cast(pl.String).str.replace_all(r"[\p{C}\s]+", " ").str.replace_all('"', "'").str.strip_chars(" ")
 
 
 def _vector(name: str, width: int) -> pl.Expr:

@@ -14,6 +14,7 @@ from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.registry import make
 from trackrec.settings import ComponentSettings
+from trackrec.users.citations import without_citations
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,7 +59,11 @@ class TextEncoder:
         self._cache: dict[bytes, Floats] = {}
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors of the texts, shape (texts, dimensions); equal texts are encoded once in this object's life."""
+        """Unit vectors of the texts, shape (texts, dimensions); equal texts are encoded once in this object's life.
+
+        Numbers of events that a RecCoT cites are not read: they mean nothing beside another user's.
+        """
+        texts = [without_citations(text) for text in texts]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._cache}
         if new:

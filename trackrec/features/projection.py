@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
+from trackrec.errors import RunError
 from trackrec.features.encoder import Floats
 from trackrec.users.numbers import Matrix
 
@@ -58,9 +63,49 @@ class Projection:
         spread = float(np.sqrt(np.mean(((values - mean) @ directions) ** 2)))
         return cls(mean.astype(np.float32), (directions / max(spread, 1e-9)).astype(np.float32))
 
+    def save(self, path: Path) -> None:
+        """Write ``mean`` and ``directions`` as safetensors."""
+        tensors = {"mean": np.ascontiguousarray(self.mean), "directions": np.ascontiguousarray(self.directions)}
+        save_file(tensors, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Projection:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunError: the file is not there, or holds no projection.
+        """
+        try:
+            tensors = load_file(path)
+            return cls(tensors["mean"].astype(np.float32), tensors["directions"].astype(np.float32))
+        except (OSError, KeyError, SafetensorError) as error:
+            raise RunError(
+                f"{path} holds no projection ({error}): expected the tensors mean and directions, as in a "
+                "finished run's projection.safetensors"
+            ) from error
+
     def __call__(self, vectors: Floats) -> Floats:
         """Shape (texts, dimensions) -> (texts, components)."""
         return np.asarray((vectors - self.mean) @ self.directions, dtype=np.float32)
+
+
+def with_projected(vectors: pl.DataFrame, projection: Projection) -> pl.DataFrame:
+    """The table of user vectors as it leaves a run.
+
+    Args:
+        vectors: ``user_id, vector, has_reccot``, see :func:`trackrec.features.encoder.user_vectors`.
+        projection: what rankers read the vectors through.
+
+    Returns:
+        ``user_id, vector`` (projected: what rankers are measured with) ``, raw_vector`` (the encoder's own) ``,
+        has_reccot``.
+    """
+    known = vectors.filter(pl.col("vector").is_not_null())
+    raw = np.asarray(known["vector"].to_list(), dtype=np.float32).reshape(known.height, -1)
+    projected = projection(raw).tolist() if known.height else []
+    short = known.select("user_id", pl.Series("projected", projected, dtype=pl.List(pl.Float32)))
+    both = vectors.join(short, on="user_id", how="left", maintain_order="left")
+    return both.select("user_id", vector="projected", raw_vector="vector", has_reccot="has_reccot")
 
 
 def _ridge(left: Matrix, singular: Matrix, told: Matrix) -> Matrix:

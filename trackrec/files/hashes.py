@@ -44,18 +44,38 @@ def text_hash(table: pl.DataFrame) -> str:
     return hashlib.sha256(table.write_json().encode()).hexdigest()
 
 
-def model_content(name: str) -> dict[str, str]:
-    """What is to be said of a language model or text encoder beside its name, for a stage's settings.
+def content_of(settings: Any, prefix: str = "") -> dict[str, str]:
+    """What is in the files and folders that settings name, so that a stage notices a change in them.
 
     Args:
-        name: as in the recipe: an embedded model, a local folder or a Hugging Face id.
+        settings: settings as plain values, at any depth. Files and folders count under ``path``, ``file`` and
+            ``folder``; under ``name``, folders with a model in them (``config.json``; ``modules.json`` of an encoder).
+        prefix: put before the names.
 
     Returns:
-        ``{"content": hash}`` of a local folder. Nothing of an embedded model, whose name stands for one content
-        (``trackrec.assets`` checks it), nor of a Hugging Face id.
+        Hash of the content by dotted name, such as ``{"model.name": ...}``. Names that stand for one content (the
+        embedded models, which ``trackrec.assets`` checks) and what is not on this machine are left out.
     """
-    folder = Path(name)
-    return {} if name.lower() in (LANGUAGE_MODEL, ENCODER) or not folder.is_dir() else {"content": file_hash(folder)}
+    if isinstance(settings, list | tuple):
+        settings = {str(place): part for place, part in enumerate(settings)}
+    if not isinstance(settings, dict):
+        return {}
+    found = {}
+    for key, value in settings.items():
+        if isinstance(value, str):
+            place = Path(value) if value else None
+            named = key in ("path", "file", "folder") or (key == "name" and _is_model(value))
+            if place is not None and named and place.exists():
+                found[f"{prefix}{key}"] = file_hash(place)
+        else:
+            found |= content_of(value, f"{prefix}{key}.")
+    return found
+
+
+def _is_model(name: str) -> bool:
+    return name.lower() not in (LANGUAGE_MODEL, ENCODER) and any(
+        (Path(name) / inside).is_file() for inside in ("config.json", "modules.json")
+    )
 
 
 def _files(folder: Path) -> list[Path]:

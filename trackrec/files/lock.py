@@ -30,7 +30,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process has it; the message says which one and since when.
     """
-    key = folder.absolute()
+    key = Path(os.path.realpath(folder))
     if key not in _held:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)

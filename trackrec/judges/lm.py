@@ -15,13 +15,14 @@ from pydantic import Field
 from trackrec.data.log import stable_hash
 from trackrec.data.rows import rows_by_user
 from trackrec.judges.base import JudgeContext
+from trackrec.lm.answers import answers_example, answers_loss, score_answers, single
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.scoring import MergedCopy, answer_logits
+from trackrec.lm.scoring import MergedCopy
 from trackrec.lm.training import (
+    Loss,
     Progress,
     TrainingSettings,
-    TreeExample,
     answer_cross_entropy,
     answer_cross_entropy_given,
     train,
@@ -50,7 +51,7 @@ class LMValidatorSettings(ComponentSettings):
     item_prior: float | None = Field(default=None, gt=0)
     """If set, the item's log-odds of being liked, counted among other LM users after so many likes and as many dislikes
     more, are added to the model's: it then learns what the counts leave open. None: the model alone (the paper's)."""
-    token_budget: int = 1536
+    token_budget: int = Field(default=1536, ge=1)
     """Most tokens in one forward pass while scoring."""
 
 
@@ -123,7 +124,7 @@ class LMValidator:
 
     def fit(self, targets: pl.DataFrame, reccots: pl.DataFrame, folder: Path, seed: int) -> dict[str, Any]:
         """See :class:`Validator`. ``folder`` gets a PEFT adapter."""
-        yes, no = self.renderer.answer_ids
+        answers = self.renderer.answers
         by_user = rows_by_user(targets)
         examples, without = [], 0
         for row in reccots.sort("user_id").iter_rows(named=True):
@@ -132,10 +133,9 @@ class LMValidator:
             text = None if drawn else row["text"]
             without += text is None
             tree, ends = self.tree(user, text, by_user[user])
-            answers = [yes if target["label"] else no for target in by_user[user]]
-            examples.append(
-                TreeExample(tree, ends, answers, log_odds=_log_odds(by_user[user], self.settings.item_prior))
-            )
+            liked = [bool(target["label"]) for target in by_user[user]]
+            odds = _log_odds(by_user[user], self.settings.item_prior)
+            examples.append(answers_example(tree, ends, answers, liked, odds))
         if self.start is None:
             self.model.add(self.adapter, seed)
         else:
@@ -144,7 +144,7 @@ class LMValidator:
             self.model,
             self.adapter,
             examples,
-            answer_cross_entropy_given(yes, no) if self.settings.item_prior else answer_cross_entropy,
+            self._loss(),
             self.training,
             seed,
             units=lambda example: len(example.answers),
@@ -159,6 +159,13 @@ class LMValidator:
             "curve": curve,
         }
 
+    def _loss(self) -> Loss:
+        """The loss that teaches the right answer."""
+        answers, given = self.renderer.answers, bool(self.settings.item_prior)
+        if not single(answers):
+            return answers_loss(answers, given)
+        return answer_cross_entropy_given(answers[0][0], answers[1][0]) if given else answer_cross_entropy
+
     def score(self, targets: pl.DataFrame, reccots: pl.DataFrame) -> pl.DataFrame:
         """See :class:`Validator`."""
         return self._score(self.adapter, targets, reccots, self.settings.item_prior)
@@ -172,8 +179,8 @@ class LMValidator:
     ) -> pl.DataFrame:
         by_user, texts = rows_by_user(targets), rows_by_user(reccots)
         trees = [self.tree_of_texts(user, [row["text"] for row in rows], by_user[user]) for user, rows in texts.items()]
-        answers, copy = self.renderer.answer_ids, self._copies[adapter].get()
-        logits = answer_logits(self.model, adapter, trees, answers, self.settings.token_budget, copy)
+        budget, copy = self.settings.token_budget, self._copies[adapter].get()
+        logits = score_answers(self.model, adapter, trees, self.renderer.answers, budget, copy)
         pairs = {user: list(both.view(len(texts[user]), -1, 2)) for user, both in zip(texts, logits, strict=True)}
         rows = list(reccots.iter_rows(named=True))
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,12 +38,12 @@ class RankerValidatorSettings(ComponentSettings):
     """The ranker as validator."""
 
     type: str = "ranker"
-    recent: int = 3
+    recent: int = Field(default=3, ge=0)
     """Recent events in view beside the RecCoT: the fewer, the more the RecCoT must carry."""
-    members: int = 4
+    members: int = Field(default=4, ge=1)
     """Models whose logits are averaged. Each leaves another part of the users out, on which its training is stopped
     and the validator's own figures are measured."""
-    components: int = 6
+    components: int = Field(default=6, ge=1)
     """Directions of the RecCoT vectors that the model reads: those that tell most about the histories behind them."""
     backbone: Annotated[str, named("backbone")] = "din"
     """The CTR model."""

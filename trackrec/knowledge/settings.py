@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from trackrec.knowledge.writer import CardWriterSettings
 from trackrec.settings import Settings
 
 
@@ -22,3 +23,5 @@ class KnowledgeSettings(Settings):
     case, hyphens or number alone."""
     leave_out: tuple[str, ...] = ()
     """Tags that are not used, such as those of an item's standing ("critically acclaimed")."""
+    writer: CardWriterSettings = CardWriterSettings()
+    """How `trackrec knowledge` writes cards; a run does not read it."""

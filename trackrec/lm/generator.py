@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from trackrec.data.log import stable_hash
@@ -29,13 +31,15 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Row
 
+log = logging.getLogger(__name__)
+
 GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
 
 
 class AlignmentSettings(Settings):
     """The preference step of the generator (DPO or softmax-DPO, see ``preferences.loss``)."""
 
-    beta: float = 0.1
+    beta: float = Field(default=0.1, gt=0)
     """How strongly the generator is held to its previous version: the smaller, the freer."""
     training: TrainingSettings = TrainingSettings(learning_rate=2e-4, epochs=1, trees_per_step=8)
     """The paper's 1e-6 is for full fine-tuning of 7B; LoRA needs more. Watch the KL that the report shows."""
@@ -201,19 +205,29 @@ class Writer:
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
         texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding)
+        read = [[renderer.read(text.token_ids) for text in continuations] for continuations in texts]
+        thought = [characters for group in read for _, characters in group if characters]
+        if thought:
+            log.warning(
+                "%d of %d RecCoTs began with thinking in tags, which was cut off (%d characters). Tell the template "
+                "not to think (prompts.template.arguments, such as enable_thinking: false)",
+                len(thought),
+                n * len(users),
+                sum(thought),
+            )
         rows = [
             {
                 "user_id": user,
                 "sample": number,
-                "text": renderer.decode(text.token_ids).strip(),
+                "text": read_text,
                 "token_ids": text.token_ids,
                 "token_logprobs": text.token_logprobs,
                 "finished": text.finished,
                 "seed": user_seed,
                 "prompt_hash": hashlib.sha256(repr(prompt).encode()).hexdigest()[:16],
             }
-            for user, prompt, user_seed, continuations in zip(users, prompts, seeds, texts, strict=True)
-            for number, text in enumerate(continuations)
+            for user, prompt, user_seed, continuations, group in zip(users, prompts, seeds, texts, read, strict=True)
+            for number, (text, (read_text, _)) in enumerate(zip(continuations, group, strict=True))
         ]
         schema = pl.Schema(
             {

@@ -9,21 +9,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from pydantic import Field, model_validator
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import AssetError, RunError
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
+from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
+from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.settings import Settings
 
@@ -41,18 +44,29 @@ class LanguageModelSettings(Settings):
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     device: str = "auto"
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
-    threads: int = 2
+    threads: int = Field(default=2, ge=1, le=256)
     """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
-    trust_remote_code: bool = False
-    """Whether code that comes with a model from a hub may run. Leave it off unless you have read that code."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_file_gives_trust(cls, given: Any) -> Any:
+        """A run folder from elsewhere must not decide that code in it runs here."""
+        if not isinstance(given, dict) or "trust_remote_code" not in given:
+            return given
+        if given["trust_remote_code"]:
+            raise ValueError(
+                "trust_remote_code cannot be set in a recipe: if you have read the code that comes with the model and "
+                "trust it, say --trust-remote-code on the command line"
+            )
+        return {key: value for key, value in given.items() if key != "trust_remote_code"}
 
 
 class AdapterSettings(Settings):
     """Shape of a LoRA adapter (dropout is 0: a prefix tree would draw one mask for tokens that its leaves share)."""
 
-    rank: int = 16
+    rank: int = Field(default=16, ge=1, le=4096)
     """Rank r of the update."""
-    alpha: int = 32
+    alpha: int = Field(default=32, ge=1)
     """Scale: the update is multiplied by alpha / rank."""
     target_modules: str | list[str] = "all-linear"
     """Which layers are adapted: PEFT's `all-linear` or names of modules."""
@@ -73,16 +87,18 @@ class LanguageModel:
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, trust_remote_code=settings.trust_remote_code
+                self.path, trust_remote_code=remote_code_is_trusted()
             )
             base = self._base()
         except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
             raise AssetError(
                 f"the language model {settings.name!r} could not be loaded: {error}. Expected the name of the embedded "
-                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors"
+                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors. "
+                "Code that comes with a model runs only with --trust-remote-code"
             ) from error
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
+        logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
@@ -93,7 +109,7 @@ class LanguageModel:
             self.path,
             dtype=getattr(torch, self.settings.dtype),
             use_safetensors=True,
-            trust_remote_code=self.settings.trust_remote_code,
+            trust_remote_code=remote_code_is_trusted(),
         )
         model.to(self.device)  # type: ignore[arg-type]
         return quicken(model.eval())
@@ -228,8 +244,7 @@ class LanguageModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
-        head = self.base.get_output_embeddings()
-        return head(hidden).float()  # type: ignore[no-any-return]
+        return logits_of(self.base, hidden)
 
 
 def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from trackrec.lm.attention import ATTENTION, run_decoder
+from trackrec.lm.head import logits_of
 from trackrec.lm.shared_prefix import SharedPrompts
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
@@ -29,11 +31,11 @@ BLOCK = 256
 class DecodingSettings(Settings):
     """How a continuation is drawn."""
 
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, ge=0)
     """Divides the logits; 0 takes the most likely token every time."""
-    top_p: float = 1.0
+    top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus: the smallest set of tokens with at least this probability is drawn from."""
-    max_new_tokens: int = 64
+    max_new_tokens: int = Field(default=64, ge=1)
     """Most tokens of a RecCoT, its end token included."""
 
 
@@ -235,7 +237,7 @@ class _Job:
             self.model, chosen[:, None], positions, self.cache, past_key_values=self.cache, use_cache=True
         )
         self.cache.end_step()
-        self.logits = self.model.get_output_embeddings()(output.last_hidden_state[:, -1]).float()
+        self.logits = logits_of(self.model, output.last_hidden_state[:, -1])
 
     def read_prompts(self, slots: Sequence[int]) -> None:
         """Let waiting prompts into free slots, as many in a pass as the token budget allows."""
@@ -275,6 +277,6 @@ class _Job:
         texts = torch.tensor(list(numbers), device=device)[:, None] * self.n + lanes
         self.text_of[rows] = texts.flatten()
         ends = torch.tensor(batch.sizes, device=device).cumsum(0) - 1
-        first = self.model.get_output_embeddings()(output.last_hidden_state[0, ends]).float()
+        first = logits_of(self.model, output.last_hidden_state[0, ends])
         self.rows = torch.cat([self.rows, rows])
         self.logits = torch.cat([self.logits, first.repeat_interleave(self.n, dim=0)])

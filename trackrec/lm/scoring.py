@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trackrec.lm.head import token_logits
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
 
@@ -80,12 +81,11 @@ def answer_logits(
     """
     items = list(trees)
     results: list[Tensor] = []
-    head = model.base.get_output_embeddings().weight[list(answers)].float()
     merged = merged or model.merged(adapter)  # a quarter quicker than adding the update in every layer
     for indices in batches_of_tokens([len(tree) for tree, _ in items], token_budget):
         hidden = model.hidden([items[i][0] for i in indices], merged)
         for row, index in enumerate(indices):
             tree, segments = items[index]
-            ends = torch.tensor([tree.last(segment) for segment in segments], device=head.device)
-            results.append((hidden[row][ends].float() @ head.T).cpu())
+            ends = torch.tensor([tree.last(segment) for segment in segments], device=hidden[row].device)
+            results.append(token_logits(model.base, hidden[row][ends], answers).cpu())
     return results

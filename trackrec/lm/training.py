@@ -26,19 +26,19 @@ Progress = Callable[[int, int], None]
 class TrainingSettings(Settings):
     """One training job of the language model."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = Field(default=1e-3, ge=0)
     """Peak rate of AdamW. LoRA wants about ten to a hundred times the rate of full fine-tuning."""
-    epochs: float = 1.0
+    epochs: float = Field(default=1.0, ge=0)
     """Passes over the examples."""
     trees_per_step: int = Field(default=8, ge=1)
     """Users (prefix trees) in one optimiser step."""
     trees_per_pass: int = Field(default=1, ge=1)
     """Users in one forward pass; the step accumulates gradients, exactly, over the passes."""
-    warmup: float = 0.1
+    warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps over which the rate rises; it then falls along a cosine to 0."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this norm."""
-    weight_decay: float = 0.0
+    weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's weight decay."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""

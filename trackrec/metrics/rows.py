@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
-from trackrec.data.roles import Role
 from trackrec.errors import RunError
+from trackrec.files.whole import written_whole
+
+ROLES = ("lm", "lm_extra", "lm_validation", "ranker")
+"""Values of :class:`trackrec.data.roles.Role`, which lies above."""
 
 
 class MetricRow(BaseModel):
@@ -50,21 +52,20 @@ class MetricRow(BaseModel):
 
 
 def roles_of(users: Iterable[Any], roles: Mapping[Any, str]) -> str:
-    """The roles of some users, in the order of `Role`, as in "lm, lm_validation".
+    """The roles of some users, in this order, as in "lm, lm_validation".
 
     >>> roles_of([1, 2], {1: "ranker", 2: "lm", 3: "lm_extra"})
     'lm, ranker'
     """
     found = {roles[user] for user in users}
-    return ", ".join(role for role in Role if role in found)
+    return ", ".join(role for role in ROLES if role in found)
 
 
 def write_metrics(path: Path, rows: Iterable[MetricRow]) -> None:
     """Write the rows as a JSON list, by atomic rename."""
     text = json.dumps([row.model_dump() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[MetricRow]:

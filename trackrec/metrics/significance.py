@@ -11,6 +11,11 @@ from numpy.typing import ArrayLike
 from trackrec.metrics.intervals import draw_users
 from trackrec.metrics.probability import FloatArray
 
+FEWEST_USERS = 30
+"""With fewer users no p value is given, so that nothing is said to hold. The percentile bootstrap is no test there: it
+draws the same few users again and again, and its p falls far below the least that an exact sign test allows, which is
+2^(1 - users): .031 for six."""
+
 
 class PairedContrast(NamedTuple):
     """A difference between two arms on the same examples."""
@@ -21,7 +26,8 @@ class PairedContrast(NamedTuple):
     """Ends of the 95% percentile interval over users."""
     p_value: float
     """Two-sided p value of "no difference": twice the share of draws on the other side of 0, each side with one draw
-    added, so that it is never 0 and at least ``2 / (draws + 1)``: for many comparisons take many draws."""
+    added, so that it is never 0 and at least ``2 / (draws + 1)``: for many comparisons take many draws. NaN with fewer
+    than `FEWEST_USERS` users."""
     baseline: float
     """The statistic of the arm that it is the difference from."""
 
@@ -46,7 +52,7 @@ def paired_contrast(
     """`trackrec.metrics.intervals.paired_bootstrap`, with a p value from the very same draws; arguments as there.
 
     The p value agrees with the interval: below 0.05 just where the 95% percentile interval leaves 0 out, to the width
-    of one draw. All but the difference is NaN where no draw is defined.
+    of one draw; with fewer than `FEWEST_USERS` users it is NaN. All but the difference is NaN where no draw is defined.
 
     Source:
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.2 (the added draw).
@@ -78,7 +84,8 @@ def paired_contrasts(
     arms: list[tuple[ArrayLike, ...]] = [(labels, scores[name]) for name in names]
     value, drawn = draw_users(statistic, users, arms, seed, draws, folds)
     places = [(names.index(arm), names.index(against)) for arm, against in pairs]
-    return [_contrast(float(value[i] - value[j]), drawn[:, i] - drawn[:, j], float(value[j])) for i, j in places]
+    count = len(np.unique(np.asarray(users)))
+    return [_contrast(float(value[i] - value[j]), drawn[:, i] - drawn[:, j], float(value[j]), count) for i, j in places]
 
 
 def contrast_of_gains(
@@ -104,16 +111,17 @@ def contrast_of_gains(
     arms: list[tuple[ArrayLike, ...]] = [(labels, scores) for scores in (*gain, *other)]
     value, drawn = draw_users(statistic, users, arms, seed, draws, None)
     signs = np.array([1.0, -1.0, -1.0, 1.0])
-    return _contrast(float(value @ signs), drawn @ signs, float(value[2] - value[3]))
+    count = len(np.unique(np.asarray(users)))
+    return _contrast(float(value @ signs), drawn @ signs, float(value[2] - value[3]), count)
 
 
-def _contrast(gain: float, drawn: FloatArray, baseline: float) -> PairedContrast:
+def _contrast(gain: float, drawn: FloatArray, baseline: float, users: int) -> PairedContrast:
     difference = drawn[~np.isnan(drawn)]
     if not len(difference):
         return PairedContrast(gain, float("nan"), float("nan"), float("nan"), baseline)
     low, high = np.quantile(difference, [0.025, 0.975])
     side = min(int((difference <= 0).sum()), int((difference >= 0).sum()))
-    p_value = min(1.0, 2 * (side + 1) / (len(difference) + 1))
+    p_value = min(1.0, 2 * (side + 1) / (len(difference) + 1)) if users >= FEWEST_USERS else float("nan")
     return PairedContrast(gain, float(low), float(high), p_value, baseline)
 
 

@@ -12,8 +12,8 @@ import polars as pl
 from pydantic import BaseModel
 
 from trackrec.data.roles import Role
-from trackrec.features.encoder import TextEncoderSettings, shared_encoder
-from trackrec.files.hashes import model_content
+from trackrec.features.encoder import shared_encoder
+from trackrec.files.hashes import content_of
 from trackrec.judges.base import JudgeContext, Kind, Validator
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.rewards import Reward, RewardContext
@@ -28,6 +28,8 @@ from trackrec.registry import find, make, short_name
 from trackrec.run import Run, Stage
 from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import Teacher, TeacherContext
+from trackrec.teachers.template import TeacherSettings
+from trackrec.users.citations import without_citations
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -172,25 +174,23 @@ class Parts:
         settings: dict[str, Any],
         regardless_of: Sequence[str] = (),
     ) -> None:
-        """Run a stage of this loop; its settings are written as plain values."""
+        """Run a stage of this loop; its settings are written as plain values, with what is in files that they name."""
         plain = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        self.run.do(name, work, inputs, plain, regardless_of)
+        content = content_of(plain)
+        self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
 
     @property
     def model_settings(self) -> dict[str, Any]:
-        """What decides the base model: its settings, and what is in its folder."""
-        content = model_content(self.recipe.model.name)
-        return {"model": self.recipe.model} | ({"model_content": content} if content else {})
+        """What of the recipe decides the base model."""
+        return {"model": self.recipe.model}
 
     @property
     def encoder_settings(self) -> dict[str, Any]:
-        """What decides the text encoder, likewise."""
-        settings = self.recipe.encoder
-        content = model_content(settings.name) if isinstance(settings, TextEncoderSettings) else None
-        return {"encoder": settings} | ({"encoder_content": content} if content else {})
+        """What of the recipe decides the text encoder."""
+        return {"encoder": self.recipe.encoder}
 
     @property
     def domain_settings(self) -> dict[str, Any]:
@@ -205,9 +205,10 @@ class Parts:
         return told | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
-        """The profile writer's text on a user, which is shown where nothing of the RecCoT may be published."""
+        """The template teacher's text on a user, which is shown where nothing of the RecCoT may be published."""
+        settings = self.recipe.teacher if isinstance(self.recipe.teacher, TeacherSettings) else TeacherSettings()
         history = self.world.histories.filter(pl.col("user_id") == user)
-        return str(self.teacher().write(history, self.recipe.seed)["text"][0])
+        return without_citations(self.teacher(settings).write(history, self.recipe.seed)["text"][0])
 
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""

@@ -191,7 +191,8 @@ def prepare(recipe: Recipe, run: Run) -> World:
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
     if cards is not None:  # the cards themselves, so that a corrected file is read anew
-        settings |= {"knowledge": recipe.knowledge.model_dump(mode="json"), "cards": text_hash(cards.table)}
+        told = recipe.knowledge.model_dump(mode="json", exclude={"writer"})
+        settings |= {"knowledge": told, "cards": text_hash(cards.table)}
     log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
     settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
     run.do("data", work, [], settings)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from trackrec.checks.gate import may_accuse
 from trackrec.checks.grounding import GroundedSentence, History, ground
 from trackrec.checks.reasons import Reason, reasons_for, tell_reason
 from trackrec.checks.truth import publishable
@@ -68,7 +69,8 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     vocabulary = Vocabulary(world.items, parts.renderer.domain, recipe.prompts.attributes, recipe.profile)
     sentences = ground(row["text"] or "", world.history_rows[name], vocabulary)
     _print_verdicts(sentences, parts, name, console)
-    published = publishable(sentences, lambda: parts.profile_text(name))
+    may = may_accuse(folder, recipe.teacher.type, recipe.loop.distils)
+    published = publishable(sentences, lambda: parts.profile_text(name), may)
     console.print(f"Fit to be published: {escape(published)}")
     why = _Why(published, world.history_rows[name], vocabulary)
     _print_predictions(name, row["text"], items, parts, promoted, why, console)
@@ -104,7 +106,7 @@ class _Why:
     """Gives reasons from the published text alone."""
 
     def __init__(self, published: str, rows: Sequence[Row], vocabulary: Vocabulary) -> None:
-        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue)
+        self.vocabulary, self.history = vocabulary, History(rows, vocabulary.catalogue, vocabulary.profile)
         self.sentences = ground(published, rows, vocabulary)
 
     def of(self, item_id: Any) -> list[Reason]:

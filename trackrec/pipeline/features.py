@@ -5,19 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.features.projection import Projection, with_projected
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import write_model_card
 from trackrec.pipeline.components import OUTSIDE, Parts
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.truth import Truth
+from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import compare_arms
-from trackrec.run import Stage
+from trackrec.run import Stage, written_whole
+from trackrec.users.numbers import ranker_numbers
 
+PROJECTION = "projection.safetensors"
 ARMS = ("din_no_text", "din_swapped", "din_own")
 
 
@@ -56,6 +61,7 @@ class Features:
             truth: judges the RecCoTs (table ``claims``, column ``grounded``).
         """
         self._collect_reccots(truth)
+        self._fit_projection()
         self._make_vectors()
         self._copy_adapters()
 
@@ -65,14 +71,47 @@ class Features:
         rest = self.run.table("write-rest")
         return [self.run.table(f"write-{self.promoted}"), *([rest] if rest.is_file() else [])]
 
+    def _fit_projection(self) -> None:
+        """``projection.safetensors``: the directions that tell most of a history, from users who rank nothing.
+
+        Read are the promoted generator's RecCoTs of LM and LM validation users, and those of extra LM users, the
+        teacher's where it wrote none for them. No ranker user's text or history has a part in it.
+        """
+        path, components = self.run.folder / PROJECTION, self.recipe.ranking.components
+
+        def work(stage: Stage) -> None:
+            written = self.written().select("user_id", "text")
+            taught = self.run.read("teacher").filter(pl.col("sample") == 0).select("user_id", "text")
+            taught = taught.filter(pl.col("user_id").is_in(self.world.users(Role.LM_EXTRA)))
+            texts = pl.concat([written, taught]).unique("user_id", keep="first", maintain_order=True)
+            texts = texts.filter(~pl.col("user_id").is_in(self.world.users(Role.RANKER)) & (pl.col("text") != ""))
+            numbers = ranker_numbers(self.world.histories, self.world.items, self.world.roles)
+            both = texts.join(numbers.table, on="user_id", how="inner", maintain_order="left")
+            vectors = shared_encoder(self.recipe.encoder).encode(both["text"].to_list())
+            told = np.asarray(both["numbers"].to_list(), dtype=np.float64)
+            fitted = Projection.fit(vectors, components, told, numbers.weights("ctr"))
+            with written_whole(path) as partial:
+                fitted.save(partial)
+            stage.outputs.append(path)
+            stage.counts = {
+                "texts": both.height,
+                "dimensions": fitted.directions.shape[0],
+                "components": fitted.directions.shape[1],
+                "encoder": self.recipe.encoder.model_dump(mode="json"),
+            }
+
+        inputs = [*self._written, *(self.run.table(name) for name in ("teacher", "roles", "histories", "items"))]
+        self.parts.do("projection", work, inputs, self.parts.encoder_settings | {"components": components})
+
     def _make_vectors(self) -> None:
         def work(stage: Stage) -> None:
             order = self.world.roles.select("user_id")
             texts = self.written().select("user_id", "text")
             mine = order.join(texts, on="user_id", how="left", maintain_order="left")
-            stage.output("vectors", user_vectors(mine, shared_encoder(self.recipe.encoder)))
+            raw = user_vectors(mine, shared_encoder(self.recipe.encoder))
+            stage.output("vectors", with_projected(raw, Projection.load(self.run.folder / PROJECTION)))
 
-        inputs = [*self._written, self.run.table("roles")]
+        inputs = [*self._written, self.run.table("roles"), self.run.folder / PROJECTION]
         self.parts.do("vectors", work, inputs, self.parts.encoder_settings)
 
     def _copy_adapters(self) -> None:
@@ -171,9 +210,11 @@ class Features:
             ranker = self.world.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
             arms = {
-                "din_no_text": None,
-                "din_swapped": swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed),
-                "din_own": mine,
+                "din_no_text": Arm(),
+                "din_swapped": Arm(
+                    swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed), projected=True
+                ),
+                "din_own": Arm(mine, projected=True),
             }
             with self.run.reporter.steps("din") as progress:
                 predictions = compare_arms(
@@ -189,7 +230,9 @@ class Features:
             users = predictions["user_id"].n_unique()
             stage.counts = {
                 "users": users,
-                "coverage": {name: 0 if arm is None else arm["vector"].count() for name, arm in arms.items()},
+                "coverage": {
+                    name: 0 if arm.users is None else arm.users["vector"].count() for name, arm in arms.items()
+                },
             }
 
         inputs = [self.run.folder / "vectors.parquet", self.run.table("examples"), self.run.table("roles")]

@@ -17,8 +17,8 @@ from trackrec.pipeline.features import Features
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.results import Results
 from trackrec.pipeline.truth import Truth
+from trackrec.preflight import check_settings, check_tables
 from trackrec.progress import Reporter
-from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
 from trackrec.run import Run
 
@@ -35,11 +35,13 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         The folder.
 
     Raises:
-        RecipeError: there is no such domain, or its file is none; nothing has been read or written by then.
-        RunError: the folder holds a run of another recipe, another process is at work in it, or V0 is no better than
-            counting (see ``Loop``).
+        RecipeError: settings do not go together, or there is no such domain (see `trackrec.preflight`); nothing has
+            been read or written by then.
+        RunError: the log cannot carry the recipe, which shows before any language model is loaded; or the folder holds
+            a run of another recipe; or another process is at work in it; or V0 is no better than counting (see
+            ``Loop``).
     """
-    find_domain(recipe.prompts.domain)  # a mistake in it would show only after the data stage
+    check_settings(recipe)
     run = open_run(recipe, folder, reporter or Reporter())
     with locked(folder):
         _all_stages(recipe, run)
@@ -49,6 +51,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
 def _all_stages(recipe: Recipe, run: Run) -> None:
     use_threads(recipe.model.threads)  # for every stage, also those that load no language model
     world = prepare(recipe, run)
+    check_tables(recipe, world)
     sizes = ", ".join(f"{len(world.users(role))} {role}" for role in Role)
     run.reporter.line(f"users by role: {sizes}; {len(world.evaluated)} ranker users test G then V")
     parts = Parts(recipe, run, world)
@@ -76,6 +79,8 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
     Raises:
         RunError: it holds another recipe; the first settings that differ are named.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file: a run needs a folder, choose another one with --out")
     path = folder / "recipe.yaml"
     check_format(folder)
     if path.is_file():

@@ -16,11 +16,13 @@ from trackrec.data.filters import filter_log
 from trackrec.data.findings import Finding, tell_findings
 from trackrec.data.liking import Liking, guess_liking
 from trackrec.data.log import Log
+from trackrec.data.rating_scale import as_amount, rating_warnings
 from trackrec.data.sources import TABLES, find_source, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import read_shown
 from trackrec.data.verdict import find_problems, find_warnings
 from trackrec.errors import LogError
+from trackrec.pipeline.log_settings import LogSettings, log_settings
 from trackrec.pipeline.own_recipe import (
     Form,
     choose_attributes,
@@ -30,7 +32,6 @@ from trackrec.pipeline.own_recipe import (
     users_needed,
 )  # fmt: skip
 from trackrec.prompts.domains import find_domain
-from trackrec.recipe import Recipe, make_recipe
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Card:
     warnings: list[str]
     recipe: dict[str, Any] | None
     """A recipe that is ready to run; None if there are problems."""
+    notes: tuple[str, ...] = ()
+    """What reading the log had to decide and was not sure of."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -63,6 +66,7 @@ class Card:
             "verdict": "meaningless" if self.problems else "ready",
             "problems": self.problems,
             "warnings": self.warnings,
+            "unsure": list(self.notes),
             "columns": tables,
             "liking": self.liking._asdict(),
             "domain": self.domain,
@@ -86,7 +90,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         RecipeError: a setting is unknown.
     """
     source = merged(source, changes.get("source", {}))
-    asked = make_recipe({**changes, "source": source}, "the settings asked for")
+    asked = log_settings({**changes, "source": source})
     log, columns = _read(asked)
     log = filter_log(log, asked.filters)
     known = None if asked.source.source == TABLES else find_source(asked.source.source)
@@ -96,8 +100,14 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         rated = known.feedback == "graded" or (
             known.feedback == "unknown" and log.interactions["rating"].n_unique() > 1
         )
-    liking = _asked_liking(guess_liking(log.interactions["rating"], rated), changes)
-    feedback = asked.feedback.model_copy(update={"kind": liking.kind})
+    ratings = log.interactions["rating"]
+    impressions = known.impressions if known else columns[0].impressions
+    guessed = guess_liking(ratings, rated, impressions)
+    if known and known.like_threshold is not None:
+        guessed = Liking("threshold", known.like_threshold, f"{known.name}: {known.like_threshold:g} or more is a like")
+    liking = _asked_liking(guessed, changes)
+    weight = {} if liking.like_weight is None else {"like_weight": liking.like_weight}
+    feedback = asked.feedback.model_copy(update={"kind": liking.kind, **weight})
     settings = asked.split.model_copy(update={"like_threshold": liking.like_threshold})
     split, error = _split(log, settings, feedback, asked.seed)
     figures = describe_log(log)
@@ -115,13 +125,17 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         recipe = fit_recipe(form, name, source, users, liking, domain, attributes, changes)
     counts = log.counts | ({} if split is None else split.counts)
     warnings = find_warnings(figures, cut, counts)
-    return Card(name, columns, liking, domain, figures, cut, tell_findings(counts), problems, warnings, recipe)
+    if rated and not impressions:
+        column = columns[0].roles.get("rating", "the weights of events") if columns else "the rating"
+        warnings += rating_warnings(ratings, as_amount(ratings), column)
+    findings = tell_findings(counts)
+    return Card(name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes)
 
 
-def _read(recipe: Recipe) -> tuple[Log, list[Columns]]:
-    if recipe.source.source == TABLES:
-        return read_shown(recipe.source.tables)
-    return read_log(recipe.source), []
+def _read(settings: LogSettings) -> tuple[Log, list[Columns]]:
+    if settings.source.source == TABLES:
+        return read_shown(settings.source.tables)
+    return read_log(settings.source), []
 
 
 def _asked_liking(guess: Liking, changes: Mapping[str, Any]) -> Liking:
@@ -133,7 +147,10 @@ def _asked_liking(guess: Liking, changes: Mapping[str, Any]) -> Liking:
     asked = {"feedback.kind": kind, "split.like_threshold": threshold}
     said = " and ".join(f"{key}={value}" for key, value in asked.items() if value is not None)
     return Liking(
-        kind or "threshold", guess.like_threshold if threshold is None else float(threshold), f"as asked: {said}"
+        kind or "threshold",
+        guess.like_threshold if threshold is None else float(threshold),
+        f"as asked: {said}",
+        guess.like_weight if kind == guess.kind else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.checks.gate import ACCUSING, may_accuse
 from trackrec.data.roles import Role
 from trackrec.judges.base import Kind, Validator
 from trackrec.judges.preferences import build_groups
@@ -209,19 +210,28 @@ class Loop:
             "reward": recipe.reward,
             "extra_rewards": [settings.model_dump(mode="json") for settings in recipe.extra_rewards],
         }
-        settings |= self.parts.domain_settings if recipe.extra_rewards else {}
+        if recipe.extra_rewards:
+            open_gate = may_accuse(self.run.folder, recipe.teacher.type, recipe.loop.distils)
+            settings |= self.parts.domain_settings | {"may_accuse": open_gate}
         self.parts.do(f"prefer-{kind}-{number}", work, inputs, settings)
 
     def _penalties(self, scores: pl.DataFrame, samples: pl.DataFrame, stage: Stage) -> pl.DataFrame:
         """``user_id, sample, penalty``: what the extra rewards, with their weights, take off each sample's reward."""
-        taken = samples.select("user_id", "sample", penalty=pl.lit(0.0))
-        for settings in self.recipe.extra_rewards:
+        taken, recipe = samples.select("user_id", "sample", penalty=pl.lit(0.0)), self.recipe
+        for settings in recipe.extra_rewards:
+            weight = settings.weight
+            if settings.type == ACCUSING and not may_accuse(self.run.folder, recipe.teacher.type, recipe.loop.distils):
+                weight = 0.0
+                self.run.reporter.line(
+                    f"[yellow]extra_rewards: {ACCUSING} counts 0: nobody knows how often the checker is wrong on these "
+                    "texts (trackrec check-the-checker).[/yellow]"
+                )
             reward = make("reward", settings, self.parts.reward_context)
             earned = reward(scores, samples, self.world.histories)
             for column in set(earned.columns) - {"user_id", "sample", "reward"}:
                 stage.counts[f"{column}_claims"] = int(earned[column].sum())
             both = taken.join(earned, on=["user_id", "sample"], how="left", maintain_order="left")
-            taken = both.select("user_id", "sample", pl.col("penalty") - settings.weight * pl.col("reward"))
+            taken = both.select("user_id", "sample", pl.col("penalty") - weight * pl.col("reward"))
         return taken
 
     def align(self, kind: Kind, number: int) -> None:
@@ -245,7 +255,7 @@ class Loop:
                     )
             else:
                 self.run.reporter.line(
-                    f"[yellow]{name}: no preference passed the filters; the generator stays.[/yellow]"
+                    f"{name}: no preference passed the filters; the generator stays.", style="yellow"
                 )
             with stage.folder(folder) as partial:
                 self.parts.model.save(new, partial)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from importlib.resources import files
 from typing import Any, Literal
 
 import polars as pl
@@ -11,7 +12,7 @@ import yaml
 
 from trackrec.data.columns import Columns, plain
 from trackrec.data.liking import Liking
-from trackrec.recipe import make_recipe, shipped
+from trackrec.pipeline.log_settings import needs_whole_recipe
 
 Form = Literal["short", "long"]
 _SHIPPED = {"short": "quick", "long": "movielens-100k"}
@@ -61,7 +62,8 @@ def fit_recipe(
         RecipeError: a change names an unknown setting.
     """
     tree = _shipped(form) | {"name": name, "source": dict(source)}
-    tree["feedback"] = {"kind": liking.kind}
+    weight = {} if liking.like_weight is None else {"like_weight": liking.like_weight}
+    tree["feedback"] = {"kind": liking.kind} | weight
     tree["split"] = tree.get("split", {}) | {"like_threshold": liking.like_threshold}
     tree["prompts"] = tree["prompts"] | {"domain": domain} | ({"attributes": list(attributes)} if attributes else {})
     if liking.kind == "implicit" and changes.get("feedback", {}).get("like_weight") is None:
@@ -82,7 +84,10 @@ def fit_recipe(
         if tree.get(part, {}).get(key, 0) > roles["lm_extra_users"]:
             tree[part][key] = roles["lm_extra_users"]
     tree = merged(tree, changes)
-    make_recipe(tree, "the recipe for this log")
+    if needs_whole_recipe(changes):  # the rest is a shipped recipe, fitted
+        from trackrec.recipe import make_recipe
+
+        make_recipe(tree, "the recipe for this log")
     return tree
 
 
@@ -130,6 +135,6 @@ def choose_attributes(items: pl.DataFrame) -> tuple[str, ...]:
 
 
 def _shipped(form: Form) -> dict[str, Any]:
-    text = (shipped() / f"{_SHIPPED[form]}.yaml").read_text(encoding="utf-8")
+    text = (files("trackrec") / "recipes" / f"{_SHIPPED[form]}.yaml").read_text(encoding="utf-8")
     tree: dict[str, Any] = yaml.safe_load(text)
     return tree

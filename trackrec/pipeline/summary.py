@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from trackrec.metrics.probability import MetricRow, read_metrics
@@ -39,7 +40,7 @@ def print_summary(folder: Path, console: Console) -> None:
     console.print(table)
     for row in rows:
         if row.metric == "auc_difference":
-            console.print(f"AUC, {row.note}: {_interval(row, signed=True)}", highlight=False)
+            console.print(f"AUC, {escape(row.note)}: {_interval(row, signed=True)}", highlight=False)
     console.print("With few users the intervals are wide; they are conditional on the one G and V that were trained.")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.checks.grounding import History, ground
+from trackrec.checks.horoscope import Horoscopes, horoscope_rate
 from trackrec.checks.reasons import reasons_for
 from trackrec.checks.truth import (
     KEY,
@@ -37,6 +38,8 @@ from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
 
 ARM = "grounding"
+HOROSCOPE_USERS = 100
+"""The sentences of so many users at most are held against other histories."""
 SPECIFICITY_USERS = 200
 """So many users at most are sought among 20 histories, a hundredth of a second each."""
 
@@ -62,9 +65,8 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, world: World) -> None:
         self.recipe, self.run, self.world = recipe, run, world
-        self.vocabulary = Vocabulary(
-            world.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
-        )
+        prompts = recipe.prompts
+        self.vocabulary = Vocabulary(world.items, find_domain(prompts.domain), prompts.attributes, recipe.profile)
 
     def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""
@@ -105,7 +107,8 @@ class Truth:
             "user_id", "text", maintain_order=True
         ):
             own = self.world.history_rows[user]
-            history, sentences = History(own, self.vocabulary.catalogue), ground(str(text or ""), own, self.vocabulary)
+            history = History(own, self.vocabulary.catalogue, self.vocabulary.profile)
+            sentences = ground(str(text or ""), own, self.vocabulary)
             for event, item, label in part.select("event_id", "item_id", "label").iter_rows():
                 reasons = reasons_for(item, sentences, history, self.vocabulary)
                 told: list[tuple[Any, ...]] = [
@@ -121,21 +124,33 @@ class Truth:
         """The measures of the kept RecCoTs, a row a round and measure."""
         table = read_table(self.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
         counts = counts_table(self.run.read("claims").filter(pl.col("kind") == "kept"))
+        rounds = sorted(table["round"].unique().to_list())
         return [
-            row
-            for number in sorted(table["round"].unique().to_list())
-            for row in self._round(number, table.filter(pl.col("round") == number), counts)
-        ] + [*self._changes(counts), *self._explained(), *self._answers()]
+            row for number in rounds for row in self._round(number, table.filter(pl.col("round") == number), counts)
+        ] + [*self._changes(counts, rounds), *self._explained(), *self._answers()]
 
     def _round(self, number: int, kept: pl.DataFrame, counts: pl.DataFrame) -> list[MetricRow]:
         mine = counts.filter(pl.col("round") == number)
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         judged = truth_measures(mine, seed, draws).items()
-        per = {"hallucination_rate": "checkable", "invented_rate": "checkable", "coverage": "sentences"}
+        per = {
+            "hallucination_rate": "checkable",
+            "invented_rate": "checkable",
+            "coverage": "sentences",
+            "uncited_rate": "on_user",
+        }
         sizes = {name: int(mine[per[name]].sum()) if name in per else mine.height for name, _ in judged}
         found = {name: Measured(interval, mine["user_id"].to_list(), sizes[name]) for name, interval in judged}
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
         found |= self._traced({user: texts[user] for user in list(texts)[:SPECIFICITY_USERS]})
+        found["horoscope_rate"] = Measured(
+            *horoscope_rate(
+                {user: texts[user] for user in list(texts)[:HOROSCOPE_USERS]},
+                Horoscopes(self.world.history_rows, self.vocabulary, seed),
+                seed,
+                draws,
+            )
+        )
         found["words"] = self.measure(texts, [float(word_count(text)) for text in texts.values()])
         for size in (1, 2):
             within = {user: distinct([text], size) for user, text in texts.items()}
@@ -145,7 +160,8 @@ class Truth:
         found["diversity"] = Measured(_point(distinct(list(texts.values()), 2)), users, len(users))
         different = len(set(texts.values())) / len(texts) if texts else math.nan
         found["different_texts"] = Measured(_point(different), users, len(users))
-        return [self.row(name, measured, number) for name, measured in found.items()]
+        note = "" if texts else "every text of this round is empty"
+        return [self.row(name, measured, number, note) for name, measured in found.items()]
 
     def _traced(self, texts: dict[Any, str]) -> dict[str, Measured]:
         """Whether a text leads to its own history, and its claims to their own evidence."""
@@ -161,12 +177,16 @@ class Truth:
             "deletion_test": self.measure([user for user, _ in cases], [float(rests) for _, rests in cases]),
         }
 
-    def _changes(self, counts: pl.DataFrame) -> list[MetricRow]:
+    def _changes(self, counts: pl.DataFrame, rounds: list[int]) -> list[MetricRow]:
         """How far the hallucination rate of each later round lies from that of the first, on the users of both."""
-        rounds, rows = sorted(counts["round"].unique().to_list()), []
+        rows = []
         first = counts.filter(pl.col("round") == rounds[0]) if rounds else counts
         for number in rounds[1:]:
             both = counts.filter(pl.col("round") == number).join(first, on="user_id", suffix="_first")
+            if both.is_empty():
+                nobody = Measured(_point(math.nan), [], 0)
+                rows.append(self.row("hallucination_change", nobody, number, "no user has a text of both rounds"))
+                continue
             names = ("contradicted", "checkable", "contradicted_first", "checkable_first")
             arrays = [both[name].to_numpy().astype(np.float64) for name in names]
             interval = bootstrap_users(

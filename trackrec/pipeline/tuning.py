@@ -175,6 +175,4 @@ class Tuning:
                 "with loop.need_useful_validator=false"
             )
         else:
-            self.run.reporter.line(
-                f"[yellow]{line}. Its feedback is close to noise; the recipe says to go on.[/yellow]"
-            )
+            self.run.reporter.line(f"{line}. Its feedback is close to noise; the recipe says to go on.", style="yellow")

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
-from trackrec.data.columns import ColumnMapping
+from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.filters import filter_log
 from trackrec.data.growing import grow_log, histories_after
 from trackrec.data.log import Log

@@ -43,4 +43,4 @@ class Domain:
     often: str = "Chooses many {genres} items"
     """What somebody often goes for, with the field ``{genres}``: the beginning of a sentence of a RecCoT."""
     answers: tuple[str, str] = ("Yes", "No")
-    """The two answers, the liking one first; each must be one token."""
+    """The two answers, the liking one first; of one token each they are scored the quickest."""

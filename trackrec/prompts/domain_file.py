@@ -9,10 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trackrec.errors import RecipeError
 from trackrec.prompts.domain import Domain
+from trackrec.yaml_text import read_yaml
 
 SUFFIXES = (".yaml", ".yml")
 """By these a domain's file is told from a domain's name."""
@@ -26,13 +25,13 @@ def read_domain(path: Path) -> Domain:
             missing (all are named), or a value is not the text that is expected.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path.read_text(encoding="utf-8"), f"the domain file {path}")
     except OSError as error:
         raise RecipeError(
             f"prompts.domain names the file {path}, which cannot be read ({error.strerror}): expected a YAML file with "
             "a domain's texts, or the name of a known domain"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RecipeError(f"the domain file {path} is not YAML in UTF-8: {error}") from error
     if not isinstance(tree, Mapping):
         raise RecipeError(f"the domain file {path} holds {type(tree).__name__}, expected texts (key: value)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import Field
 
-from trackrec.prompts.chat import PlainText, find_answer, find_end, render_frame
-from trackrec.prompts.citations import without_citations
+from trackrec.prompts.chat import ChatFrame, PlainText, find_end, render_frame
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
 from trackrec.prompts.domains import find_domain
+from trackrec.prompts.template import TemplateSettings
+from trackrec.prompts.turns import answer_frame, answer_lead
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue, Row, clean_text
+from trackrec.users.citations import without_citations
 from trackrec.users.counts import ProfileSettings
 from trackrec.users.profile import profile_history, profiles
 
@@ -52,6 +55,8 @@ class PromptSettings(Settings):
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
     reccot_tokens: int = Field(default=64, ge=8)
     """Budget of a RecCoT, its end token included."""
+    template: TemplateSettings = TemplateSettings()
+    """What the model's chat template is told."""
     show_statistics: bool = True
     """Whether a target says how many others rated it and how many of those liked it."""
 
@@ -72,7 +77,7 @@ class Renderer:
     """Builds the prompts of the generator and the validator.
 
     Segments are tokenised one by one, so a branch point between segments is always a token boundary. A prompt of the
-    validator is ``validator_prefix + reccot_segment + target_segment``, and its answer is the next token.
+    validator is ``validator_prefix + reccot_segment + target_segment``, and its answer (``answers``) comes next.
 
     Args:
         tokenizer: the language model's tokenizer, with a chat template.
@@ -82,7 +87,7 @@ class Renderer:
         profile: how much evidence a fact of the digest needs.
 
     Raises:
-        RecipeError: the tokenizer cannot serve (no chat template, or an answer that is not a single token), there is no
+        RecipeError: the tokenizer cannot serve (no chat template, or answers that it cannot tell apart), there is no
             such domain, or the items lack an attribute.
     """
 
@@ -98,17 +103,28 @@ class Renderer:
         self.domain = domain or find_domain(settings.domain)
         self._catalogue = Catalogue(items, settings.attributes)
         self._plain = PlainText(tokenizer)
-        self._generator = render_frame(tokenizer, self.domain.generator_instruction)
-        self._validator = render_frame(tokenizer, self.domain.validator_instruction)
-        self._end = find_end(tokenizer)
+        self._generator = render_frame(tokenizer, self.domain.generator_instruction, settings.template)
+        self._end = find_end(tokenizer, settings.template)
         self._eos = tokenizer.eos_token_id
-        yes, no = (find_answer(tokenizer, answer) for answer in self.domain.answers)
-        self._answers = (yes, no)
+        answered = answer_frame(tokenizer, self.domain.answers, settings.template)
+        head = render_frame(tokenizer, self.domain.validator_instruction, settings.template).head
+        self._validator = ChatFrame(head, answered.tail)
+        self._lead = answer_lead(tokenizer, settings.template)
+        self._answers = (answered.answers[0], answered.answers[1])
 
     @property
-    def answer_ids(self) -> tuple[int, int]:
-        """The token ids of the liking and the disliking answer."""
+    def answers(self) -> tuple[list[int], list[int]]:
+        """The token ids of the liking and the disliking answer, as the model's own turn begins with them."""
         return self._answers
+
+    @property
+    def frame_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of all that the chat template adds: frames, answers, end.
+
+        Another template, or other arguments of it, give other prompts; this is how a run can tell.
+        """
+        parts = (self._generator, self._validator, self._answers, self.stop_ids)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     @property
     def stop_ids(self) -> list[int]:
@@ -143,6 +159,15 @@ class Renderer:
             lines += self._plain.encode(self.digest(history))
         return self._generator.head + lines + self._generator.tail
 
+    def generator_turns(self, history: Sequence[Row]) -> tuple[str, str]:
+        """The system turn and the user's turn of ``generator_prompt``, as texts."""
+        shown = self.shown_events(history)
+        first = len(history) - shown
+        rows = enumerate(history[first:], start=first + 1)
+        lines = "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
+        digest = self.digest(history) if self.settings.digest else ""
+        return self.domain.generator_instruction, lines + digest
+
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
         return tell_digest(profile_history(history, self._catalogue, self.profile), self._digest_facts)
@@ -172,14 +197,18 @@ class Renderer:
         budget = self.settings.reccot_tokens - 1
         sentences = _SENTENCE_END.split(clean_text(text, limit=None))
         for count in range(len(sentences), 0, -1):
-            ids = self._plain.encode(" ".join(sentences[:count]))
+            ids = self._plain.encode(self._lead + " ".join(sentences[:count]))
             if len(ids) <= budget:
                 return [*ids, self._end]
         return ids[: budget + 1]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of sampled token ids, without control tokens."""
-        return self._plain.decode(list(ids))
+        """The text of sampled token ids, without control tokens and without what the model thought in tags."""
+        return self.read(ids)[0]
+
+    def read(self, ids: Sequence[int]) -> tuple[str, int]:
+        """As ``decode``, with the number of characters of thinking that were cut off."""
+        return self._plain.read(list(ids))
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes."""
@@ -230,9 +259,10 @@ class Renderer:
 
     def line_parts(self, item_id: object, rating: float, number: int = 0) -> tuple[str, str]:
         """The line's two parts: what is said of the event (its number, 1 for the oldest, if lines are numbered, and its
-        rating), and what of the item."""
+        rating), and what of the item. ``number`` 0: it is not told."""
         told = self._catalogue[item_id].describe(self.domain.genre_separator, self.settings.show_tags)
-        return f"[{number}] {rating:g}:" if self.settings.numbered else f"{rating:g}:", f" {told}\n"
+        label = f"[{number}] " if self.settings.numbered and number else ""
+        return f"{label}{rating:g}:", f" {told}\n"
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text takes where it is a segment of its own."""

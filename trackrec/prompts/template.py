@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ class TemplateSettings(Settings):
 
 
 DEFAULT = TemplateSettings()
+
+_TODAY = re.compile(r"""strftime_now\(\s*(?P<quote>['"])(?P<format>[^'"]*)(?P=quote)\s*\)""")
 
 
 def render(
@@ -66,9 +69,21 @@ def render(
 def _apply(
     tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], open_answer: bool, settings: TemplateSettings
 ) -> str:
-    told: dict[str, Any] = {
-        "date_string": settings.date.strftime("%d %b %Y"),  # Llama 3
-        "strftime_now": settings.date.strftime,  # gpt-oss, Mistral and others
-        **settings.arguments,
-    }
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=open_answer, **told))
+    told = {"date_string": settings.date.strftime("%d %b %Y"), **settings.arguments}  # Llama 3 reads date_string
+    template = _with_date(str(tokenizer.get_chat_template()), settings.date)
+    return str(
+        tokenizer.apply_chat_template(
+            turns, chat_template=template, tokenize=False, add_generation_prompt=open_answer, **told
+        )
+    )
+
+
+def _with_date(template: str, date: datetime.date) -> str:
+    """The template with a fixed date where it asks for today's (gpt-oss, Mistral and others).
+
+    Transformers turns functions that are given to a template into text, so its own ``strftime_now`` cannot be replaced.
+
+    >>> _with_date("Today is {{ strftime_now('%Y-%m-%d') }}.", datetime.date(2026, 1, 1))
+    "Today is {{ '2026-01-01' }}."
+    """
+    return _TODAY.sub(lambda found: repr(date.strftime(found["format"])), template)

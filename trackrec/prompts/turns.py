@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trackrec.errors import RecipeError
-from trackrec.prompts.chat import PlainText
+from trackrec.prompts.chat import PlainText, encode_inside
 from trackrec.prompts.template import DEFAULT, TemplateSettings, Turns, render
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def encode_turns(
         RecipeError: the template does not show every turn exactly once, in order.
     """
     frame = _frame(tokenizer, turns, settings)
-    encoded = [list(tokenizer.encode(text, add_special_tokens=False)) for text in frame]
+    encoded = [list(tokenizer.encode(frame[0], add_special_tokens=False))]
+    encoded += [encode_inside(tokenizer, text) for text in frame[1:]]
     if tail is not None:
         encoded[-1] = list(tail)
     ids = encoded[0]
@@ -69,17 +70,9 @@ def answer_frame(
         RecipeError: the template does not show the answer, or two answers begin alike so that one is the other's
             beginning.
     """
-    user = "USERTURNGOESHERE"
-    turns = [{"role": "user", "content": user}, {"role": "assistant", "content": _ANSWER}]
-    shown = render(tokenizer, turns, False, settings).partition(user)[2].rpartition(_ANSWER)
-    if not shown[1]:
-        raise RecipeError(
-            f"The chat template of {tokenizer.name_or_path!r} does not show the assistant's turn, so there is no "
-            "saying how it writes an answer. Use another model, or mend its chat template."
-        )
-    before = shown[0]
-    whole = [tokenizer.encode(before + answer, add_special_tokens=False) for answer in answers]
-    tail: list[int] = tokenizer.encode(before, add_special_tokens=False)
+    before = _before_answer(tokenizer, settings)
+    whole = [encode_inside(tokenizer, before + answer) for answer in answers]
+    tail = encode_inside(tokenizer, before)
     length = min(_common(tail, ids) for ids in whole)
     frame = AnswerFrame(tail[:length], [list(ids[length:]) for ids in whole])
     for place, ids in enumerate(frame.answers):
@@ -90,6 +83,25 @@ def answer_frame(
                     f"{tokenizer.name_or_path!r}; they cannot be told apart. Give the domain other answers."
                 )
     return frame
+
+
+def answer_lead(tokenizer: PreTrainedTokenizerBase, settings: TemplateSettings = DEFAULT) -> str:
+    """The space that a template puts before the text of an assistant's turn, if it does (Llama 2)."""
+    before = _before_answer(tokenizer, settings)
+    return " " if before.endswith(" ") else ""
+
+
+def _before_answer(tokenizer: PreTrainedTokenizerBase, settings: TemplateSettings) -> str:
+    """What a template shows between the end of the user's text and that of the assistant."""
+    user = "USERTURNGOESHERE"
+    turns = [{"role": "user", "content": user}, {"role": "assistant", "content": _ANSWER}]
+    shown = render(tokenizer, turns, False, settings).partition(user)[2].rpartition(_ANSWER)
+    if not shown[1]:
+        raise RecipeError(
+            f"The chat template of {tokenizer.name_or_path!r} does not show the assistant's turn, so there is no "
+            "saying how it writes an answer. Use another model, or mend its chat template."
+        )
+    return shown[0]
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

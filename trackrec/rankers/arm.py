@@ -29,6 +29,8 @@ class Arm:
     scores: tuple[pl.DataFrame, ...] = ()
     """Of each validator ``user_id, event_id, yes_probability``, see
     :func:`trackrec.rankers.side_inputs.score_column`."""
+    projected: bool = False
+    """Whether the users' vectors are what the model reads; else directions are learned in each fold."""
     item_components: int | None = None
     """Directions of the items' vectors that the model reads; None: as many as of the users'."""
 
@@ -63,7 +65,10 @@ def give(
         name: of the arm, for errors.
     """
     arm = as_arm(inputs)
-    table, rows = arm_vectors(arm.users, frames[0], held_out, numbers, components, name)
+    if arm.projected and arm.users is not None:
+        table, rows = projected_vectors(arm.users)
+    else:
+        table, rows = arm_vectors(arm.users, frames[0], held_out, numbers, components, name)
     width = components if arm.item_components is None else arm.item_components
     sources = [item_vectors(vectors, frames[0], width, name) for vectors in arm.items]
     if sources:
@@ -78,6 +83,14 @@ def give(
             part = part.with_scores(torch.cat([score_column(scores, frame) for scores in arm.scores], dim=1))
         parts.append(part)
     return table, parts
+
+
+def projected_vectors(vectors: pl.DataFrame) -> tuple[VectorTable | None, pl.DataFrame]:
+    """The table of vectors that need no further projection, and ``user_id, row`` into it."""
+    present = present_vectors(vectors)
+    values = np.asarray(present["vector"].to_list(), dtype=np.float32).reshape(present.height, -1)
+    table = VectorTable(torch.from_numpy(np.vstack([np.zeros((1, values.shape[1]), dtype=np.float32), values])))
+    return table, _rows(present)
 
 
 def arm_vectors(
@@ -112,8 +125,12 @@ def arm_vectors(
     told = np.asarray(behind.filter(pl.Series(known))["numbers"].to_list(), dtype=np.float64) if known.any() else None
     fitted = (~present["user_id"].is_in(held_out)).to_numpy() if told is None else known
     table = VectorTable.from_vectors(raw, Projection.fit(raw[fitted], components, told, numbers.weights(purpose)))
-    rows = present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
-    return table, rows
+    return table, _rows(present)
+
+
+def _rows(present: pl.DataFrame) -> pl.DataFrame:
+    """``user_id, row``: where each user's vector stands; row 0 is nobody's."""
+    return present.select("user_id").with_row_index("row", offset=1).select("user_id", pl.col("row").cast(pl.Int64))
 
 
 def example_rows(rows: pl.DataFrame, frame: pl.DataFrame) -> torch.Tensor:

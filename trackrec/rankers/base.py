@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from trackrec.rankers.adaptor import AdaptorSettings
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable
-from trackrec.settings import Settings
+from trackrec.settings import Positive, Settings
 
 Start = Literal["torch", "xavier"]
 
@@ -18,19 +19,19 @@ Start = Literal["torch", "xavier"]
 class BackboneSettings(Settings):
     """Sizes of a CTR backbone; each reads those that it has a part for."""
 
-    embedding: int = 16
+    embedding: int = Field(default=16, ge=1)
     """Width of an item's embedding, and of every other field's."""
-    attention_units: tuple[int, ...] = (32,)
+    attention_units: tuple[Positive, ...] = (32,)
     """Hidden layers of the attention over recent events (DIN, DIEN)."""
-    hidden_units: tuple[int, ...] = (64, 32)
+    hidden_units: tuple[Positive, ...] = (64, 32)
     """Hidden layers of the network that ends in the logit."""
-    dropout: float = 0.2
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in that network."""
-    cross_layers: int = 2
+    cross_layers: int = Field(default=2, ge=1)
     """Layers of the crosses (DCN, DCNv2) and of the self-attention between fields (AutoInt); steps of FiGNN."""
-    cin_units: tuple[int, ...] = (32, 32)
+    cin_units: tuple[Positive, ...] = (32, 32)
     """Feature maps of xDeepFM's compressed interaction; even but for the last."""
-    heads: int = 2
+    heads: int = Field(default=2, ge=1)
     """Heads of AutoInt's self-attention; they divide ``embedding``."""
     start: Start = "torch"
     """First draws of the linear layers. torch: uniform, narrow; xavier: normal, 1.4 to 2 times as wide, with no bias,

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field
 
 from trackrec.data.log import stable_hash
 from trackrec.data.statistics import ItemStatistics
@@ -28,15 +29,15 @@ from trackrec.users.numbers import ranker_numbers
 class RankingSettings(Settings):
     """Ordinary recommenders with and without RecCoTs, on the ranker users."""
 
-    components: int = 6
+    components: int = Field(default=6, ge=1)
     """Directions of the text vectors that the model reads: those that tell most of the history behind."""
-    recent: int = 10
+    recent: int = Field(default=10, ge=0)
     """Recent events in view of the ranker; 0: no sequence. It cannot exceed what the split keeps."""
-    folds: int | None = None
+    folds: int | None = Field(default=None, ge=1)
     """How many of the folds are tested in turn; null: all."""
-    seeds: int = 3
+    seeds: int = Field(default=3, ge=1)
     """Trainings per fold and arm."""
-    examples_per_user: int | None = None
+    examples_per_user: int | None = Field(default=None, ge=1)
     """Most training and validation examples of a user, drawn by a seed; null: all. Test examples are always all."""
     backbone: Annotated[str, named("backbone")] = "din"
     """The CTR model."""

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -26,19 +27,19 @@ from trackrec.settings import Settings
 class FitSettings(Settings):
     """Training of a ranker."""
 
-    epochs: int = 5
+    epochs: int = Field(default=5, ge=1)
     """Most passes over the training examples."""
-    patience: int = 2
+    patience: int = Field(default=2, ge=1)
     """Stop after this many epochs in a row without a better LogLoss on the validation users."""
-    batch: int = 512
+    batch: int = Field(default=512, ge=1)
     """Examples a step."""
-    learning_rate: float = 3e-3
+    learning_rate: float = Field(default=3e-3, ge=0)
     """Highest learning rate, reached after the warm-up."""
-    warmup: float = 0.1
+    warmup: float = Field(default=0.1, ge=0, le=1)
     """Share of all steps over which the learning rate rises; then it falls along a cosine to zero."""
-    weight_decay: float = 1e-2
+    weight_decay: float = Field(default=1e-2, ge=0)
     """AdamW's decay of all weights but biases and vectors."""
-    vector_dropout: float = 0.0
+    vector_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of training examples, drawn anew in each epoch, whose text vector is switched off by its mask bit, so that
     the prediction without a RecCoT means something."""
     device: Literal["auto", "cpu"] = "auto"

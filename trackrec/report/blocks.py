@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trackrec.metrics.rows import MetricRow
+from trackrec.metrics.significance import FEWEST_USERS
 
 NO_BREAK = "\u00a0"
 """A space at which no line ends: an interval stays in one piece."""
@@ -179,7 +180,9 @@ def difference(row: MetricRow | None, digits: int = 3) -> str:
 
 
 def verdict(row: MetricRow) -> Tone:
-    """What a difference's interval allows to say: better, worse, or nothing."""
+    """What a difference's interval allows to say: better, worse, or nothing; nothing where few users were read."""
+    if row.users < FEWEST_USERS:
+        return "unclear"
     if row.low is not None and row.low > 0:
         return "good"
     if row.high is not None and row.high < 0:

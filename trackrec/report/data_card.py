@@ -105,6 +105,7 @@ def _verdict(card: Card, command: str) -> Section:
     blocks: list[Block] = [Tiles(tiles)]
     blocks += [Note(problem, "warning") for problem in card["problems"]]
     blocks += [Note(f"Mind: {warning}.", "plain") for warning in card["warnings"]]
+    blocks += [Note(f"Unsure: {note}.", "plain") for note in card["unsure"]]
     blocks += [Note(f"Next: {command}")] if command else []
     return Section("verdict", "Can it be used?", "Verdict", blocks)
 

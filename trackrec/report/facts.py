@@ -186,7 +186,7 @@ class Facts:
         yield from (f"matrix-{kind}-{number}" for kind in self.kinds for number in rounds)
         yield from ("promote", "evaluate", *(f"test-own-{number}" for number in rounds))
         yield from ("test-swapped", "test-placeholder", "test-without-reccot", "test-zero-shot")
-        yield from ("write-rest", "reccots", "vectors", "adapters", "din", "reasons", "metrics")
+        yield from ("write-rest", "reccots", "projection", "vectors", "adapters", "din", "reasons", "metrics")
 
 
 def _whole(text: str | None) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from trackrec.metrics.significance import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Section, Table, caveat, difference, signed, spoken, with_interval
 from trackrec.report.facts import Facts
 
 _SHOWN = (
     *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
+    *("uncited_rate", "horoscope_rate"),
     *("specificity", "deletion_test", "deletion_drops", "deletion_control", "deletion_difference", "swap_test"),
     *("sycophancy", "reasons_coverage", "reasons_gauc", "words", "distinct_1", "distinct_2", "diversity"),
     "different_texts",
@@ -43,7 +45,7 @@ def warnings(facts: Facts) -> list[str]:
     for row in facts.metrics:
         if (row.arm, row.metric) != ("grounding", "hallucination_change") or not row.value or row.round is None:
             continue
-        if row.low is not None and row.low > 0:
+        if row.low is not None and row.low > 0 and row.users >= FEWEST_USERS:
             told.append(f"Hallucinations rise: {difference(row)} of the checkable claims from round 0 to {row.round}.")
         gain = useful[row.round] - useful[0] if {0, row.round} <= set(useful) else 0.0
         if row.value > 0 and gain > 0:

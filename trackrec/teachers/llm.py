@@ -12,6 +12,7 @@ from pydantic import Field, SerializeAsAny
 from trackrec.engines.base import Answer, Decoding, Engine, GenerateRequest, Message, require
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RunError
+from trackrec.prompts.renderer import Renderer
 from trackrec.registry import component, make
 from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import TeacherContext
@@ -107,20 +108,24 @@ class LLMTeacher:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def request(self, user: Any, history: pl.DataFrame, seed: int) -> GenerateRequest:
-        """What is sent for one user.
+        """What is sent for one user, see :func:`ask`."""
+        return GenerateRequest(messages=ask(history, self.settings, self.renderer), seed=seed, subject=str(user))
 
-        Args:
-            user: the user's id, which is not sent.
-            history: the user's events, oldest first.
-            seed: of the draws.
-        """
-        domain, (least, most) = self.renderer.domain, self.settings.words
-        nouns = {"person": domain.person, "items": domain.items, "attribute": domain.attribute}
-        told = self.settings.instructions.format(**nouns, least=least, most=most)
-        events = history.tail(self.settings.most_events).select("position", "item_id", "rating").iter_rows()
-        lines = [f"[{place + 1}] {self.renderer.line_text(item, rating).strip()}" for place, item, rating in events]
-        messages = (Message("system", told), Message("user", "\n".join(lines)))
-        return GenerateRequest(messages=messages, seed=seed, subject=str(user))
+
+def ask(history: pl.DataFrame, settings: LLMTeacherSettings, renderer: Renderer) -> tuple[Message, ...]:
+    """The turns that ask for a user's RecCoT; the user's id is not in them.
+
+    Args:
+        history: the user's events, oldest first.
+        settings: what is asked.
+        renderer: how an event is told.
+    """
+    domain, (least, most) = renderer.domain, settings.words
+    nouns = {"person": domain.person, "items": domain.items, "attribute": domain.attribute}
+    told = settings.instructions.format(**nouns, least=least, most=most)
+    events = history.tail(settings.most_events).select("position", "item_id", "rating").iter_rows()
+    lines = [f"[{place + 1}] {renderer.line_text(item, rating).strip()}" for place, item, rating in events]
+    return Message("system", told), Message("user", "\n".join(lines))
 
 
 def why_unusable(answer: Answer, request: GenerateRequest) -> str:

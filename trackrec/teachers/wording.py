@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trackrec.prompts.citations import cite
 from trackrec.prompts.domain import Domain
+from trackrec.users.citations import cite
 from trackrec.users.consumption import FAME, Consumption
 from trackrec.users.generosity import LEVELS
 from trackrec.users.profile import Age, Profile, Tally

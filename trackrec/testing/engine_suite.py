@@ -175,6 +175,8 @@ def _check_scores(make: MakeEngine, requests: list[GenerateRequest]) -> None:
             [GenerateRequest(token_ids=requests[0].token_ids)], 8, Decoding(max_new_tokens=2, log_probabilities=True)
         )
         first = {a.token_ids[0]: a.log_probabilities[0] for a in drawn[0] if a.token_ids and a.log_probabilities}
+        if not first:
+            return  # tokens are drawn and not told, so there is nothing to compare a score with
         score = engine.score(prefixes, [(token,) for token in first])[0]
         told = [pair for pair in zip(score.log_probabilities, first.values(), score.exact, strict=True) if pair[2]]
         assert told, "the tokens that were drawn are scored"

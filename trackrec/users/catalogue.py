@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -27,6 +28,7 @@ TOUCHED = "touched"
 _TRAILING_ARTICLE = re.compile(r"^(.+), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|El|Los|Las)((?: \(.*\))?)$")
 _TRAILING_YEAR = re.compile(r"\s*\((\d{4})\)$")
 _ALTERNATIVE = re.compile(r"(?<=\S) \(.*\)$")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _JOINERS = "\u200c\u200d"
 _NO_GENRE = frozenset({"", "unknown", "(no genres listed)"})
 _IN_EVERY_LINE = ("title", "year", "genres")
@@ -35,7 +37,8 @@ _IN_EVERY_LINE = ("title", "year", "genres")
 def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
     r"""Untrusted text on one line: control characters and line ends become spaces, runs of spaces one.
 
-    Invisible marks (zero-width spaces, direction marks, soft hyphens, tags) go; joiners that scripts need stay.
+    HTML entities are what they stand for. Invisible marks (zero-width spaces, direction marks, soft hyphens, tags) go;
+    joiners that scripts need stay.
 
     Args:
         text: anything that came from a log, a catalogue or a model.
@@ -45,6 +48,8 @@ def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
         >>> clean_text("Toy\n\tStory\x00 ")
         'Toy Story'
     """
+    if "&" in text:  # shops write their titles for web pages: "Performed by &amp; for"
+        text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
     if text.isprintable():  # nothing to take out, as in nearly all texts: what follows would only split the spaces
         return " ".join(text.split())[:limit].rstrip()
     seen = (c for c in text if unicodedata.category(c) != "Cf" or c in _JOINERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trackrec.users.counts import Kind
 from trackrec.users.generosity import PRIOR_ITEMS, generosity
 
 Matrix = npt.NDArray[np.float64]
@@ -26,6 +28,7 @@ WEIGHTS: dict[Purpose, dict[str, float]] = {
         "year taste": 2.0,
         "shift": 1.0,
         "part": 0.5,
+        "tag shift": 0.5,
     },
     "rerank": {
         "share": 1.0,
@@ -36,12 +39,17 @@ WEIGHTS: dict[Purpose, dict[str, float]] = {
         "year taste": 1.0,
         "shift": 0.5,
         "part": 1.0,
+        "tag shift": 0.25,
     },
 }
 """How much a number (by the first part of its name) counts beside the others, in its own standard deviations. Whether
 somebody likes an item is first of all a matter of how easily he likes; which of ten items he watched, of what he
 usually watches. Among 37 equal numbers those few would be lost. The same for all texts and arms; chosen on validation
-users (docs/experiments.md)."""
+users (docs/experiments.md), but for tags, which were given half of what genres have."""
+MOST_TAGS = 40
+"""So many tags are numbers of their own, those that most events of the histories have."""
+SHIFT_PRIOR = 3
+"""Imagined items by which the shift of a genre or tag is drawn to 0."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +80,18 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     :func:`trackrec.users.generosity.generosity`. popularity: mean log(1 + counted histories of others with the item).
     year: mean year. popular taste, year taste: slope of what generosity leaves over on popularity and on year, drawn
     to 0. shift: of a genre, mean of what generosity leaves over, drawn to 0 by three imagined items. part: share of the
-    history that has the genre. Without genres or years these are left out; so is generosity where histories do not say
-    what is expected of an item, which then is the same of all items.
+    history that has the genre. tag shift: as shift, of the ``MOST_TAGS`` most frequent tags. Without genres, years or
+    tags these are left out; so is generosity where histories do not say what is expected of an item, which then is the
+    same of all items.
 
     Args:
         histories: ``user_id, item_id, label`` and, to know generosity, ``expected``: the share of likes that others,
             whose ratings may be used, gave the item.
-        items: the catalogue: ``item_id, genres`` (lists, optional) ``, year`` (optional).
+        items: the catalogue: ``item_id, genres, tags`` (lists, optional) ``, year`` (optional).
         counted: users whose histories say how popular an item is; None: all.
     """
-    columns = [name for name in ("genres", "year") if name in items.columns]
+    columns: list[str] = [name for name in ("genres", "year") if name in items.columns]
+    columns += ["tags"] if items.schema.get("tags") == pl.List(pl.String) else []
     known = "expected" in histories.columns
     expected = pl.col("expected") if known else pl.lit(float(histories["label"].mean() or 0.0))  # type: ignore[arg-type]
     of_counted = pl.lit(True) if counted is None else pl.col("user_id").is_in(counted.implode())
@@ -110,11 +120,18 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     if known:
         levels = rows.group_by("user_id").agg(generosity=generosity(pl.col("beyond").cum_sum().last(), pl.len()))
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
-    if "genres" in columns:
-        table = table.join(_genre_numbers(rows), on="user_id", how="left", maintain_order="left")
     values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
     names = tuple(name for name in table.columns if name != "user_id")
-    return HistoryNumbers(table.select("user_id", pl.concat_list(values).alias("numbers")), names)
+    told = table.select("user_id", pl.concat_list(values).alias("numbers"))
+    if "genres" in columns:
+        of_genres = _name_numbers(rows, "genres")
+        found = of_genres["name"].unique().sort()
+        told, names = _with_numbers(told, names, of_genres, found, {"shift": "shift", "part": "part"})
+    if "tags" in columns:
+        of_tags = _name_numbers(rows, "tags")
+        often = of_tags.group_by("name").agg(pl.col("events").sum()).sort("events", "name", descending=[True, False])
+        told, names = _with_numbers(told, names, of_tags, often["name"].head(MOST_TAGS).sort(), {"shift": "tag shift"})
+    return HistoryNumbers(told, names)
 
 
 def ranker_numbers(histories: pl.DataFrame, items: pl.DataFrame, roles: pl.DataFrame) -> HistoryNumbers:
@@ -135,16 +152,32 @@ def _slope(name: str, strength: float) -> pl.Expr:
     return (pl.col("left") * centred).sum() / ((centred**2).sum() + strength)
 
 
-def _genre_numbers(rows: pl.DataFrame) -> pl.DataFrame:
-    """``user_id, shift:<genre>, part:<genre>`` of each genre."""
-    rows = rows.with_columns(rated=pl.len().over("user_id")).with_columns(pl.col("genres").list.unique())
-    rows = rows.explode("genres").filter(pl.col("genres").is_not_null())
-    counted = rows.group_by("user_id", "genres").agg(
-        shift=pl.col("left").sum() / (pl.len() + 3), part=pl.len() / pl.col("rated").first()
+def _name_numbers(rows: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+    """``user_id, name, events, shift, part`` of each genre or tag."""
+    rows = rows.with_columns(rated=pl.len().over("user_id")).with_columns(name=pl.col(kind).list.unique())
+    rows = rows.explode("name").filter(pl.col("name").is_not_null())
+    return rows.group_by("user_id", "name").agg(
+        events=pl.len(), shift=pl.col("left").sum() / (pl.len() + SHIFT_PRIOR), part=pl.len() / pl.col("rated").first()
     )
-    table = counted.select("user_id").unique().sort("user_id")
-    for genre in sorted(counted["genres"].unique().to_list()):
-        one = counted.filter(pl.col("genres") == genre)
-        one = one.select("user_id", pl.col("shift").alias(f"shift:{genre}"), pl.col("part").alias(f"part:{genre}"))
-        table = table.join(one, on="user_id", how="left", maintain_order="left")
-    return table
+
+
+def _with_numbers(
+    table: pl.DataFrame, known: tuple[str, ...], counted: pl.DataFrame, names: pl.Series, told: Mapping[str, str]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The table and its names with the numbers of some genres or tags, ``<what it is called>:<name>``.
+
+    One matrix for all names, filled cell by cell, 0 where a history has none: catalogues with tens of thousands of
+    tags are met.
+    """
+    users = table["user_id"]
+    places = counted.filter(pl.col("name").is_in(names.implode())).with_columns(
+        row=pl.col("user_id").replace_strict(users, pl.int_range(len(users), eager=True), return_dtype=pl.Int64),
+        column=pl.col("name").replace_strict(names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64),
+    )
+    matrix = np.zeros((len(users), len(told) * len(names)))
+    row, column = places["row"].to_numpy(), places["column"].to_numpy()
+    for offset, number in enumerate(told):
+        matrix[row, len(told) * column + offset] = places[number].fill_null(0.0).to_numpy()
+    more = pl.Series("more", matrix.tolist(), dtype=pl.List(pl.Float64))
+    both = table.with_columns(pl.concat_list("numbers", more))
+    return both, (*known, *(f"{word}:{name}" for name in names for word in told.values()))

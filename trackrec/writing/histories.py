@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from trackrec.data.feedback import FeedbackSettings, label_events
+from trackrec.data.interactions import without_repeated
 from trackrec.data.log import Log
-from trackrec.data.tabular import TablesSettings, without_repeated
+from trackrec.data.tabular import TablesSettings
 from trackrec.errors import LogError
 from trackrec.writing.run_view import EXPECTED
 

@@ -12,10 +12,12 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
+from trackrec.data.catalogues import items_of
+from trackrec.data.interactions import Found, plain_interactions
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.sources import TABLES, SourceSettings, read_log
 from trackrec.data.tables import Table, TableSettings, open_table
-from trackrec.data.tabular import TablesSettings, items_of, open_tables, plain_interactions
+from trackrec.data.tabular import TablesSettings, open_tables
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 from trackrec.writing.place import open_fs
@@ -72,8 +74,8 @@ def open_log(settings: LogSettings, source: SourceSettings, scratch: Path) -> It
     known = {
         name: RoleTable.of(name, table, tables.columns, catalogue="items" in opened) for name, table in opened.items()
     }
-    found: dict[str, int] = {}
-    whole = {column: whole_in_all(column, known, found) for column in ID_COLUMNS["interactions"]}
+    found = Found()
+    whole = {column: whole_in_all(column, known, found.counts) for column in ID_COLUMNS["interactions"]}
     acts = known["interactions"]
     frame = plain_interactions(acts, whole, tables, found)
     if tables.columns.row_order_as_time:
@@ -81,7 +83,7 @@ def open_log(settings: LogSettings, source: SourceSettings, scratch: Path) -> It
     items = items_of(known, frame, whole, tables.columns, found)
     rows = frame.select("user_id", "item_id", "rating", "timestamp", "unusable")
     with acts.table.reading():
-        yield OpenLog(rows, items, tables, tables.interactions.path or "the query", found)
+        yield OpenLog(rows, items, tables, tables.interactions.path or "the query", found.counts)
 
 
 def fingerprint(settings: LogSettings, source: SourceSettings) -> list[Any]:

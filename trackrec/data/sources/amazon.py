@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackrec.data.columns import ColumnMapping
-from trackrec.data.folder import found_in
+from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.folder import found_in, is_hidden
 from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
+from trackrec.data.sources.literals import read_literal
 from trackrec.data.tables import Table, TableSettings, open_table
 from trackrec.data.tabular import TablesSettings, make_log
 from trackrec.errors import LogError
@@ -94,7 +94,7 @@ def read_amazon(folder: Path, year: int) -> Log:
 def _files(folder: Path, version: Version) -> tuple[Path, Path]:
     """The reviews and the metadata."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [file for file in found if file.is_file() and file.name.endswith(_ENDINGS)]
+    files = [file for file in found if file.is_file() and file.name.endswith(_ENDINGS) and not is_hidden(file.name)]
     metadata = [file for file in files if file.name.startswith("meta_")]
     reviews = [file for file in files if file not in metadata]
     if len(metadata) != 1 or len(reviews) != 1:
@@ -126,13 +126,5 @@ def _as_json(path: Path, keys: tuple[str, ...], scratch: Path) -> Path:
     with path.open(encoding="utf-8", errors="replace") as lines, target.open("w", encoding="utf-8") as copy:
         for line in lines:
             if line.strip():
-                copy.write(json.dumps({key: value for key, value in _literal(line).items() if key in keys}) + "\n")
+                copy.write(json.dumps({key: value for key, value in read_literal(line).items() if key in keys}) + "\n")
     return target
-
-
-def _literal(line: str) -> dict[str, object]:
-    try:
-        value = ast.literal_eval(line.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

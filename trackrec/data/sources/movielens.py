@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import polars as pl
@@ -85,7 +86,7 @@ def _read_original(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFra
 
 def _read_separated(file: Path, columns: tuple[str, ...], separator: str) -> pl.DataFrame:
     """A file without header as strings. The originals are in Latin-1 and know no quoting."""
-    rows = [line.split(separator) for line in file.read_text(encoding="latin-1").split("\n") if line.strip()]
+    rows = [line.split(separator) for line in _text_of(file).split("\n") if line.strip()]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise LogError(
@@ -94,6 +95,11 @@ def _read_separated(file: Path, columns: tuple[str, ...], separator: str) -> pl.
             )
     table = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
     return table.with_columns(pl.all().str.strip_chars().replace("", None))
+
+
+def _text_of(file: Path) -> str:
+    """The text, without the byte order mark that some editor may have left."""
+    return file.read_bytes().removeprefix(codecs.BOM_UTF8).decode("latin-1").replace("\r\n", "\n")
 
 
 def _read_asset(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

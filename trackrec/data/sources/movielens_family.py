@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trackrec.data.columns import ColumnMapping
+from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.folder import need_files
 from trackrec.data.lines import is_utf_8, open_lines
 from trackrec.data.log import Log

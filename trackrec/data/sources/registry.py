@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trackrec import registry
 from trackrec.assets import movielens_100k
 from trackrec.data.log import Log
 from trackrec.data.sources.amazon import VERSIONS, read_amazon
 from trackrec.data.sources.book_crossing import read_book_crossing
+from trackrec.data.sources.goodreads import read_goodreads
+from trackrec.data.sources.kuai import read_kuairand, read_kuairec
 from trackrec.data.sources.lastfm import read_lastfm_2k
+from trackrec.data.sources.lastfm_360k import read_lastfm_360k
+from trackrec.data.sources.libraries import read_fuxictr, read_recbole
+from trackrec.data.sources.mind import FILES as MIND_FILES
+from trackrec.data.sources.mind import read_mind
 from trackrec.data.sources.movielens import FILES, read_movielens_100k
 from trackrec.data.sources.movielens_family import CSV_FILES, DAT_FILES, read_movielens_csv, read_movielens_dat
+from trackrec.data.sources.shops import HM_FILES, TAOBAO_FILES, read_hm, read_taobao
 from trackrec.data.sources.source import Source
+from trackrec.data.sources.steam import read_steam
+from trackrec.data.sources.yelp import read_yelp
 from trackrec.data.tabular import read_tables
 from trackrec.errors import RecipeError
 
@@ -38,13 +47,24 @@ SOURCES: dict[str, Source] = {
         *(Source(f"amazon-{year}", partial(read_amazon, year=year), "products", "graded") for year in VERSIONS),
         Source("book-crossing", read_book_crossing, "books", "graded"),
         Source("lastfm-2k", read_lastfm_2k, "music", "implicit"),
+        Source("lastfm-360k", read_lastfm_360k, "music", "implicit"),
+        Source("goodreads", read_goodreads, "books", "graded", like_threshold=4.0),
+        Source("steam", read_steam, "products", "graded", like_threshold=1.0),
+        Source("hm", read_hm, "products", "implicit", HM_FILES),
+        Source("taobao", read_taobao, "products", "implicit", TAOBAO_FILES),
+        Source("yelp", read_yelp, "generic", "graded"),
+        Source("mind", read_mind, "generic", "graded", MIND_FILES, impressions=True),
+        Source("kuairand", read_kuairand, "generic", "graded", impressions=True),
+        Source("kuairec", read_kuairec, "generic", "graded", like_threshold=2.0),
+        Source("recbole", read_recbole, "generic", "unknown"),
+        Source("fuxictr", read_fuxictr, "generic", "graded", impressions=True),
     )
 }
 """A new source is a reader in a file of its own and a record here."""
 
 
 def find_source(name: str) -> Source:
-    """The source of a name, or at an import path such as ``my_shop.sources:read``.
+    """The source of a name, of a package's entry point, or at an import path such as ``my_shop.sources:read``.
 
     What the path names is a ``Source``, or a function that takes the folder (or nothing) and gives a ``Log``.
 
@@ -53,9 +73,9 @@ def find_source(name: str) -> Source:
     """
     if name in SOURCES:
         return SOURCES[name]
-    if ":" in name:
-        return _imported(name)
-    known = [*SOURCES, TABLES]
+    if ":" in name or name in registry.known("source"):
+        return _own(name)
+    known = [*SOURCES, TABLES, *registry.known("source")]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise RecipeError(
@@ -76,15 +96,8 @@ def read_log(settings: SourceSettings) -> Log:
     return find_source(settings.source).log(settings.folder)
 
 
-def _imported(path: str) -> Source:
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecipeError(
-            f"the source {path!r} cannot be imported: {error}; expected MODULE:NAME of a module that Python finds "
-            "(install it, or put its folder on PYTHONPATH)"
-        ) from error
+def _own(path: str) -> Source:
+    found = registry.find("source", path)
     if isinstance(found, Source):
         return found
     if not callable(found):

@@ -1,0 +1,305 @@
+"""The service under load: one person, 100 vectors, 200 candidates, beside a bare FastAPI route in the same run.
+
+    python benchmarks/service.py --users 1000000 --seconds 15 --steady 300
+
+needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the table of docs/service.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from trackrec.features.projection import Projection
+from trackrec.rankers.compare import RankingSettings
+from trackrec.serving.ranker import fit_serving_ranker
+from trackrec.store.opening import open_store
+from trackrec.store.record import Event, Record, Sentence
+from trackrec.store.store import Store
+
+ITEMS, RUN_USERS = 1_700, 400
+SECOND = 100_000
+"""People of the second version, for the switch under load."""
+BARE = """
+import json, sys
+from fastapi import FastAPI
+from starlette.responses import Response
+body = open(sys.argv[1], "rb").read()
+app = FastAPI()
+@app.get("/v1/users/{user_id}")
+async def user(user_id: str) -> Response:
+    return Response(body, media_type="application/json")
+import uvicorn
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), access_log=False, log_level="warning")
+"""
+POST = """function some(number, most)
+  local ids = {}
+  for k = 1, number do ids[k] = math.random(most) end
+  return table.concat(ids, ",")
+end
+function post(path, body)
+  return wrk.format("POST", path, {["Content-Type"] = "application/json"}, body)
+end
+"""
+RANK = """request = function()
+  local user = math.random(USERS)
+  return post("/v1/rank", '{"user_id":' .. user .. ',"candidates":[' .. some(200, ITEMS) .. "]}")
+end"""
+SCRIPTS = {
+    "one person": 'request = function() return wrk.format("GET", "/v1/users/" .. math.random(USERS)) end',
+    "100 vectors": "request = function() return post('/v1/vectors', '{\"ids\":[' .. some(100, USERS) .. ']}') end",
+    "rank 200": RANK,
+}
+
+
+class Load(NamedTuple):
+    """What wrk saw; milliseconds."""
+
+    p50: float
+    p99: float
+    requests: float
+    failed: int
+    cpu: float
+    """Processor time of the server a request; what the machine's other work changes least."""
+
+
+def made_records(users: int, version: str) -> Iterator[Record]:
+    """People with texts of five sentences, 30 events, and vectors by chance."""
+    chance = np.random.default_rng(0)
+    raw = chance.normal(0, 0.05, (1_000, 384)).astype(np.float32)
+    words = "This viewer is fonder of one kind of film than of another, as these events bear out"
+    sentences = tuple(Sentence(f"{words} [{n}, {n + 1}].", "supported", "liked", (n, n + 1)) for n in range(1, 6))
+    text = " ".join(one.text for one in sentences)
+    for user in range(1, users + 1):
+        first = user % (ITEMS - 31)
+        history = tuple(Event(n, first + n, float(1 + n % 5), 1_700_000_000 + n) for n in range(1, 31))
+        vector = raw[user % 1_000]
+        yield Record(
+            user, text, sentences, vector[:6], vector, history, 30, 1_700_000_030, int(time.time()), None, version
+        )
+
+
+def made_run(folder: Path) -> Path:
+    """A run with a fitted DIN."""
+    chance = np.random.default_rng(1)
+    (folder / "tables").mkdir(parents=True)
+    genres = ["Comedy", "Drama", "Crime", "War"]
+    items = {"item_id": range(1, ITEMS + 1), "title": [f"Film {n}" for n in range(1, ITEMS + 1)]}
+    items |= {"year": [1930 + n % 90 for n in range(ITEMS)], "genres": [[genres[n % 4]] for n in range(ITEMS)]}
+    pl.DataFrame(items).write_parquet(folder / "tables" / "items.parquet")
+    users = np.repeat(np.arange(1, RUN_USERS + 1), 30)
+    rows = {"user_id": users, "item_id": chance.integers(1, ITEMS + 1, len(users))}
+    rows |= {"rating": chance.integers(1, 6, len(users)).astype(float), "label": chance.integers(0, 2, len(users))}
+    events = pl.DataFrame(rows).with_row_index("event_id")
+    events.write_parquet(folder / "tables" / "histories.parquet")
+    recent = pl.lit(list(range(1, 11)))
+    events = events.with_columns(recent_item_ids=recent, recent_ratings=pl.lit([float(1 + n % 5) for n in range(10)]))
+    events.write_parquet(folder / "tables" / "examples.parquet")
+    vectors = chance.normal(0, 0.05, (RUN_USERS, 384)).astype(np.float32)
+    Projection(np.zeros(384, np.float32), np.eye(384, 6, dtype=np.float32) * 20).save(folder / "projection.safetensors")
+    table = pl.DataFrame({"user_id": np.arange(1, RUN_USERS + 1), "vector": vectors.tolist()})
+    fit_serving_ranker(folder, table, RankingSettings(), folder / "ranker", seed=0)
+    return folder
+
+
+def store_times(store: Store, users: int, reads: int = 20_000) -> tuple[float, float]:
+    """p50 and p99 of a read with its record taken apart, in microseconds."""
+    chance, times = np.random.default_rng(2), []
+    for user in chance.integers(1, users + 1, reads).tolist():
+        started = time.perf_counter()
+        found = store.read([user]).found[0]
+        assert found is not None
+        assert found.body["text"]
+        assert found.vector is not None
+        times.append(1e6 * (time.perf_counter() - started))
+    return float(np.percentile(times, 50)), float(np.percentile(times, 99))
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[tuple[str, int]]:
+    """A server in a process of its own; its address and process id."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *(part.replace("PORT", str(port)) for part in command)], env=environment
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/v1/users/1", timeout=5).read()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address, process.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken, all its threads."""
+    parts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(address: str, pid: int, script: str, users: int, seconds: int, connections: int) -> Load:
+    """What wrk measures."""
+    head = f"USERS = {users} ITEMS = {ITEMS} math.randomseed(os.time())\n{POST}"
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(head + script)
+        file.flush()
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--latency",
+            "--timeout",
+            "10s",
+            "-s",
+            file.name,
+            address,
+        ]
+        before = cpu_seconds(pid)
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        spent = cpu_seconds(pid) - before
+    units = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+    def percentile(share: int) -> float:
+        found = re.search(rf"{share}%\s+([\d.]+)(us|ms|s)", told)
+        assert found, told
+        return float(found[1]) * units[found[2]]
+
+    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
+    failures = int(failed[1]) if failed else 0
+    failures += sum(map(int, broken.groups())) if broken else 0
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    number = re.search(r"(\d+) requests in", told)
+    assert rate, told
+    assert number, told
+    cpu = 1000 * spent / max(1, int(number[1]))
+    return Load(percentile(50), percentile(99), float(rate[1]), failures, cpu)
+
+
+def resident(pid: int) -> float:
+    """Memory of a process that is no page of a file, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=int, default=15, help="of each measurement")
+    parser.add_argument("--steady", type=int, default=60, help="seconds of steady load while memory is watched")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "trackrec-service")
+    given = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not there: apt-get install wrk")
+    place, run = given.folder / f"store-{given.users}.sqlite", given.folder / "run"
+    store = open_store(str(place))
+    for name, users in (("one", given.users), ("two", min(SECOND, given.users))):
+        known = store.state().versions.get(name)
+        if known is None or known.state != "ready":
+            started = time.perf_counter()
+            store.load(name, made_records(users, name))
+            print(f"loaded and checked {users:,} people in {time.perf_counter() - started:.0f} s")
+    store.switch("one")
+    if not (run / "ranker").is_dir():
+        made_run(run)
+    with place.open("rb") as file:  # what is measured is the store, not the disk: it fits into memory
+        while file.read(1 << 24):
+            pass
+    print("load of the machine (1 minute):", os.getloadavg()[0], "on", os.cpu_count(), "cores")
+    p50, p99 = store_times(store, given.users)
+    print(f"\nstore read, taken apart: p50 {p50:.0f} us, p99 {p99:.0f} us ({place.stat().st_size / 1e9:.1f} GB)\n")
+    print("| request | p50 ms | p99 ms | requests/s | CPU ms a request | failed |\n|---|---|---|---|---|---|")
+
+    def row(name: str, found: Load) -> None:
+        told = f"| {name} | {found.p50:.2f} | {found.p99:.2f} | {found.requests:,.0f} | {found.cpu:.3f} | "
+        print(f"{told}{found.failed} |", flush=True)
+
+    command = (
+        "-m",
+        "trackrec.cli",
+        "serve",
+        "--store",
+        str(place),
+        "--run",
+        str(run),
+        "--port",
+        "PORT",
+        "--set",
+        "rate=0",
+    )
+    with serving(*command) as (address, pid):
+        body = given.folder / "body.json"
+        body.write_bytes(urllib.request.urlopen(f"{address}/v1/users/1").read())
+        with serving("-c", BARE, str(body), "PORT") as (bare_address, bare_pid):
+            rounds = [
+                (
+                    load(bare_address, bare_pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
+                    load(address, pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
+                )
+                for _ in range(2)
+            ]  # turn and turn about: the machine's mood changes
+        for bare, one in rounds:
+            row("bare FastAPI route, the same bytes", bare)
+            row("one person", one)
+        ratio = sum(bare.requests for bare, _ in rounds) / sum(one.requests for _, one in rounds)
+        cpu_ratio = sum(one.cpu for _, one in rounds) / sum(bare.cpu for bare, _ in rounds)
+        for name in ("100 vectors", "rank 200"):
+            row(name, load(address, pid, SCRIPTS[name], given.users, given.seconds, given.connections))
+        row("rank 200, one connection", load(address, pid, SCRIPTS["rank 200"], given.users, given.seconds, 1))
+        stop = threading.Event()
+
+        def switching() -> None:
+            while not stop.wait(0.5):
+                store.switch("two")
+                store.switch("one")
+
+        thread = threading.Thread(target=switching)
+        thread.start()
+        row(
+            "one person while versions are switched 4 times a second",
+            load(address, pid, SCRIPTS["one person"], min(SECOND, given.users), given.seconds, given.connections),
+        )
+        stop.set()
+        thread.join()
+        memory = [resident(pid)]
+        for _ in range(max(1, given.steady // 20)):
+            load(address, pid, SCRIPTS["one person"], given.users, 10, given.connections)
+            load(address, pid, SCRIPTS["100 vectors"], given.users, 10, given.connections)
+            memory.append(resident(pid))
+    print(f"\none person by the bare route: {cpu_ratio:.2f} in processor time, {ratio:.2f} in requests/s")
+    print("memory under steady load, MB:", json.dumps([round(value) for value in memory]))
+
+
+if __name__ == "__main__":
+    main()

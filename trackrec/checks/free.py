@@ -1,0 +1,231 @@
+"""Judges free text by the table of the history, and calls it false only on sure ground."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from trackrec.checks.claims import Claim
+from trackrec.checks.names import OwnTitles
+from trackrec.checks.opinion import Opinion, says_mixed, side_of
+from trackrec.checks.prose import NEAR, WORD, Prose, Said, gap_between, is_cut, words_between
+from trackrec.checks.rules import History, Judged, Verdict
+from trackrec.checks.speech import is_about_user, speaks_of_others
+from trackrec.checks.subjects import HIDDEN, Subject
+from trackrec.checks.tallies import tallies
+from trackrec.checks.vocabulary import Vocabulary
+
+_SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|liked|disliked|hated)\b", re.IGNORECASE)
+_OWN_HISTORY = re.compile(
+    r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
+)
+_COMPARED = re.compile(
+    rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
+    rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
+_ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
+_RESTRICTED = re.compile(
+    r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having)\b",
+    re.IGNORECASE,
+)
+LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
+"""From which share of likes on free text may call a kind liked, and up to which not."""
+SURE_LIKED, SURE_DISLIKED, SURE_EVENTS = 0.75, 0.25, 3
+"""Shares, and the least events, that deny the opposite."""
+
+
+class Scale:
+    """What an event's rating says: 1 liked, -1 not, 0 in between."""
+
+    def __init__(self, history: History) -> None:
+        ratings = [event.rating for event in history.events]
+        self.has_stars = bool(ratings) and max(ratings) <= 5 and min(ratings) > 0 and max(ratings) > 1
+        self.history = history
+
+    def side(self, place: int) -> Literal[-1, 0, 1]:
+        event = self.history.events[place]
+        if event.liked or not self.has_stars:
+            return 1 if event.liked else -1
+        return side_of(event.rating)
+
+
+class FreeJudge:
+    """Judges what free text says of a user, by the table of the user's history.
+
+    Args:
+        history: the user's.
+        vocabulary: what can be named.
+        own: the titles of the history.
+    """
+
+    def __init__(self, history: History, vocabulary: Vocabulary, own: OwnTitles) -> None:
+        self.history, self.vocabulary, self.own = history, vocabulary, own
+        self.scale = Scale(history)
+
+    def judge(self, prose: Prose) -> list[Judged]:
+        """Every claim that can be read; none of a sentence that is not on the user."""
+        given = any(one.is_rating for one in prose.opinions)
+        if not (is_about_user(prose.text) or given or prose.lead or prose.opinions):
+            return []
+        if speaks_of_others(prose.masked):
+            return []
+        found = self._compared(prose)
+        if not found:
+            found = [judged for said in prose.said if (judged := self.title(said, prose))]
+        groups = [(prose.text[a:b], self.of_kind(values)) for a, b, values in self.groups(prose)]
+        counted = tallies(prose.masked, prose.opinions, self.history, groups) if self.scale.has_stars else []
+        return [*found, *counted, *(self.kinds(prose) if not counted else ())]
+
+    def title(self, said: Said, prose: Prose) -> Judged | None:
+        """What is said of one title."""
+        name = said.name
+        subject = Subject("title", name.text, name.items, invented=not name.items)
+        if not name.items:
+            verbs: list[re.Match[str] | Opinion] = [*_SEEN.finditer(prose.masked, 0, name.start)]
+            verbs += [one for one in (said.sign, said.rating) if one]
+            gaps = [gap_between(name, verb, prose.masked) for verb in verbs]
+            is_object = any(len(WORD.findall(gap)) <= NEAR and not _ASIDE.search(gap) for gap in gaps)
+            if not (name.is_surely_missing and is_object and is_about_user(prose.masked)):
+                return None
+            reason = f"{name.text!r} is not in the history"
+            return Judged(Claim("seen", subject, name.text), Verdict.CONTRADICTED, reason, (), invented=True)
+        places = self.history.of(subject)
+        told = "rated " + ", ".join(f"{self.history.events[place].rating:g}" for place in places)
+        if said.rating is not None and said.rating.low is not None and self.scale.has_stars:
+            low, high = said.rating.low, said.rating.high or said.rating.low
+            right = any(low - 0.01 <= self.history.events[place].rating <= high + 0.01 for place in places)
+            claim = Claim("rating", subject, self._words(said, said.rating, prose), value=high)
+            right = right and not self._denied(said, places, prose)
+            if right or (said.is_near and (name.is_whole or len(places) == 1)):
+                return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, told, places)
+            return None
+        if said.sign is None:
+            return None
+        sides = {self.scale.side(place) for place in places}
+        sign: Literal[-1, 1] = 1 if said.sign.sign > 0 else -1
+        claim = Claim("direction", subject, self._words(said, said.sign, prose), sign=sign)
+        if sign in sides or (sign < 0 and 0 in sides and not said.sign.strong):
+            return Judged(claim, Verdict.SUPPORTED, told, places)
+        accuse = not said.sign.weak and (sides == {-sign} or (sides == {0} and said.sign.strong and sign > 0))
+        verdict = Verdict.CONTRADICTED if accuse and not says_mixed(prose.masked) else Verdict.NOT_CHECKABLE
+        return Judged(claim, verdict, told, places)
+
+    def _denied(self, said: Said, places: Sequence[int], prose: Prose) -> bool:
+        """Whether the words go against the stars that the same sentence rightly gives: "Disliked: Fargo (5)"."""
+        sign = prose.lead if prose.lead is not None and not prose.lead.is_rating else said.sign
+        if sign is None or sign.weak or not sign.sign:
+            return False
+        if sign is not prose.lead and (
+            is_cut(words_between(said.name, sign, prose.masked)) or says_mixed(prose.masked)
+        ):
+            return False
+        return all(self.scale.side(place) == -sign.sign for place in places)
+
+    def _words(self, said: Said, one: Opinion, prose: Prose) -> str:
+        start, end = min(said.name.start, max(one.start, 0)), max(said.name.end, one.end)
+        return prose.text[start:end].strip()
+
+    def _compared(self, prose: Prose) -> list[Judged]:
+        """ "They prefer X to Y", "they rated X higher than Y", of two titles."""
+        match = _COMPARED.search(prose.masked)
+        if match is None or len(prose.names) != 2 or not all(name.items for name in prose.names):
+            return []
+        first, second = (Subject("title", name.text, name.items) for name in prose.names)
+        places = [self.history.of(subject) for subject in (first, second)]
+        mine, theirs = (max(self.history.events[place].rating for place in found) for found in places)
+        less = match["less"] is not None
+        sign: Literal[-1, 1] = -1 if less else 1
+        right = (mine - theirs) * sign > 0
+        verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED if mine != theirs else Verdict.NOT_CHECKABLE
+        claim = Claim("comparison", first, prose.text.strip(), sign=sign, other=second)
+        return [Judged(claim, verdict, f"rated {mine:g} and {theirs:g}", tuple(sorted({*places[0], *places[1]})))]
+
+    def kinds(self, prose: Prose) -> list[Judged]:
+        """What is said of kinds of items: genres, attributes, tags."""
+        found = []
+        for start, end, values in self.groups(prose):
+            if (opinion := _direct(start, end, prose, self.vocabulary)) is not None:
+                found.append(self._kind(start, end, values, opinion, prose))
+        return [judged for judged in found if judged]
+
+    def groups(self, prose: Prose) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Attribute values that stand side by side, as one kind: "crime dramas"."""
+        mentions = [one for one in self.vocabulary.find(prose.masked, ()) if one.kind == "attribute"]
+        mentions = [one for one in mentions if not _OWN_HISTORY.search(prose.masked[: one.end])]
+        groups: list[tuple[int, int, tuple[str, ...]]] = []
+        for one in mentions:
+            if groups and not prose.masked[groups[-1][1] : one.start].strip(" -"):
+                start, _, values = groups[-1]
+                groups[-1] = (start, one.end, (*values, one.name))
+            else:
+                groups.append((one.start, one.end, (one.name,)))
+        return groups
+
+    def of_kind(self, values: Sequence[str]) -> tuple[int, ...]:
+        """Places of the events that have all of some values, each in any of its spellings."""
+        wanted = [self.vocabulary.alike(value) for value in values]
+        events = self.history.events
+        return tuple(
+            p for p in self.history.everything if all(one & (events[p].kinds | events[p].tags) for one in wanted)
+        )
+
+    def _kind(self, start: int, end: int, values: tuple[str, ...], opinion: Opinion, prose: Prose) -> Judged | None:
+        places = self.of_kind(values)
+        if len(places) < 2 or says_mixed(prose.masked):
+            return None
+        good = sum(self.scale.side(place) > 0 for place in places)
+        share = good / len(places)
+        own = sum(self.scale.side(place) > 0 for place in self.history.everything) / len(self.history.events)
+        sign: Literal[-1, 1] = 1 if opinion.sign > 0 else -1
+        claim = Claim(
+            "direction", Subject("group", prose.text[start:end], frozenset(), values), prose.text.strip(), sign=sign
+        )
+        reason = f"{good} of {len(places)} liked"
+        if (
+            (share >= LIKED_SHARE or (share >= 0.5 and share > own))
+            if sign > 0
+            else (share <= DISLIKED_SHARE and share <= own)
+        ):
+            return Judged(claim, Verdict.SUPPORTED, reason, places)
+        sure = len(places) >= SURE_EVENTS and (
+            (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
+        )
+        narrowed = _RESTRICTED.match(prose.masked, end) is not None
+        verdict = Verdict.CONTRADICTED if sure and not narrowed and not opinion.weak else Verdict.NOT_CHECKABLE
+        return Judged(claim, verdict, reason, places)
+
+
+def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opinion | None:
+    """The cue whose object or subject a kind is, with nothing but adjectives between."""
+    masked = prose.masked
+    before = [one for one in prose.opinions if one.end <= start and one.side == "after" and one.sign]
+    if before and not before[-1].is_rating:
+        gap = masked[before[-1].end : start]
+        joined = re.sub(r"^.*(?:,| and| or)(?= )", "", gap) if not re.search(r"[.;:()]|\bbut\b", gap) else gap
+        if re.fullmatch(rf"\s*(?:of |for |in |to |on |with )?{_ADJECTIVES}(?:-)?", joined) and not _is_foreign(
+            gap, vocabulary
+        ):
+            return before[-1]
+    after = [one for one in prose.opinions if one.start >= end and one.side == "before" and one.sign]
+    if after and not after[0].is_rating:
+        gap = masked[end : after[0].start].strip()
+        if not gap or all(vocabulary.is_noun(word) for word in gap.split()):
+            return after[0]
+    if prose.lead is not None and prose.lead.sign and not prose.opinions and not prose.names:
+        return prose.lead
+    return None
+
+
+def _is_foreign(gap: str, vocabulary: Vocabulary) -> bool:
+    """Whether the words between a verb and a kind hold another object of the verb, or a clause of its own."""
+    return (
+        re.search(
+            r"\b(?:with|that|which|about|from|set|where|by|than|is|are|was|were|as|when|like|over|rather)\b",
+            gap,
+            re.IGNORECASE,
+        )
+        is not None
+    )

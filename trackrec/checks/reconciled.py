@@ -1,0 +1,134 @@
+"""Patterns and table, two readings of one sentence: which of the claims that patterns find may stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from trackrec.checks.claims import Sentence
+from trackrec.checks.rules import Judged, Verdict
+from trackrec.checks.subjects import Subject
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
+
+Way = Literal["citation", "table", "pattern", ""]
+"""How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
+of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
+Style = Literal["own", "plain", "prose"]
+"""With a phrase of ours; telling plainly what was done ("They enjoyed X but did not like Y"); anything else."""
+FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
+"""Share of its words that must have been read before the patterns may speak of a sentence; with a phrase of ours; and
+before every name in it is taken for a title."""
+SHORT = 16
+"""Most words of a sentence that a single unknown name leaves open; in a longer one it is one thing among others."""
+_COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
+_FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
+
+
+def style_of(text: str, familiar: float) -> Style | None:
+    """The style of a sentence; None if so much of it was not read that the patterns must not speak of it.
+
+    Args:
+        text: without citations.
+        familiar: share of its words that the patterns have read.
+    """
+    if OWN_STYLE.search(text):
+        return "own" if familiar >= FAMILIAR_OWN else None
+    if familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(text):
+        return "plain"
+    return "prose" if familiar >= FAMILIAR else None
+
+
+def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
+    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing.
+
+    Args:
+        sentence: as the patterns read it.
+        text: of it, without citations.
+        known: names in it that the history has.
+    """
+    if len(text.split()) > SHORT or re.search(r"\d|[\"“:]", text):
+        return False
+    unknown = [
+        claim.subject
+        for claim in sentence.claims
+        if claim.kind == "direction" and claim.subject.invented and not claim.subject.items
+    ]
+    names = [Subject("title", name) for name in known]
+    return any(
+        not any(_same_name(subject, name) for name in names) and f"by {subject.name}" not in text for subject in unknown
+    )
+
+
+def reconciled(
+    claims: Sequence[Judged], free: Sequence[Judged], vocabulary: Vocabulary, style: Style
+) -> tuple[list[Judged], Way]:
+    """The claims that patterns found in a sentence, less those that only look like one; of titles the table decides.
+
+    A pattern does not know a shortened title, a director or a tag, and takes "5/5" for a count. In our own sentences
+    every word is known, so there it may call a thing invented; in prose its accusations need the table's word.
+
+    Args:
+        claims: that patterns found, judged.
+        free: what the table says of the same sentence.
+        vocabulary: what can be named.
+        style: of the sentence.
+    """
+    named = [one.claim.subject for one in free if one.claim.subject.kind == "title"]
+    kept, is_open = [], False
+    for one in claims:
+        subject = one.claim.subject
+        theirs = [other for other in free if other.claim.subject.items & subject.items]
+        decided = [other for other in theirs if other.verdict != Verdict.NOT_CHECKABLE]
+        overruled = ("count",) if style == "own" else ("direction", "count", "rating")
+        if decided and one.claim.kind in overruled and one.verdict != decided[0].verdict:
+            continue
+        if one.invented and any(_same_name(subject, other) for other in named if other.items):
+            continue
+        nameless = one.invented and not subject.items and not subject.attributes and style == "prose"
+        is_open = is_open or nameless
+        accuses = one.verdict == Verdict.CONTRADICTED
+        if nameless or (accuses and not _may_accuse(one, free, theirs, vocabulary, style)):
+            kept.append(replace(one, verdict=Verdict.NOT_CHECKABLE, invented=False))
+            is_open = is_open or not any(other.verdict == Verdict.SUPPORTED for other in free)
+        else:
+            kept.append(one)
+    if is_open:  # half the sentence is a name that nobody knows, or is likely false: the rest bears out nothing
+        kept, free = _without_support(kept), _without_support(free)
+    if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
+        return [*kept, *free], "table"
+    have = {item for one in kept for item in one.claim.subject.items}
+    more = [one for one in free if one.claim.subject.kind == "title" and not one.claim.subject.items & have]
+    return [*kept, *more], "pattern"
+
+
+def _may_accuse(
+    one: Judged, free: Sequence[Judged], theirs: Sequence[Judged], vocabulary: Vocabulary, style: Style
+) -> bool:
+    """Whether the ground is sure enough for what a pattern denies."""
+    subjects = [one.claim.subject, *([one.claim.other] if one.claim.other else [])]
+    tagged = any(vocabulary.is_tag(value) for subject in subjects for value in subject.attributes)
+    if one.invented and tagged:
+        return False
+    if style == "own":
+        return True
+    if tagged or (one.claim.kind == "comparison" and _FROM_TO.search(one.claim.text)):
+        return False
+    if one.claim.kind == "year":
+        return True
+    titles = any(other.claim.subject.kind == "title" for other in free)
+    if one.claim.subject.kind == "title":
+        agreed = any(other.verdict == Verdict.CONTRADICTED for other in theirs)
+        return agreed or not titles or (style == "plain" and one.claim.kind == "direction")
+    return one.claim.kind in _COUNTED or not titles
+
+
+def _same_name(one: Subject, other: Subject) -> bool:
+    mine, theirs = one.name.lower(), other.name.lower()
+    return mine in theirs or theirs in mine
+
+
+def _without_support(claims: Sequence[Judged]) -> list[Judged]:
+    return [one for one in claims if one.verdict != Verdict.SUPPORTED]

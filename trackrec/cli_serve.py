@@ -1,0 +1,207 @@
+"""Commands that use what was written: publish, serve, monitor, and what is asked of a store by hand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from trackrec.errors import StoreError
+from trackrec.terminal import Terminal
+
+console = Terminal()
+store_app = typer.Typer(help="Look into a store, switch its versions, answer a person.", no_args_is_help=True)
+
+StorePlace = Annotated[
+    str, typer.Option("--store", help="A file, sqlite:PATH, lmdb:FOLDER, redis://HOST:PORT/DATABASE or unix://SOCKET.")
+]
+RunFolder = Annotated[Path | None, typer.Option("--run", help="Folder of a run: items and ranker.")]
+Cards = Annotated[Path | None, typer.Option("--cards", help="Knowledge cards (JSON lines) for a run's items.")]
+
+
+def publish(
+    place: Annotated[str, typer.Argument(help="Folder or URL that trackrec write wrote to.")],
+    to: Annotated[str, typer.Option("--to", help="The store: a file, sqlite:, lmdb:, redis:// or unix://.")],
+    version: Annotated[str | None, typer.Option(help="Which version; the place's current one if not given.")] = None,
+    run: RunFolder = None,
+    switch: Annotated[bool, typer.Option(help="Serve it at once.")] = True,
+    keep: Annotated[int, typer.Option(help="Versions that stay in the store.", min=2)] = 2,
+) -> None:
+    """Load a written version into a store, check it, and serve it in the place of the one before.
+
+    With --run, a ranker on the published vectors is fitted into RUN/ranker if there is none yet.
+    """
+    from trackrec.store.opening import open_store
+    from trackrec.store.publication import Publication
+    from trackrec.store.publish import publish as load
+
+    store = open_store(to)
+    name, loaded = load(Publication(place), store, version, switch, keep)
+    served = f"serves {name!r}" if switch else f"holds {name!r} beside {store.state().current!r}"
+    console.say(f"{to} {served}: {loaded.records:,} people.")
+    if run is not None and not (run / "ranker").is_dir():
+        from trackrec.serving.fitting import fit_for_store
+
+        figures = fit_for_store(run, store, name)
+        console.say(
+            f"Ranker in {run / 'ranker'!s}: AUC {figures['auc_with_text']:.4f} with the text, "
+            f"{figures['auc_without_text']:.4f} without, on {figures['held_out_examples']:,} examples held out."
+        )
+    more = "" if run is None else f" --run {run}"
+    console.say(f"Look at it: trackrec serve --store {to}{more}")
+
+
+def serve(
+    store: StorePlace,
+    run: RunFolder = None,
+    cards: Cards = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a token is needed.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    token_variable: Annotated[str, typer.Option(help="Environment variable that holds the token.")] = "TRACKREC_TOKEN",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing in the store.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: key=value, such as rate=0 or max_ids=100.")
+    ] = None,
+) -> None:
+    """Serve texts, vectors, rankings and the page from a store."""
+    import torch
+    import uvicorn
+
+    from trackrec.serving.app import build_app
+    from trackrec.serving.guard import LOOPBACK
+    from trackrec.serving.service import Service
+    from trackrec.serving.settings import read_settings
+    from trackrec.store.opening import open_store
+
+    settings = read_settings(changes or ())
+    token = os.environ.get(token_variable) or None
+    if host not in LOOPBACK and token is None:
+        raise StoreError(
+            f"the service would listen on {host}, where others can reach it, but {token_variable} holds no token: set "
+            "one, or leave --host at 127.0.0.1"
+        )
+    torch.set_num_threads(1)
+    service = Service.of(open_store(store, read_only, settings.seconds), settings, run, cards)
+    service.warm_up()
+    if not settings.log_ids:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+    console.say(f"Page: http://{'localhost' if host in LOOPBACK else host}:{port}/")
+    uvicorn.run(build_app(service, token), host=host, port=port, access_log=False, log_level="warning")
+
+
+def monitor(
+    store: StorePlace,
+    run: RunFolder = None,
+    against: Annotated[str | None, typer.Option(help="Version to compare with; the one before if not given.")] = None,
+    prometheus: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this file for Prometheus' textfile collector.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a limit: key=value, such as min_coverage=0.9.")
+    ] = None,
+) -> None:
+    """Watch the served version: coverage, ages, lengths, truth, drift, use. Exit code 2 if a limit is passed."""
+    from trackrec.serving.monitor import exposition, print_findings, read_limits, watch
+    from trackrec.store.opening import open_store
+
+    opened = open_store(store)
+    findings = watch(opened, read_limits(changes or ()), against, run)
+    opened.keep_monitored(findings)
+    if prometheus is not None:
+        exposition(findings, prometheus)
+    if as_json:
+        console.say(json.dumps(findings, indent=1))
+    else:
+        print_findings(findings, console)
+    if findings["alerts"]:
+        raise typer.Exit(2)
+
+
+@store_app.command()
+def versions(store: StorePlace) -> None:
+    """The versions in a store."""
+    from trackrec.store.opening import open_store
+
+    state = open_store(store, read_only=not store.startswith(("redis", "unix"))).state()
+    table = Table()
+    for column in ("version", "state", "people", "served"):
+        table.add_column(column, justify="right" if column == "people" else "left")
+    for name, one in state.versions.items():
+        served = "now" if name == state.current else "before" if name == state.previous else ""
+        table.add_row(Text(name), one.state, f"{one.records:,}", served)
+    console.print(table)
+
+
+@store_app.command()
+def switch(version: Annotated[str, typer.Argument(help="A version of the store.")], store: StorePlace) -> None:
+    """Serve another version."""
+    from trackrec.store.opening import open_store
+
+    opened = open_store(store)
+    opened.check(version)
+    opened.switch(version)
+    console.say(f"Version {version} is served.")
+
+
+@store_app.command()
+def rollback(store: StorePlace) -> None:
+    """Serve the version before the present one again."""
+    from trackrec.store.opening import open_store
+
+    console.say(f"Version {open_store(store).rollback()} is served again.")
+
+
+@store_app.command()
+def forget(user: Annotated[str, typer.Argument(help="The person's id.")], store: StorePlace) -> None:
+    """Take a person out of every version and out of the feedback; no older text brings the person back."""
+    from trackrec.store.opening import open_store
+
+    gone = open_store(store).forget(user)
+    console.say(f"Removed {gone} entries. Publications and runs are cleaned by trackrec forget.")
+
+
+@store_app.command()
+def person(
+    user: Annotated[str, typer.Argument(help="The person's id.")],
+    store: StorePlace,
+    out: Annotated[Path | None, typer.Option(help="File to write; printed if not given.")] = None,
+) -> None:
+    """All that is held about a person, as JSON."""
+    from trackrec.store.opening import open_store
+
+    told = open_store(store, read_only=not store.startswith(("redis", "unix"))).held(user)
+    if not told["versions"] and not told["feedback"]:
+        raise StoreError("nothing is held about a person of that id")
+    text = json.dumps(told, indent=1, ensure_ascii=False)
+    if out is None:
+        console.say(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+@store_app.command()
+def feast(
+    store: StorePlace,
+    out: Annotated[Path, typer.Option(help="New folder for the feature repository.")],
+    version: Annotated[str | None, typer.Option(help="Which version; the one that is served if not given.")] = None,
+) -> None:
+    """Write a version as a Feast feature repository, with an example that reads a vector online."""
+    from trackrec.export.feast import export_feast
+    from trackrec.store.opening import open_store
+
+    people = export_feast(open_store(store, read_only=not store.startswith(("redis", "unix"))), out, version)
+    console.say(f"{people:,} people in {out!s}: cd there, feast apply, python example.py")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands into the command line."""
+    for command in (publish, serve, monitor):
+        app.command(rich_help_panel="Use")(command)
+    app.add_typer(store_app, name="store", rich_help_panel="Use")

@@ -1,0 +1,129 @@
+"""Many files as one table: a folder, a pattern, partitions; a file that does not fit is named."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from trackrec.data.folder import is_hidden
+from trackrec.data.local_file import local_path
+from trackrec.data.table import SHORT_ROW, Table, TableSettings
+from trackrec.errors import LogError
+
+_MARKS = "*?["
+
+
+def files_of(path: str) -> list[Path]:
+    """The local files that a path names; none for what is remote, or not there.
+
+    A file of that very name is that file, whatever marks the name holds. A folder is all files in and below it, but for
+    hidden ones, what `trackrec data check` wrote, and the folders of runs. Anything else with ``*``, ``?`` or ``[`` is
+    a pattern; ``**`` stands for folders of any depth.
+    """
+    place = local_path(path)
+    if place is None or place.is_file():
+        return [place] if place else []
+    if place.is_dir():
+        found = sorted(file for file in place.rglob("*") if file.is_file())
+        runs = {file.parent for file in found if file.name == "recipe.yaml" and (file.parent / "manifests").is_dir()}
+        seen = [file for file in found if not any(is_hidden(part) for part in file.relative_to(place).parts)]
+        return [file for file in seen if not runs & set(file.parents)]
+    if not any(mark in str(place) for mark in _MARKS):
+        return []
+    root = _root(path)
+    pattern = str(Path(glob.escape(str(root)), *place.parts[len(root.parts) :]))
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    return [file for file in found if file.is_file() and not is_hidden(file.name)]
+
+
+def is_many(path: str) -> bool:
+    """Whether a path is a folder or, with no file of that very name, a pattern."""
+    place = local_path(path)
+    if place is None or place.is_file():
+        return False
+    return place.is_dir() or any(mark in str(place) for mark in _MARKS)
+
+
+def open_many(settings: TableSettings, open_one: Callable[[TableSettings], Table]) -> Table:
+    """The rows of all files, file by file in the order of their names.
+
+    Folders called ``key=value`` add a column ``key``, unless the files have one.
+
+    Args:
+        settings: its path is a folder or a pattern; the rest holds for each file.
+        open_one: opens one of them.
+
+    Raises:
+        LogError: there is no file, or one has other columns than the first.
+    """
+    files = files_of(settings.path)
+    if not files:
+        raise LogError(f"{settings.path} holds no file: expected a file, a folder with some, or a pattern that fits")
+    root = _root(settings.path)
+    tables = [_with_keys(open_one(settings.model_copy(update={"path": str(file)})), file, root) for file in files]
+    return tables[0] if len(tables) == 1 else join_files(tables, settings.path)
+
+
+def join_files(tables: Sequence[Table], path: str) -> Table:
+    """The rows of open tables, one after the other.
+
+    Args:
+        tables: two at least.
+        path: what the files are together, for messages.
+
+    Raises:
+        LogError: one has other columns than the first.
+    """
+    first = tables[0]
+    names = tuple(dict.fromkeys(name for table in tables for name in table.names))
+    for table in tables[1:]:
+        # Keys that are not in every line are as usual in JSON lines as they are strange in a header.
+        if not (table.lines and first.lines) and set(table.names) != set(first.names):
+            raise LogError(
+                f"{table.where} does not fit the files beside it: {first.where} has the columns "
+                f"{', '.join(first.names)}, it has {', '.join(table.names)}; take it away, or name a pattern that "
+                "leaves it out"
+            )
+    frames = [_alike(table, names, tables) for table in tables]
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    texts = frozenset().union(*(table.texts for table in tables))
+    where = f"{path} ({len(tables)} files)"
+
+    def locate() -> str:
+        return next((f"{table.where}: {found}" for table in tables if (found := table.locate())), "")
+
+    return Table(pl.concat(frames, how="vertical_relaxed"), names, where, texts, locate, notes, first.lines)
+
+
+def _root(path: str) -> Path:
+    """The longest beginning of a path that is there: what marks it holds are no pattern."""
+    place = local_path(path) or Path()
+    return next((folder for folder in (place, *place.parents) if folder.exists()), Path())
+
+
+def _with_keys(table: Table, file: Path, root: Path) -> Table:
+    below = file.parent.relative_to(root).parts
+    keys = dict(part.split("=", 1) for part in below if part.count("=") == 1 and not part.startswith("="))
+    new = {key: value for key, value in keys.items() if key not in table.names}
+    if not new:
+        return table
+    frame = table.frame.with_columns(pl.lit(value).alias(key) for key, value in new.items())
+    return replace(table, frame=frame, names=(*table.names, *new))
+
+
+def _alike(table: Table, names: Sequence[str], tables: Sequence[Table]) -> pl.LazyFrame:
+    """The table with all columns in one order, and as text what is text in some file."""
+    schemas = [other.frame.collect_schema() for other in tables]
+    own = table.frame.collect_schema()
+    columns = []
+    for name in names:
+        kinds = {schema[name] for schema in schemas if name in schema}
+        column = pl.col(name) if name in own else pl.lit(None).alias(name)
+        columns.append(column.cast(pl.String) if len(kinds) > 1 and pl.String in kinds else column)
+    if any(SHORT_ROW in schema for schema in schemas):
+        columns.append(pl.col(SHORT_ROW) if SHORT_ROW in own else pl.lit(False).alias(SHORT_ROW))
+    return table.frame.select(columns)

@@ -1,0 +1,74 @@
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Scope
+
+from trackrec.serving import people, problems, ranking, watching
+from trackrec.serving.guard import Guard
+from trackrec.serving.service import Service
+
+PAGES = Path(__file__).parent / "page"
+ASSETS = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "common.js": "text/javascript",
+    "overview.js": "text/javascript",
+}
+
+
+class QuickRoute(Route):
+    """A route of Starlette's that the guard can name."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """See Starlette."""
+        match, found = super().matches(scope)
+        if match is Match.FULL:
+            found["route"] = self
+        return match, found
+
+
+def build_app(service: Service, token: str | None = None) -> ASGIApp:
+    """The application with all its routes, behind the guard.
+
+    Args:
+        service: what it serves.
+        token: that every request but those for pages and health must bring; None: none.
+    """
+    app = FastAPI(
+        title="TrackRec",
+        version=version("trackrec"),
+        description="Published texts about people's tastes, their vectors, and rankings with them.",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for part in (people.router, ranking.router, watching.router):
+        app.include_router(part)
+
+    # The route that is asked most once more, without FastAPI's way from request to arguments; that one stays in the
+    # description.
+    app.router.routes.insert(0, QuickRoute("/v1/users/{user_id:id}", people.user))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGES / "page.html", media_type="text/html")
+
+    @app.get("/overview", include_in_schema=False)
+    async def overview() -> Response:
+        return FileResponse(PAGES / "overview.html", media_type="text/html")
+
+    @app.get("/assets/{name}", include_in_schema=False)
+    async def asset(name: str) -> Response:
+        if name not in ASSETS:
+            raise problems.Problem(404, "there is no such file")
+        return FileResponse(PAGES / name, media_type=ASSETS[name])
+
+    return Guard(app, service.settings, token, service.metrics)

@@ -1,0 +1,134 @@
+"""A publication: the versions of texts that `trackrec write` leaves in a folder or in object storage."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from trackrec.errors import StoreError
+from trackrec.features.projection import Projection
+from trackrec.store.record import Record, record_from_row
+
+
+class Publication:
+    """Versions at a place; read only.
+
+    Args:
+        place: a folder's path, or a URL that fsspec opens, such as ``s3://bucket/profiles``.
+
+    Raises:
+        StoreError: the URL's protocol needs a package that is not installed.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place.rstrip("/")
+        try:
+            # The path of a folder is a path, whatever characters are in it.
+            self._fs, self._root = fsspec.url_to_fs(
+                self.place if "://" in self.place else Path(self.place).absolute().as_uri()
+            )
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"{place} cannot be opened: {error}") from error
+        if "://" not in self.place:
+            self._root = str(Path(self.place).absolute())
+
+    def current(self) -> str:
+        """The version that the place points to.
+
+        Raises:
+            StoreError: it points to none.
+        """
+        try:
+            return str(json.loads(self._read("current.json"))["version"])
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            raise StoreError(
+                f"{self.place} holds no publication (no current.json that names a version): write one first with "
+                "trackrec write"
+            ) from error
+
+    def manifest(self, version: str) -> dict[str, Any]:
+        """What the version says of itself; it is written last, so a version without one is not whole.
+
+        Raises:
+            StoreError: there is none, or it lists no shards.
+        """
+        if not version or version.startswith(".") or set(version) & {"/", "\\", "\0"}:
+            raise StoreError(f"a version is asked for by {version!r}, but a version's name is a folder's name")
+        try:
+            manifest: dict[str, Any] = json.loads(self._read(f"versions/{version}/manifest.json"))
+            _ = [(shard["name"], shard["rows"], shard["sha256"]) for shard in manifest["shards"]]
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"version {version!r} of {self.place} has no manifest: it is not there, or not written whole; go on "
+                "with trackrec write"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the manifest of version {version!r} in {self.place} cannot be used: it must list its shards with "
+                "name, rows and sha256, as trackrec write does"
+            ) from error
+        return manifest
+
+    def records(self, version: str) -> Iterator[Record]:
+        """All records of a version, shard by shard, each shard held against its checksum first.
+
+        Raises:
+            StoreError: a shard is missing, or is not what the manifest says.
+        """
+        for shard in self.manifest(version)["shards"]:
+            for row in self.shard(version, shard).iter_rows(named=True):
+                yield record_from_row(row)
+
+    def shard(self, version: str, shard: dict[str, Any]) -> pl.DataFrame:
+        """A shard that the manifest names.
+
+        Raises:
+            StoreError: it is missing, or is not what the manifest says.
+        """
+        name = f"versions/{version}/shards/{shard['name']}.parquet"
+        try:
+            content = self._read(name)
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{name} of {self.place} is missing, but the manifest lists it: write the version again"
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != shard["sha256"]:
+            raise StoreError(
+                f"{name} of {self.place} has SHA-256 {found[:12]}..., but the manifest says {shard['sha256'][:12]}...: "
+                "it was changed or damaged; write the version again"
+            )
+        table = pl.read_parquet(io.BytesIO(content))
+        if table.height != shard["rows"]:
+            raise StoreError(f"{name} of {self.place} has {table.height} rows, but the manifest says {shard['rows']}")
+        return table
+
+    def projection(self, version: str) -> Projection | None:
+        """The projection that made the vectors; None: they are the encoder's own.
+
+        Raises:
+            StoreError: the manifest names one that is not there or cannot be read.
+        """
+        name = self.manifest(version).get("projection")
+        if not name:
+            return None
+        try:
+            tensors = load(self._read(f"versions/{version}/projection.safetensors"))
+            return Projection(tensors["mean"], tensors["directions"])
+        except (FileNotFoundError, KeyError, SafetensorError) as error:
+            raise StoreError(
+                f"the projection of version {version!r} in {self.place} cannot be read ({error}): expected tensors "
+                "mean and directions in projection.safetensors"
+            ) from error
+
+    def _read(self, name: str) -> bytes:
+        return bytes(self._fs.cat_file(f"{self._root}/{name}"))
