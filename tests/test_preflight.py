@@ -16,7 +16,7 @@ from trackrec.data.sources import read_log
 from trackrec.errors import RecipeError, RunError, TrackRecError
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.job import open_run, run_recipe
-from trackrec.preflight import check_settings, check_tables
+from trackrec.pipeline.preflight import check_settings, check_tables
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe, load_recipe, make_recipe, shipped
 from trackrec.yaml_text import MOST_VALUES, read_yaml

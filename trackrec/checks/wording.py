@@ -296,69 +296,12 @@ PLAIN_PAST = re.compile(
     re.IGNORECASE,
 )
 """A plain sentence on what was done: its object is an item."""
-EMPTY = frozenset(
-    [
-        "they",
-        "them",
-        "their",
-        "the",
-        "a",
-        "an",
-        "and",
-        "or",
-        "of",
-        "in",
-        "are",
-        "is",
-        "were",
-        "was",
-        "with",
-        "but",
-        "this",
-        "viewer",
-        "user",
-        "reader",
-        "to",
-        "more",
-        "most",
-        "less",
-        "by",
-        "from",
-        "all",
-        "at",
-        "as",
-        "that",
-        "for",
-        "than",
-        "also",
-        "both",
-        "it",
-        "he",
-        "she",
-        "his",
-        "her",
-        "has",
-        "have",
-        "had",
-        "been",
-        "be",
-        "watch",
-        "watches",
-        "rate",
-        "rates",
-        "kind",
-        "kinds",
-        "seen",
-        "ones",
-        "newer",
-        "older",
-        "others",
-        "go",
-        "going",
-        "among",
-        "what",
-    ]
-)
+_EMPTY = """
+they them their the a an and or of in are is were was with but this viewer user reader to more most less by from
+all at as that for than also both it he she his her has have had been be watch watches rate rates kind kinds
+seen ones newer older others go going among what
+"""
+EMPTY = frozenset(_EMPTY.split())
 """Words that say nothing on their own."""
 BY_PERSON = re.compile(r"\b(?:by|with|starring|directed by|featuring|from director|written by)\s*$", re.IGNORECASE)
 

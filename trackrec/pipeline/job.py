@@ -15,9 +15,9 @@ from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.features import Features
 from trackrec.pipeline.loop import Loop
+from trackrec.pipeline.preflight import check_settings, check_tables
 from trackrec.pipeline.results import Results
 from trackrec.pipeline.truth import Truth
-from trackrec.preflight import check_settings, check_tables
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
 from trackrec.run import Run
@@ -35,7 +35,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         The folder.
 
     Raises:
-        RecipeError: settings do not go together, or there is no such domain (see `trackrec.preflight`); nothing has
+        RecipeError: settings do not go together, or there is no such domain (see `trackrec.pipeline.preflight`); nothing has
             been read or written by then.
         RunError: the log cannot carry the recipe, which shows before any language model is loaded; or the folder holds
             a run of another recipe; or another process is at work in it; or V0 is no better than counting (see
