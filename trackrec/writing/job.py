@@ -219,7 +219,7 @@ class Job:
             "counts": dict(sorted(counts.items())),
             "reasons": dict(sorted(reasons.items())),
             "core_seconds": {step: round(value, 2) for step, value in sorted(seconds.items())},
-            "peak_gb": max((part["peak_gb"] or 0.0) for part in parts),
+            "peak_gb": max((part.get("peak_gb") or 0.0) for part in parts),
             "gates": {"passed": passed, "gates": gates},
             "cost": {
                 "prompt_tokens": counts["prompt_tokens"],

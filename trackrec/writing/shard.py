@@ -25,7 +25,7 @@ from trackrec.writing.shard_file import commit, schema, shard_name
 from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
 from trackrec.writing.users import draw
-from trackrec.writing.vectors import as_lists, load_projection, make_encoder, projection_fits
+from trackrec.writing.vectors import as_lists, make_encoder, projection_fits
 from trackrec.writing.version_plan import VersionPlan
 from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
 
@@ -66,7 +66,7 @@ class Tools:
         items = place.read_table(f"{plan.work}/items.parquet")
         projection = None
         if plan.run_fingerprint.get("projection.safetensors"):
-            projection = load_projection(Path(plan.run) / "projection.safetensors")
+            projection = Projection.load(Path(plan.run) / "projection.safetensors")
         return cls(
             place=place,
             plan=plan,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from pydantic import Field
 
 from trackrec.data.catalogues import items_of
 from trackrec.data.interactions import Found, plain_interactions
+from trackrec.data.many_files import files_of
 from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
 from trackrec.data.sources import TABLES, SourceSettings, read_log
-from trackrec.data.tables import Table, TableSettings, open_table
+from trackrec.data.table import Table, TableSettings
+from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, open_tables
 from trackrec.errors import LogError
 from trackrec.settings import Settings
@@ -100,7 +101,7 @@ def _states(path: str) -> list[list[Any]]:
         fs, root = open_fs(path)
         found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
         return [[name, *_state(fs.info(name))] for name in found]
-    files = _local_files(path.removeprefix("file://"))
+    files = files_of(path)
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
 
 
@@ -126,7 +127,7 @@ def _tables(settings: LogSettings, source: SourceSettings) -> TablesSettings:
 
 def _open(tables: TablesSettings, scratch: Path) -> dict[str, Table]:
     path = tables.interactions.path
-    special = _open_many(path, tables.interactions, scratch) if path else None
+    special = _open_lake(path) if path else None
     if special is None:
         opened = open_tables(tables, scratch)
         opened.pop("users", None)
@@ -137,8 +138,8 @@ def _open(tables: TablesSettings, scratch: Path) -> dict[str, Table]:
     return opened
 
 
-def _open_many(path: str, settings: TableSettings, scratch: Path) -> Table | None:
-    """A lake's table, a folder or a pattern as one table; None: it is a single file."""
+def _open_lake(path: str) -> Table | None:
+    """A Delta or Iceberg table, or Parquet files on object storage; None: it is none of these."""
     plain = path.removeprefix("file://")
     if _is_lake(path, "_delta_log"):
         return _lake(path, "Delta", lambda: pl.scan_delta(plain))
@@ -150,23 +151,7 @@ def _open_many(path: str, settings: TableSettings, scratch: Path) -> Table | Non
             return None
         place = f"{path}**/*.parquet" if path.endswith("/") else path
         return _lake(path, "Parquet", lambda: pl.scan_parquet(place, hive_partitioning=False))
-    files = _local_files(plain)
-    if Path(plain).is_file():
-        return None
-    if not files:
-        raise LogError(f"{path} holds no file: expected a file, a folder or a pattern with interactions")
-    if all(_starts_as_parquet(file) for file in files):
-        return _lake(path, "Parquet", lambda: pl.scan_parquet(files, glob=False, hive_partitioning=False))
-    tables = [open_table(settings.model_copy(update={"path": str(file)}), scratch) for file in files]
-    odd = next((table for table in tables if set(table.names) != set(tables[0].names)), None)
-    if odd is not None:
-        raise LogError(
-            f"{odd.where} has the columns {', '.join(odd.names)}, but {tables[0].where} has "
-            f"{', '.join(tables[0].names)}: expected the same in all files of {path}"
-        )
-    frame = pl.concat([table.frame.select(tables[0].names) for table in tables], how="vertical_relaxed")
-    texts = frozenset(name for table in tables for name in table.texts)
-    return Table(frame, tables[0].names, path, texts)
+    return None
 
 
 def _lake(path: str, kind: str, scan: Any) -> Table:
@@ -195,20 +180,6 @@ def _newest_metadata(path: str) -> str:
     if not found:
         raise LogError(f"{path}/metadata holds no *.metadata.json: expected that of an Iceberg table")
     return str(found[-1])
-
-
-def _local_files(path: str) -> list[Path]:
-    place = Path(path)
-    if place.is_file():
-        return [place]
-    names = [str(place / "**" / "*")] if place.is_dir() else [path]
-    found = sorted(Path(name) for pattern in names for name in glob.glob(pattern, recursive=True))
-    return [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
-
-
-def _starts_as_parquet(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(4) == b"PAR1"
 
 
 def _is_remote(path: str) -> bool:

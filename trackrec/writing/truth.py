@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import polars as pl
 
-from trackrec.checks.grounding import GroundedSentence, ground
+from trackrec.checks.grounding import GroundedSentence, Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.writing.telling import Telling
@@ -14,9 +15,11 @@ from trackrec.writing.telling import Telling
 SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)}))
 """Type of the column ``sentences``: its events are numbers in the history, 1 being the oldest."""
 
-COUNTED, NOTHING, NOT_CHECKED = "counted", "", "not_checked"
-"""Ways of a verdict: the claims were counted again from the history; there was nothing to check. A sentence that nobody
-looked at has the verdict ``not_checked``."""
+NOT_CHECKED = "not_checked"
+"""Verdict of a sentence that nobody looked at."""
+_PATTERN = "pattern"
+"""Way of a verdict on one of our own sentences; see :class:`trackrec.checks.grounding.GroundedSentence`."""
+_CITATION = re.compile(r" ?\[\d+(?:, ?\d+)*\]")
 
 
 class Checker:
@@ -38,15 +41,24 @@ class Checker:
         Raises:
             LogError: an item of the history is not in the catalogue.
         """
-        return [_told(sentence) for sentence in ground(text, rows, self._vocabulary)]
+        found = ground(text, rows, self._vocabulary)
+        if all(sentence.verdict != Verdict.CONTRADICTED for sentence in found):
+            return [_told(sentence, sentence) for sentence in found]
+        # A cited sentence is read as free text; one of our own, with counts, is read rightly by its pattern alone.
+        plain = ground(_CITATION.sub("", text), rows, self._vocabulary)
+        if len(plain) != len(found):
+            plain = found
+        own = [two if two.way == _PATTERN else one for one, two in zip(found, plain, strict=True)]
+        return [_told(sentence, judged) for sentence, judged in zip(found, own, strict=True)]
 
 
 def unchecked(text: str) -> list[dict[str, Any]]:
     """A text as one sentence that nobody looked at."""
-    return [{"text": text, "verdict": NOT_CHECKED, "way": NOTHING, "events": []}]
+    return [{"text": text, "verdict": NOT_CHECKED, "way": "", "events": []}]
 
 
-def _told(sentence: GroundedSentence) -> dict[str, Any]:
-    places = sorted({place + 1 for judged in sentence.claims for place in judged.evidence})
-    way = COUNTED if sentence.claims else NOTHING
-    return {"text": sentence.text, "verdict": str(sentence.verdict), "way": way, "events": places}
+def _told(sentence: GroundedSentence, judged: GroundedSentence) -> dict[str, Any]:
+    """A sentence in its own words, with a judgement of it."""
+    places = {place + 1 for claim in judged.claims for place in claim.evidence}
+    events = sorted({*places, *sentence.cited})
+    return {"text": sentence.text, "verdict": str(judged.verdict), "way": judged.way, "events": events}

@@ -48,22 +48,6 @@ def make_encoder(name: str) -> Encoder | None:
     return TextEncoder(name)
 
 
-def load_projection(path: Path) -> Projection:
-    """A saved projection: ``mean`` and ``directions`` in safetensors.
-
-    Raises:
-        WriteError: the file holds no projection.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(path)
-        return Projection(tensors["mean"].astype(np.float32), tensors["directions"].astype(np.float32))
-    except (KeyError, OSError, SafetensorError) as error:
-        raise WriteError(f"{path} holds no projection ({error}): expected tensors mean and directions") from error
-
-
 def projection_fits(projection: Projection, dimensions: int, path: str) -> None:
     """Refuse a projection of another encoder's vectors.
 
