@@ -8,6 +8,11 @@ from test_free_text import BOOKS, HISTORY, LIBRARY, MOVIES, READ
 from trackrec.checks.citations import for_people
 from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.sentences import cited_numbers, take_apart, without_citations
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.prompts.domains import find_domain
+from trackrec.teachers.template import ProfileTeacher, TeacherSettings
+from trackrec.testing.made_up import make_up
+from trackrec.users.histories import Histories
 
 S, C, N = "supported", "contradicted", "not_checkable"
 
@@ -97,3 +102,25 @@ def test_books_are_cited_too() -> None:
     (found,) = ground("They love fantasy series with magic [1, 2, 7].", READ, LIBRARY)
     assert str(found.verdict) == S
     assert len(BOOKS) == len(READ)
+
+
+def test_what_the_template_teacher_cites_is_never_called_false() -> None:
+    """Its counts, "(1 of 3 liked)", speak of the whole history, of which it cites a part."""
+    world = make_up(users=60)
+    facts = ("generosity", "habit", "genres", "counts", "titles")
+    settings = TeacherSettings(max_tokens=160, citations=True, tells=facts)
+    teacher = ProfileTeacher(world.items, find_domain("movies"), lambda text: len(text.split()), settings)
+    vocabulary = Vocabulary(world.items, find_domain("movies"))
+    texts = dict(teacher.write(world.histories, seed=3).select("user_id", "text").iter_rows())
+    histories = Histories(world.histories)
+    found = [one for user, text in texts.items() for one in ground(text, histories[user], vocabulary)]
+    assert [one.text for one in found if one.verdict == C] == []
+    cited = [one for one in found if one.cited]
+    assert sum(one.verdict == S for one in cited) > 0.8 * len(cited) > 60
+
+
+def test_a_sentence_of_ours_that_cites_no_event_of_the_history_is_false() -> None:
+    world = make_up(users=1)
+    vocabulary = Vocabulary(world.items, find_domain("movies"))
+    (found,) = ground("They care less for Horror (0 of 2 liked) [1, 99].", Histories(world.histories)[0], vocabulary)
+    assert (found.verdict, found.way) == (C, "citation")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trackrec.checks.citations import judge_cited
 from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
-from trackrec.checks.prose import read_prose
+from trackrec.checks.prose import Prose, read_prose
 from trackrec.checks.reader import find_claims
 from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
 from trackrec.checks.rules import History as History
@@ -87,9 +87,11 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
 def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJudge) -> GroundedSentence:
     if told.is_heading:
         return GroundedSentence(told.text, (), "", told.cited, about_user=False)
-    if told.cited:
-        return _sentence(told, judge_cited(told, free), "citation")
     prose = read_prose(told, free.own)
+    if told.cited:
+        exist = all(1 <= number <= len(history.events) for number in told.cited)
+        ours = _own(told, prose, history, vocabulary, free) if exist else None
+        return ours or _sentence(told, judge_cited(told, free), "citation")
     if told.lead is None and prose.text == told.body:
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
             style = style_of(told.body, sentence.familiar)
@@ -101,6 +103,20 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
                 return GroundedSentence(told.text, (), "", told.cited)
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
+
+
+def _own(
+    told: Told, prose: Prose, history: History, vocabulary: Vocabulary, free: FreeJudge
+) -> GroundedSentence | None:
+    """A cited sentence with a phrase of ours, judged by its pattern: its counts speak of the whole history, of which it
+    cites a part. None: it is no such sentence."""
+    if told.lead is None:
+        for sentence in find_claims(told.body, vocabulary, free.own.seen):
+            if style_of(told.body, sentence.familiar) == "own":
+                claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
+                kept, way = reconciled(claims, free.judge(prose), vocabulary, "own")
+                return _sentence(told, kept, way) if kept else None
+    return None
 
 
 def _sentence(told: Told, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:

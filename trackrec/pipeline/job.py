@@ -35,8 +35,8 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         The folder.
 
     Raises:
-        RecipeError: settings do not go together, or there is no such domain (see `trackrec.pipeline.preflight`); nothing has
-            been read or written by then.
+        RecipeError: settings do not go together, or there is no such domain (see `trackrec.pipeline.preflight`);
+            nothing has been read or written by then.
         RunError: the log cannot carry the recipe, which shows before any language model is loaded; or the folder holds
             a run of another recipe; or another process is at work in it; or V0 is no better than counting (see
             ``Loop``).

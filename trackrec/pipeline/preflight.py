@@ -14,14 +14,14 @@ import polars as pl
 from trackrec.data.roles import Role
 from trackrec.data.verdict import find_label_problems
 from trackrec.errors import RecipeError, RunError
+from trackrec.features.encoder import TextEncoderSettings
+from trackrec.judges.ranker import RankerValidatorSettings
 from trackrec.prompts.domains import find_domain
 from trackrec.rankers.compare import ranker_examples, tested_folds
+from trackrec.recipe import Recipe
 
 if TYPE_CHECKING:
-    from trackrec.features.encoder import TextEncoderSettings
     from trackrec.pipeline.dataset import Dataset
-from trackrec.judges.ranker import RankerValidatorSettings
-from trackrec.recipe import Recipe
 
 
 def check_settings(recipe: Recipe) -> None:

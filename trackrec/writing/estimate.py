@@ -29,7 +29,7 @@ and above what benchmarks/write.py measures without checks."""
 SAMPLE = 2_000
 """About so many users' histories are looked at for their length in tokens."""
 _CARRIED_MS = 0.02
-"""Milliseconds of a core to carry a row over; measured likewise."""
+"""Milliseconds of a core to carry a row over: an assumption, not measured."""
 
 
 class Price(Settings):

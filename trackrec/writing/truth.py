@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import polars as pl
 
-from trackrec.checks.grounding import GroundedSentence, Verdict, ground
+from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.writing.telling import Telling
@@ -17,9 +16,6 @@ SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": p
 
 NOT_CHECKED = "not_checked"
 """Verdict of a sentence that nobody looked at."""
-_PATTERN = "pattern"
-"""Way of a verdict on one of our own sentences; see :class:`trackrec.checks.grounding.GroundedSentence`."""
-_CITATION = re.compile(r" ?\[\d+(?:, ?\d+)*\]")
 
 
 class Checker:
@@ -41,15 +37,7 @@ class Checker:
         Raises:
             LogError: an item of the history is not in the catalogue.
         """
-        found = ground(text, rows, self._vocabulary)
-        if all(sentence.verdict != Verdict.CONTRADICTED for sentence in found):
-            return [_told(sentence, sentence) for sentence in found]
-        # A cited sentence is read as free text; one of our own, with counts, is read rightly by its pattern alone.
-        plain = ground(_CITATION.sub("", text), rows, self._vocabulary)
-        if len(plain) != len(found):
-            plain = found
-        own = [two if two.way == _PATTERN else one for one, two in zip(found, plain, strict=True)]
-        return [_told(sentence, judged) for sentence, judged in zip(found, own, strict=True)]
+        return [_told(sentence) for sentence in ground(text, rows, self._vocabulary)]
 
 
 def unchecked(text: str) -> list[dict[str, Any]]:
@@ -57,8 +45,8 @@ def unchecked(text: str) -> list[dict[str, Any]]:
     return [{"text": text, "verdict": NOT_CHECKED, "way": "", "events": []}]
 
 
-def _told(sentence: GroundedSentence, judged: GroundedSentence) -> dict[str, Any]:
-    """A sentence in its own words, with a judgement of it."""
-    places = {place + 1 for claim in judged.claims for place in claim.evidence}
+def _told(sentence: GroundedSentence) -> dict[str, Any]:
+    """A sentence with its verdict and the events behind it."""
+    places = {place + 1 for claim in sentence.claims for place in claim.evidence}
     events = sorted({*places, *sentence.cited})
-    return {"text": sentence.text, "verdict": str(judged.verdict), "way": judged.way, "events": events}
+    return {"text": sentence.text, "verdict": str(sentence.verdict), "way": sentence.way, "events": events}
