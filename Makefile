@@ -28,6 +28,9 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: \
 	-c constraints.txt
 
+# The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
+PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
 .PHONY: help demo test lint check docs package lock python-check
 
 help:
@@ -53,8 +56,9 @@ python-check:
 demo: .venv/.installed
 	@$(BIN)/trackrec demo $(if $(filter-out 0 no false,$(QUICK)),--quick) $(if $(OUT),--out "$(OUT)")
 
+# Slow tests run alone: some measure time or use all cores themselves.
 test: .venv/.installed-dev
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(PARALLEL); fast=$$?; $(BIN)/python -m pytest -m slow && exit $$fast
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .
@@ -62,7 +66,7 @@ lint: .venv/.installed-dev
 	@$(BIN)/mypy
 
 check: lint
-	@$(BIN)/python -m pytest
+	@$(PARALLEL)
 
 # The reference is made from the code, so .venv is needed too; the site's own tools stay out of it.
 .venv-docs/.installed: pyproject.toml | python-check
