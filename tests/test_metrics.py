@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from trackrec.metrics import intervals as bootstrap
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import (
     accuracy,
@@ -21,7 +22,6 @@ from trackrec.metrics.probability import (
     platt_calibration,
     split_half_reliability,
 )
-from trackrec.metrics.probability import intervals as bootstrap
 
 # Few distinct scores, so that ties are common.
 EXAMPLES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(0, 6)), min_size=2, max_size=40)

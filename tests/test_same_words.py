@@ -35,10 +35,15 @@ GENRES = {0.1: ({"Drama"}, {"Western"}), 0.25: ({"Drama"}, set()), 0.3: (set(), 
 """What stands out at each least shift."""
 
 
+def frame_of(history: list[dict[str, Any]]) -> pl.DataFrame:
+    """One user's history as teachers take it."""
+    return pl.DataFrame(history).with_columns(user_id=pl.lit("u"), position=pl.int_range(pl.len(), dtype=pl.Int32))
+
+
 @pytest.mark.parametrize("shift", GENRES)
 def test_prompt_text_and_checker_read_the_same_settings(shift: float, tiny_model_folder: Any) -> None:
     profile = ProfileSettings(min_shift=shift)
-    settings = TeacherSettings(max_tokens=400, tells=("genres",), profile=profile)
+    settings = TeacherSettings(max_tokens=400, tells=("genres",))
     above, below = GENRES[shift]
     renderer = Renderer(
         AutoTokenizer.from_pretrained(tiny_model_folder), ITEMS, PromptSettings(digest=("genres",)), profile=profile
@@ -50,7 +55,8 @@ def test_prompt_text_and_checker_read_the_same_settings(shift: float, tiny_model
     vocabulary = Vocabulary(ITEMS, DOMAINS["movies"], (), profile)
     seen = set()
     for seed in range(12):
-        text = ProfileTeacher(ITEMS, DOMAINS["movies"], len, settings).write("u", HISTORY, seed)
+        teacher = ProfileTeacher(ITEMS, DOMAINS["movies"], len, settings, profile)
+        text = teacher.write(frame_of(HISTORY), seed)["text"][0]
         judged = [one for sentence in ground(text, HISTORY, vocabulary) for one in sentence.claims]
         assert {one.verdict for one in judged} == {Verdict.SUPPORTED}, text
         seen |= {one.claim.kind for one in judged}
@@ -79,10 +85,10 @@ OWN: dict[str, Domain] = {
 @pytest.mark.parametrize("domain", [*DOMAINS.values(), *OWN.values()], ids=[*DOMAINS, *OWN])
 def test_what_is_gone_for_is_read_back_in_any_domains_words(domain: Domain) -> None:
     vocabulary = Vocabulary(ITEMS, domain)
-    settings = TeacherSettings(max_tokens=500, tells=("watched",))
+    settings = TeacherSettings(max_tokens=500, tells=("consumption",))
     for places, kinds in (([4, 5, 6, 8], {"often", "fame"}), ([0, 4, 8], {"mixed", "fame"})):
         history = [HISTORY[place] for place in places]
-        text = ProfileTeacher(ITEMS, domain, len, settings).write("u", history, 1)
+        text = ProfileTeacher(ITEMS, domain, len, settings).write(frame_of(history), 1)["text"][0]
         judged = [one for sentence in ground(text, history, vocabulary) for one in sentence.claims]
         assert {one.claim.kind for one in judged} == kinds, text
         assert {one.verdict for one in judged} == {Verdict.SUPPORTED}, text

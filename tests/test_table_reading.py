@@ -72,6 +72,7 @@ def test_no_table_is_read_past_the_helper() -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         if raw.search(path.read_text(encoding="utf-8"))
         and "data" not in path.parts
-        and path.parts[-2:] != ("files", "tables.py")
+        # A log on object storage may be named by a pattern.
+        and path.parts[-2:] not in {("files", "tables.py"), ("writing", "source.py")}
     ]
     assert past == []

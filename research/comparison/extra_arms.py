@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -21,6 +21,7 @@ from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import thin
+from trackrec.registry import named
 from trackrec.run import Stage, text_hash
 from trackrec.settings import NotNegative, Settings
 
@@ -34,7 +35,7 @@ class ExtraSettings(Settings):
 
     recent: tuple[NotNegative, ...] | None = None
     """Recent events in view of the CTR models that have these arms; null: of all with all arms."""
-    scores: tuple[Kind, ...] = ()
+    scores: tuple[Annotated[str, named("judge")], ...] = ()
     """Kinds of validator (lm, ranker) whose P(Yes), reading the final RecCoT, becomes a feature of the CTR models. The
     run must have tuned them. Re-rankers have no such arm: nobody scored the candidates that a user never touched."""
     score_examples: int | None = Field(default=10, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,10 @@ from trackrec.settings import Settings
 
 NO_COLUMN = "-"
 """In place of a column's name: there is none, whatever the names look like."""
+
+
+Number = Annotated[float, Field(ge=-1e6)]
+"""A number that a log may hold."""
 
 
 class ColumnMapping(Settings):
@@ -31,12 +35,12 @@ class ColumnMapping(Settings):
     """How a date as text is to be read, such as "%d.%m.%Y %H:%M". Empty: found from the values."""
     zero_is_no_rating: bool = False
     """A rating of 0 says that there was an interaction, not how it was liked: left out and counted."""
-    no_rating: tuple[float, ...] = ()
+    no_rating: tuple[Number, ...] = ()
     """Other ratings that say that there is none, such as -1 or 99: left out and counted."""
     decimal: Literal["", ".", ","] = ""
     """What stands before a number's fraction; the other mark then groups thousands. Empty: found from the values, or
     asked for where they do not tell."""
-    signals: dict[str, float] = Field(default_factory=dict)
+    signals: dict[str, Number] = Field(default_factory=dict)
     """Several columns in place of one rating, each with its weight, such as {is_click: 1, is_like: 3, watch_share: 2}:
     the rating is the weighted sum, and each is kept as ``signal_NAME``. Truth values count as 0 and 1."""
     nested: str = ""
@@ -53,7 +57,7 @@ class ColumnMapping(Settings):
     """How many were bought. Rows with none or fewer (returns) are left out and counted."""
     event: str = ""
     """What kind of event it is (view, cart, purchase): its weight, from ``event_weights``, then stands for a rating."""
-    event_weights: dict[str, float] = Field(default_factory=dict)
+    event_weights: dict[str, Number] = Field(default_factory=dict)
     """What each kind of event weighs, such as {view: 1, cart: 3, purchase: 5}; the more, the surer a sign of liking.
     Events of a kind that is not here are left out and counted."""
     part: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.filters import FilterSettings
@@ -18,7 +18,7 @@ from trackrec.settings import Settings
 class LogSettings(Settings):
     """As in ``Recipe``."""
 
-    seed: int = 17
+    seed: int = Field(default=17, ge=0, le=2**31 - 1)
     """All randomness follows from it."""
     source: SourceSettings = SourceSettings()
     """The interaction log and the catalogue."""

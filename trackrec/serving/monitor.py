@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -25,24 +26,24 @@ from trackrec.store.summary import summarise
 class Limits(Settings):
     """From where on a figure is an alert."""
 
-    min_coverage: float = 0.95
+    min_coverage: float = Field(default=0.95, ge=0, le=1)
     """Least share of people with a vector."""
-    max_age_days: float = 30.0
+    max_age_days: float = Field(default=30.0, ge=0)
     """Oldest median age of the texts."""
-    max_expired: float = 0.05
+    max_expired: float = Field(default=0.05, ge=0, le=1)
     """Largest share of people whose text is too old to be served."""
-    max_contradicted: float = 0.05
+    max_contradicted: float = Field(default=0.05, ge=0, le=1)
     """Largest share of the checkable sentences that the history contradicts."""
-    max_contradicted_rise: float = 0.02
+    max_contradicted_rise: float = Field(default=0.02, ge=0, le=1)
     """Largest rise of that share since the version before."""
-    max_length_change: float = 0.25
+    max_length_change: float = Field(default=0.25, ge=0)
     """Largest change of the median length, as a share of the one before."""
-    max_people_lost: float = 0.1
+    max_people_lost: float = Field(default=0.1, ge=0, le=1)
     """Largest share of people by which a version may be smaller than the one before."""
-    max_drift: float = 0.15
+    max_drift: float = Field(default=0.15, ge=0, le=1)
     """Largest Kolmogorov-Smirnov distance of a coordinate of the vectors from the version before, if it is no chance
     (p < 0.001 after Bonferroni's correction)."""
-    min_gain: float = -0.005
+    min_gain: float = Field(default=-0.005, ge=-1, le=1)
     """Least gain in AUC by the text on the newest events; the alert is that the whole 95% interval lies below."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from trackrec.errors import RecipeError
 from trackrec.settings import Settings
@@ -14,17 +14,17 @@ from trackrec.settings import Settings
 class ServiceSettings(Settings):
     """What the service answers, to whom, and how much at once."""
 
-    max_body: int = 1_048_576
+    max_body: int = Field(default=1_048_576, ge=1)
     """Bytes of a request's body."""
-    max_ids: int = 1_000
+    max_ids: int = Field(default=1_000, ge=1)
     """People in one request for vectors."""
-    max_candidates: int = 1_000
+    max_candidates: int = Field(default=1_000, ge=1)
     """Items in one request for a ranking, and events with it."""
-    max_id_bytes: int = 1_024
+    max_id_bytes: int = Field(default=1_024, ge=1)
     """Length of an id in UTF-8."""
-    rate: float = 200.0
+    rate: float = Field(default=200.0, ge=0)
     """Requests a second of one client address, with as many at once; 0: no limit."""
-    seconds: float = 1.0
+    seconds: float = Field(default=1.0, gt=0)
     """How long to wait for the store before the answer is 503."""
     serve_expired: bool = False
     """Give an expired text out all the same, marked as such; otherwise the answer is 410."""
@@ -32,7 +32,7 @@ class ServiceSettings(Settings):
     """Write a line a request into the log; the metrics count them in any case, and failures are always written."""
     log_ids: bool = False
     """Write paths with people's ids into the log; otherwise only the route."""
-    like_threshold: float = 4.0
+    like_threshold: float = Field(default=4.0, ge=-1e6)
     """Ratings from this on are likes, in reasons and on the page."""
 
 

@@ -14,7 +14,7 @@ from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RunError
 from trackrec.prompts.renderer import Renderer
 from trackrec.registry import component, make
-from trackrec.settings import ComponentSettings
+from trackrec.settings import ComponentSettings, Positive
 from trackrec.teachers.base import TeacherContext
 
 log = logging.getLogger("trackrec.teachers")
@@ -47,7 +47,7 @@ class LLMTeacherSettings(ComponentSettings):
     """How it writes."""
     instructions: str = INSTRUCTIONS
     """What it is told; `{person}`, `{items}`, `{attribute}`, `{least}` and `{most}` are filled in."""
-    words: tuple[int, int] = (80, 160)
+    words: tuple[Positive, Positive] = (80, 160)
     """Least and most words that it is asked for."""
     most_events: int = Field(default=200, ge=1)
     """The newest events that it gets to see; the number of users whose history was cut is told."""

@@ -209,10 +209,9 @@ class Place:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A Parquet file."""
-        source: Any = Path(self.path(name)) if self.is_local else io.BytesIO(self.read(name))
-        return pl.read_parquet(source, columns=columns, memory_map=False) if self.is_local else pl.read_parquet(
-            source, columns=columns
-        )  # fmt: skip
+        if self.is_local:
+            return pl.read_parquet(Path(self.path(name)), columns=columns, memory_map=False, glob=False)
+        return pl.read_parquet(io.BytesIO(self.read(name)), columns=columns)
 
     @contextlib.contextmanager
     def _beside(self, name: str) -> Any:

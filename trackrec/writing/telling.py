@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.sources import SourceSettings
@@ -24,7 +24,7 @@ _GENERATOR = ("model", "adapter")
 class Telling(Settings):
     """The settings of a run that writing needs, as in its ``recipe.yaml``, where all are written out."""
 
-    seed: int
+    seed: int = Field(ge=0)
     """All randomness follows from it."""
     source: SourceSettings
     """The run's own log, and how its tables are read."""

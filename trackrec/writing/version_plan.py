@@ -48,11 +48,11 @@ class VersionPlan(Settings):
 
     version: str
     """Its name."""
-    started: int
+    started: int = Field(ge=0)
     """When the job began, in seconds; every row's ``written``."""
-    now: int
+    now: int = Field(ge=0)
     """Events after this second are left out."""
-    shards: int
+    shards: int = Field(ge=1)
     """How many shards there are."""
     run: str
     """The run's folder."""
@@ -68,7 +68,7 @@ class VersionPlan(Settings):
     """The engines of that file."""
     encoder: str
     """What makes the vectors."""
-    max_history: int
+    max_history: int = Field(ge=1)
     """Most events of a history."""
     settings: WritingSettings
     """All settings."""
@@ -76,7 +76,7 @@ class VersionPlan(Settings):
     """Whom texts are written for."""
     base: str | None = None
     """The version that unchanged texts are taken from."""
-    middle_decade: int | None = None
+    middle_decade: int | None = Field(default=None, ge=0)
     """What texts of this catalogue call old."""
 
     @property
