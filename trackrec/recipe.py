@@ -237,6 +237,8 @@ def dump_recipe(recipe: Recipe) -> str:
 def _explain(problem: Any, tree: Any) -> str:
     path = [str(part) for part in problem["loc"]]
     name = ".".join(path)
+    if not path:  # of the whole recipe, which is not repeated
+        return str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] != "extra_forbidden":
         return f"{name}: {problem['msg']}, got {problem['input']!r}"
     known = _fields(path[:-1], tree)

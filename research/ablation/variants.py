@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,13 +100,21 @@ def variant_recipe(recipe: Recipe, variant: Variant, rounds: int) -> Recipe | No
     Returns:
         None if it would not differ from the recipe's own loop.
     """
-    other = changed(recipe, variant.changes)
-    if other == recipe or (not variant.sets_rounds and recipe.loop.rounds < variant.at_least):
+    alone = changed(recipe, ["observer=null"])
+    other = changed(alone, [_with_observers_settings(recipe, change) for change in variant.changes])
+    if other == alone or (not variant.sets_rounds and recipe.loop.rounds < variant.at_least):
         return None
     if not variant.sets_rounds:
         rounds = min(recipe.loop.rounds, max(rounds, variant.at_least))
         other = changed(other, [f"loop.rounds={rounds}"])
     return changed(other, [f"name={recipe.name}, {variant.name}", "observer=null", "loop.need_useful_validator=false"])
+
+
+def _with_observers_settings(recipe: Recipe, change: str) -> str:
+    """A change to the observer's type of judge takes the observer's settings along."""
+    if recipe.observer is not None and change == f"judge.type={recipe.observer.type}":
+        return f"judge={json.dumps(recipe.observer.model_dump(mode='json'))}"
+    return change
 
 
 def quick_recipe(recipe: Recipe) -> Recipe:
