@@ -264,7 +264,9 @@ def test_a_whole_run_with_one_validator_and_no_distillation_ends(done: Done, tmp
 def test_the_ranker_as_validator_is_checked_too(done: Done, tmp_path: Path) -> None:
     loop = {"rounds": 1, "samples_per_user": 2} | LOOP
     judge = {"type": "ranker"}
-    recipe = tiny_recipe(Path(done.recipe.model.name), Path(str(done.recipe.source.folder)), loop=loop, judge=judge)
+    recipe = tiny_recipe(
+        Path(done.recipe.model.name), Path(str(done.recipe.source.folder)), loop=loop, judge=judge, observer=None
+    )
     path = ablate_recipe(recipe, tmp_path / "run", AblationSettings(only=tuple(CHECKS)))
     told_of = json.loads(path.read_text())
     assert [check["check"] for check in told_of["checks"]] == list(CHECKS)

@@ -21,6 +21,14 @@ def test_numbers_of_genres_by_hand() -> None:
     assert told[2][-4:] == [0.0, 0.0, 0.0, 0.0]
 
 
+def test_a_catalogue_of_items_without_genres_has_no_numbers_of_them() -> None:
+    for genres in ([None, None], [[], []]):
+        items = pl.DataFrame({"item_id": [1, 2], "genres": pl.Series(genres, dtype=pl.List(pl.String))})
+        found = history_numbers(pl.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "label": [1, 0]}), items)
+        assert not [name for name in found.names if ":" in name]
+        assert len(found.table["numbers"][0]) == len(found.names)
+
+
 def test_twenty_five_thousand_genres_take_no_longer_than_a_breath() -> None:
     genres, users, rng = 25_000, 30, np.random.default_rng(0)
     of_item = np.array_split([f"g{number}" for number in range(genres)], 60)

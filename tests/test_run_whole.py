@@ -141,7 +141,7 @@ def test_the_tables_have_their_columns(finished: Path) -> None:
     assert expected | {"prompt_hash", "adapter_hash", "reward", "gain", "grounded"} <= set(reccots.columns)
     assert set(reccots["role"].unique()) == {"lm", "lm_extra", "lm_validation", "ranker"}
     vectors = pl.read_parquet(finished / "vectors.parquet")
-    assert vectors.columns == ["user_id", "vector", "has_reccot"]
+    assert vectors.columns == ["user_id", "vector", "raw_vector", "has_reccot"]
     assert vectors["has_reccot"].all()
     assert vectors["vector"].list.len().unique().to_list() == [384]
     arms = {row.arm for row in read_metrics(finished / "metrics.json")}
@@ -220,7 +220,7 @@ def test_a_second_start_computes_nothing(
         "trackrec.lm.model.LanguageModel",
     ):
         monkeypatch.setattr(target, never)
-    for name in ("features.shared_encoder", "parts.shared_encoder", "truth.claims_table", "truth.found_among"):
+    for name in ("features.shared_encoder", "components.shared_encoder", "truth.claims_table", "truth.found_among"):
         monkeypatch.setattr(f"trackrec.pipeline.{name}", never)
     before = {path: path.stat().st_mtime_ns for path in sorted(finished.rglob("*"))}
     run_recipe(tiny_recipe(tiny_model_folder, log), finished)

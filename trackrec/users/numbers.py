@@ -169,6 +169,8 @@ def _with_numbers(
     One matrix for all names, filled cell by cell, 0 where a history has none: catalogues with tens of thousands of
     tags are met.
     """
+    if names.is_empty():  # a catalogue without genres: an empty mapping would not give whole numbers
+        return table, known
     users = table["user_id"]
     places = counted.filter(pl.col("name").is_in(names.implode())).with_columns(
         row=pl.col("user_id").replace_strict(users, pl.int_range(len(users), eager=True), return_dtype=pl.Int64),
