@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,8 @@ from tests.command_line import call
 from tests.made_publication import made_row, write_publication
 from tests.made_run import LM, write_made_run
 from tests.made_service import USERS, made_run
+from trackrec.engines.base import Usage
+from trackrec.engines.cache import AnswerCache
 from trackrec.store.opening import open_store
 
 
@@ -87,3 +90,21 @@ def test_forget_reaches_the_run_and_the_stores(
         assert found[1] is not None
     histories = pl.read_parquet(run / "tables" / "histories.parquet")
     assert user not in histories["user_id"].to_list()
+
+
+def test_forget_reaches_kept_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, user = write_made_run(tmp_path / "run"), LM[0]
+    file = tmp_path / "answers.sqlite"
+    cache = AnswerCache(file)
+    bill = (Usage(1, 1), Decimal(0), None, "model")
+    for subject, key in ((user, "mine"), (user + 1, "another's")):
+        cache.link([(str(subject), key)])
+        cache.put(key, 0, [{"text": "likes westerns"}], *bill)
+    assert call(monkeypatch, "forget", str(user), "--run", str(run), "--cache", str(tmp_path / "none")) == 1
+    assert "where there is no file" in capsys.readouterr().err
+    assert call(monkeypatch, "forget", str(user), "--run", str(run), "--cache", str(file)) == 0
+    assert "Removed 1 answers" in capsys.readouterr().out
+    assert cache.get("mine", 1) == []
+    assert len(cache.get("another's", 1)) == 1
