@@ -155,7 +155,8 @@ def days(tmp_path: Path) -> Path:
     folder.mkdir()
     for number, text in enumerate(DAYS):
         (folder / f"day-{number}.csv").write_text(text)
-    for other in ("_SUCCESS", ".day-0.csv.crc", "logs.card.json", "logs.recipe.yaml", ".hidden.csv"):
+    ours, systems = ("logs.card.json", "logs.recipe.yaml"), ("_SUCCESS", ".day-0.csv.crc", ".hidden.csv")
+    for other in (*ours, *systems, "README", "LICENSE.txt", "notes.md"):
         (folder / other).write_text("{}")
     return folder
 

@@ -143,7 +143,8 @@ def test_the_tables_have_their_columns(finished: Path) -> None:
     vectors = pl.read_parquet(finished / "vectors.parquet")
     assert vectors.columns == ["user_id", "vector", "raw_vector", "has_reccot"]
     assert vectors["has_reccot"].all()
-    assert vectors["vector"].list.len().unique().to_list() == [384]
+    assert vectors["raw_vector"].list.len().unique().to_list() == [384]
+    assert vectors["vector"].list.len().unique().to_list() == [load_recipe(finished / "recipe.yaml").ranking.components]
     arms = {row.arm for row in read_metrics(finished / "metrics.json")}
     assert {"v_own", "v_swapped", "v_without_reccot", "v_zero_shot", "item_user_mean", "din_own", "matrix"} <= arms
     assert not list((finished / "shards").glob("*")), "shards of finished stages are taken away"

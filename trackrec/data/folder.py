@@ -11,8 +11,15 @@ OWN_OUTPUTS = (".card.json", ".card.html", ".recipe.yaml", ".recipe.yaml.old")
 """Endings of what `trackrec data check` writes, perhaps beside the log: no files of a source."""
 
 
+_PROSE = {"readme", "license", "licence", "notice", "changelog", "copying", "md5sums", "sha256sums", "checksums"}
+_PROSE_ENDINGS = {"", ".txt", ".md", ".rst", ".html", ".pdf"}
+
+
 def is_hidden(name: str) -> bool:
-    """Whether a file's name says that it is no part of the data: our own output, or what systems leave behind."""
+    """Whether a file's name says that it is no part of the data: our output, what systems leave, a README."""
+    path = Path(name.lower())
+    if path.suffix in {".md", ".pdf"} or (path.suffix in _PROSE_ENDINGS and path.stem in _PROSE):
+        return True
     return name.startswith((".", "_")) or name.endswith(OWN_OUTPUTS) or name.endswith((".crc", "~", ".tmp"))
 
 
