@@ -59,3 +59,12 @@ def test_every_command_is_there(reference: ModuleType) -> None:
     ):
         assert f"## {command}\n" in page
     assert re.findall(r"^\| `[^`]+` \| [^|]*\|  \|$", page, re.MULTILINE) == []
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    """Links are checked when the site is built; names of files in the text are not."""
+    named = re.compile(r"\b(?:trackrec|research|benchmarks|tests|examples|recipes)/[\w/.-]+\.(?:py|md|yaml|jsonl?)\b")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    found = {(page.name, name) for page in pages for name in named.findall(page.read_text(encoding="utf-8"))}
+    assert len(found) > 20
+    assert [(page, name) for page, name in sorted(found) if not (ROOT / name).is_file()] == []
