@@ -162,33 +162,6 @@ def ledger(
         print_ledger(made, console)
 
 
-@app.command(rich_help_panel="Write and keep")
-def forget(
-    user: Annotated[str, typer.Argument(help="The user's id.")],
-    folder: RunFolder,
-    stores: Annotated[
-        list[str] | None, typer.Option("--store", help="A store to clean as well; may be given twice.")
-    ] = None,
-    caches: Annotated[
-        list[Path] | None,
-        typer.Option("--cache", help="Kept answers to clean as well (an engine's `cache`); may be given twice."),
-    ] = None,
-) -> None:
-    """Remove a user from every table, shard, manifest and report of a run, from stores and from kept answers."""
-    from trackrec.pipeline.forget import forget_user
-    from trackrec.store.opening import open_store
-
-    if missing := [str(cache) for cache in caches or () if not cache.is_file()]:
-        raise RunError(f"--cache got {', '.join(missing)}, where there is no file; name the engine's `cache`")
-    for place in stores or ():  # first: what is served is what hurts
-        console.say(f"Removed {open_store(place).forget(user)} entries from {place}.")
-    for cache in caches or ():
-        from trackrec.engines.cache import AnswerCache
-
-        console.say(f"Removed {AnswerCache(cache).forget(user)} answers from {cache}.")
-    console.say(forget_user(user, folder))
-
-
 @app.command(rich_help_panel="Check")
 def report(folder: RunFolder) -> None:
     """Write the HTML report of a run anew."""

@@ -1,4 +1,4 @@
-"""Commands that use what was written: publish, serve, monitor, and what is asked of a store by hand."""
+"""Commands that use what was written: publish, serve, monitor, forget, and what is asked of a store by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from trackrec.errors import StoreError
+from trackrec.errors import RunError, StoreError
 from trackrec.terminal import Terminal
 
 console = Terminal()
@@ -124,6 +124,32 @@ def monitor(
         raise typer.Exit(2)
 
 
+def forget_person(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    folder: Annotated[Path, typer.Option("--run", help="Folder of a run.")],
+    stores: Annotated[
+        list[str] | None, typer.Option("--store", help="A store to clean as well; may be given twice.")
+    ] = None,
+    caches: Annotated[
+        list[Path] | None,
+        typer.Option("--cache", help="Kept answers to clean as well (an engine's `cache`); may be given twice."),
+    ] = None,
+) -> None:
+    """Remove a user from every table, shard, manifest and report of a run, from stores and from kept answers."""
+    from trackrec.pipeline.forget import forget_user
+    from trackrec.store.opening import open_store
+
+    if missing := [str(cache) for cache in caches or () if not cache.is_file()]:
+        raise RunError(f"--cache got {', '.join(missing)}, where there is no file; name the engine's `cache`")
+    for place in stores or ():  # first: what is served is what hurts
+        console.say(f"Removed {open_store(place).forget(user)} entries from {place}.")
+    for cache in caches or ():
+        from trackrec.engines.cache import AnswerCache
+
+        console.say(f"Removed {AnswerCache(cache).forget(user)} answers from {cache}.")
+    console.say(forget_user(user, folder))
+
+
 @store_app.command()
 def versions(store: StorePlace) -> None:
     """The versions in a store."""
@@ -164,7 +190,7 @@ def forget(user: Annotated[str, typer.Argument(help="The person's id.")], store:
     from trackrec.store.opening import open_store
 
     gone = open_store(store).forget(user)
-    console.say(f"Removed {gone} entries. Publications and runs are cleaned by trackrec forget.")
+    console.say(f"Removed {gone} entries. Runs and kept answers are cleaned by trackrec forget; publications are not.")
 
 
 @store_app.command()
@@ -204,4 +230,5 @@ def add_commands(app: typer.Typer) -> None:
     """Put the commands into the command line."""
     for command in (publish, serve, monitor):
         app.command(rich_help_panel="Use")(command)
+    app.command("forget", rich_help_panel="Write and keep")(forget_person)
     app.add_typer(store_app, name="store", rich_help_panel="Use")
