@@ -1,4 +1,4 @@
-"""Texts of items and histories, item knowledge from the catalogue, and the report of what has a vector."""
+"""Texts of items and histories, item knowledge from the catalogue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from research.item_texts import ItemTeacher
-from trackrec.features.item_vectors import item_vectors, vector_coverage
+from trackrec.features.item_vectors import item_vectors
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import history_texts, item_texts
 
@@ -68,13 +68,3 @@ def test_items_without_a_text_stay_visibly_without_a_vector() -> None:
     assert table.columns == ["item_id", "vector", "has_text"]
     assert table.filter(item_id=3).row(0) == (3, None, False)
     assert table.filter(item_id=5).row(0) == (5, [4.0, 1.0], True)
-
-
-def test_coverage_by_hand() -> None:
-    examples = pl.DataFrame({"user_id": ["a", "a", "a", "b"], "item_id": [1, 2, 3, 3]})
-    users = pl.DataFrame({"user_id": ["a", "b", "c"], "vector": [[1.0], None, [2.0]]})
-    report = vector_coverage(
-        examples, {"own": users}, {"text": item_vectors(item_texts(ITEMS, MOVIES), LengthEncoder())}
-    )
-    assert report.rows() == [("own", "users", 2, 1, 1 / 2, 4, 3, 3 / 4), ("text", "items", 3, 2, 2 / 3, 4, 2, 1 / 2)]
-    assert vector_coverage(examples.clear(), {"own": users}, {})["share"].to_list() == [None]

@@ -118,6 +118,10 @@ def find_prices(settings: BudgetSettings, model: str, base_url: str) -> PriceLis
     return public
 
 
+def _cost(money: Decimal | None, prices: str | None) -> str:
+    return "at a price that no list knows" if money is None else f"{dollars(money)} at {prices}"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What some requests may take, before any of them is sent."""
@@ -134,10 +138,9 @@ class Estimate:
     """Name of the price list."""
 
     def __str__(self) -> str:
-        cost = "at a price that no list knows" if self.money is None else f"{dollars(self.money)} at {self.prices}"
         return (
             f"{self.calls} calls ({self.kept} texts are in the cache), at most {self.most.prompt_tokens:,} tokens read "
-            f"and {self.most.completion_tokens:,} written, {cost}"
+            f"and {self.most.completion_tokens:,} written, {_cost(self.money, self.prices)}"
         )
 
 
@@ -152,10 +155,9 @@ class Bill:
     prices: str | None
 
     def __str__(self) -> str:
-        cost = "at a price that no list knows" if self.money is None else f"{dollars(self.money)} at {self.prices}"
         return (
             f"{self.calls} paid calls, {self.usage.prompt_tokens:,} tokens read and "
-            f"{self.usage.completion_tokens:,} written, {cost}"
+            f"{self.usage.completion_tokens:,} written, {_cost(self.money, self.prices)}"
         )
 
 
