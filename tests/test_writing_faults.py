@@ -117,6 +117,16 @@ def test_killed_at_random_moments(kills: int, run: Path, log: Path, undisturbed:
     assert not list((tmp_path / "to").rglob("*.partial"))
 
 
+def test_what_a_kill_left_half_made_is_gone_when_a_version_is_published(run: Path, log: Path, tmp_path: Path) -> None:
+    left = [tmp_path / f".current.json.{'0' * 12}.partial"]
+    left += [tmp_path / f"versions/000001/{name}/.00000-of-00002.{'0' * 12}.partial" for name in ("shards", "rejected")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+    publish(run, tmp_path, log, shards=2)
+    assert not [file for file in left if file.exists()]
+
+
 def test_workers_end_with_their_driver(run: Path, log: Path, tmp_path: Path) -> None:
     job = start(run, tmp_path / "to", log, shards=200)
     deadline = time.monotonic() + 60

@@ -257,6 +257,7 @@ class Job:
             holder.check()
             versions.point(name)
         self.place.remove(plan.work)
+        self.place.clear_partial()  # whatever was killed while it was put has been put again, whole
         if not passed:
             says = "; ".join(gate["says"] for gate in manifest["gates"]["gates"] if not gate["passed"])
             tell("refused", {"version": name, "says": says, "current": versions.current()})

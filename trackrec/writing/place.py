@@ -224,6 +224,13 @@ class Place:
         finally:
             partial.unlink(missing_ok=True)
 
+    def clear_partial(self) -> None:
+        """Remove what killed processes left half made. Only for who holds the place: a file that another process is
+        about to rename would be lost to it."""
+        if self.is_local:
+            for left in Path(self.root).rglob(".*.partial"):
+                left.unlink(missing_ok=True)
+
     def _again(self, request: Callable[[], T]) -> T:
         for attempt in range(ATTEMPTS):
             try:
