@@ -1,4 +1,4 @@
-"""The command line of the studies: ``python -m research compare | ablate | new-items | make-log``."""
+"""The command line of the studies: ``python -m research compare | ablate | read | new-items | make-log``."""
 
 from __future__ import annotations
 
@@ -85,6 +85,40 @@ def ablate(
     ablate_recipe(loaded, folder, settings, Reporter(console))
     print_ablations(folder, console)
     console.say(f"Page: {write_ablation_page(folder)}")
+
+
+@app.command()
+def read(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    file: Annotated[Path | None, typer.Option("--file", help="JSON file for the figures.")] = None,
+    changes: Changes = None,
+    trust: Trust = False,
+) -> None:
+    """What a judge outside the loop reads in the texts of each origin, on all items and on new ones.
+
+    ``--set reading.judge.type=ranker`` and the like change what is done; without a run, the teacher's texts are judged.
+    """
+    from research.reading import ReadingSettings, print_reading, study
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.run import write_json
+    from trackrec.settings import apply_change
+
+    quiet_libraries()
+    prefix = "reading."
+    own: dict[str, Any] = {}
+    for change in changes or ():
+        if change.startswith(prefix):
+            apply_change(own, change.removeprefix(prefix))
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
+    settings = ReadingSettings.model_validate(own)
+    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console))
+    print_reading(rows, console.print)
+    if file is not None:
+        about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
+        write_json(file, about | {"rows": rows})
+        console.say(f"Figures: {file}")
 
 
 @app.command("new-items")
