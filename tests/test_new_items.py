@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from research.new_items.counts import Profile
 from research.new_items.study import Arm, NewItemsSettings, arms, predict, spread
@@ -72,7 +73,7 @@ def test_the_share_of_new_items_is_drawn_by_a_hash() -> None:
 def test_of_likes_alone_a_profile_counts_what_is_taken_beyond_everybodys_share() -> None:
     """Two users of three and one artists; 2 of 4 events have the attribute, and the prior is 2."""
     past = Events(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 2]), np.ones(4))
-    profile = Profile.of(past, np.array([[1.0], [1.0], [0.0]]), users=2, extremes=None)
+    profile = Profile.of(past, csr_array(np.array([[1.0], [1.0], [0.0]])), users=2, extremes=None)
     assert profile.excess.tolist() == pytest.approx(np.log([[4 / 3.5], [2 / 2.5]]))
     assert profile.mean.tolist() == [0.5, 0.5]
 

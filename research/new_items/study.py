@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from research.new_items.counts import Means, Profile, likes_alone
+from research.new_items.counts import Means, Profile, likes_alone, sums
 from research.new_items.tables import Events, Floats, Tables
 from trackrec.errors import RecipeError
-from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.intervals import draw_users
 from trackrec.metrics.probability import auc, gauc
 from trackrec.recipe import Recipe
 from trackrec.settings import Settings
@@ -88,11 +89,11 @@ def study(recipe: Recipe, settings: NewItemsSettings) -> Study:
     tables = Tables.of(recipe)
     if not tables.attributes:
         raise RecipeError("the items have neither genres nor tags: name knowledge cards (--set knowledge.cards=...)")
-    rows = _rows(tables, "all", np.zeros(len(tables.items), dtype=bool), settings, recipe.seed)
+    rows = _rows(tables, "all", np.zeros(len(tables.items), dtype=bool), settings, recipe.seed, settings.draws)
     draws = []
-    for draw in range(settings.item_draws):
+    for draw in range(settings.item_draws):  # the intervals are told of the first one
         new = tables.new(settings.new_share, recipe.seed + draw)
-        draws.append(_rows(tables, "new", new, settings, recipe.seed))
+        draws.append(_rows(tables, "new", new, settings, recipe.seed, 0 if draw else settings.draws))
     return Study([*rows, *draws[0]], spread(draws))
 
 
@@ -124,31 +125,32 @@ def spread(draws: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def _rows(
-    tables: Tables, name: str, new: NDArray[np.bool_], settings: NewItemsSettings, seed: int
+    tables: Tables, name: str, new: NDArray[np.bool_], settings: NewItemsSettings, seed: int, draws: int
 ) -> list[dict[str, Any]]:
-    """The rows of one set of items, see :class:`Study`."""
+    """The rows of one set of items, see :class:`Study`; without intervals if users are drawn 0 times."""
     chosen = arms(settings, tables.attributes)
     tested = tables.examples.of(new[tables.examples.item]) if new.any() else tables.examples
     scores = {arm.name: predict(tables, arm, settings, new, tested, seed) for arm in chosen}
     folds = tables.folds(settings.folds, seed)[tested.user]
     rows: list[dict[str, Any]] = []
     for metric, statistic in METRICS.items():
-        for arm in chosen:
-            told = bootstrap_users(
-                statistic, tested.user, *(tested.label, scores[arm.name]),
-                seed=seed, draws=settings.draws, folds=folds,
-            )  # fmt: skip
-            row = {"items": name, "arm": arm.name, "metric": metric, **told._asdict()}
+        each = [(tested.label, scores[arm.name]) for arm in chosen]
+        value, drawn = draw_users(statistic, tested.user, each, seed, draws, folds)
+        for place, arm in enumerate(chosen):
+            row: dict[str, Any] = {"items": name, "arm": arm.name, "metric": metric}
+            row |= dict(zip(("value", "low", "high"), _interval(value[place], drawn[:, place]), strict=False))
             row |= {"users": len(np.unique(tested.user)), "examples": len(tested.user)}
-            for other in ("means", "genres"):
-                if other in scores and other != arm.name:
-                    difference = paired_bootstrap(
-                        statistic, tested.user, tested.label, scores[arm.name], scores[other],
-                        seed=seed, draws=settings.draws, folds=folds,
-                    )  # fmt: skip
-                    row[f"over_{other}"] = list(difference)
+            for other, against in enumerate(chosen):
+                if against.name in ("means", "genres") and against is not arm:
+                    difference = drawn[:, place] - drawn[:, other]
+                    row[f"over_{against.name}"] = _interval(value[place] - value[other], difference)
             rows.append(row)
     return rows
+
+
+def _interval(value: float, drawn: Floats) -> list[float]:
+    """The value and, where users were drawn, its 95% bounds."""
+    return [float(value), *(np.nanquantile(drawn, [0.025, 0.975]).tolist() if len(drawn) else [])]
 
 
 def predict(
@@ -170,7 +172,7 @@ def predict(
     folds = tables.folds(settings.folds, seed)
     past = tables.histories.of(~new[tables.histories.item])
     known = tables.examples.of(~new[tables.examples.item])
-    has = tables.matrix(arm.attributes, settings.min_items) if arm.attributes else np.zeros((len(tables.items), 0))
+    has = tables.matrix(arm.attributes, settings.min_items)
     profile = Profile.of(past, has, len(tables.users), arm.extremes)
     result = np.empty(len(tested.user))
     for fold in range(settings.folds):
@@ -189,14 +191,14 @@ def predict(
     return result
 
 
-def _features(rows: Events, profile: Profile, means: Means, has: Floats, arm: Arm, use_item: bool) -> Floats:
+def _features(rows: Events, profile: Profile, means: Means, has: csr_array, arm: Arm, use_item: bool) -> Floats:
     """The numbers that a model sees of each example, shape (examples, numbers)."""
     user = profile.mean[rows.user]
     columns = [np.log(user / (1 - user))]
     if use_item:
         columns.append(means.item(rows))
     if arm.attributes:
-        columns.append((profile.excess @ has.T)[rows.user, rows.item])
+        columns.append(sums(profile.excess, rows, has))
         if arm.own_means:
             columns.append(means.attribute(rows))
     return np.stack(columns, axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from trackrec.data.feedback import add_negatives
 from trackrec.data.filters import filter_log
@@ -87,17 +89,16 @@ class Tables:
         """The fold of each user, dealt out evenly in an order drawn by the seed."""
         return np.random.default_rng([seed, 7]).permutation(np.arange(len(self.users)) % number)
 
-    def matrix(self, name: str, min_items: int) -> Floats:
-        """Which item has which attribute, shape (items, attributes); those of ``min_items`` items at least."""
-        rows = self.attributes[name]
-        counts: dict[str, int] = {}
-        for row in rows:
-            for value in row:
-                counts[value] = counts.get(value, 0) + 1
-        kept = {value: place for place, value in enumerate(sorted(v for v, n in counts.items() if n >= min_items))}
-        found = np.zeros((len(rows), len(kept)))
-        for item, row in enumerate(rows):
-            for value in row:
-                if value in kept:
-                    found[item, kept[value]] = 1.0
-        return found
+    def matrix(self, name: str | None, min_items: int) -> csr_array:
+        """Which item has which attribute, shape (items, attributes): those of ``min_items`` items at least.
+
+        Args:
+            name: one of ``attributes``; None: no attribute at all.
+            min_items: of rarer ones nothing is said.
+        """
+        rows: list[list[str]] = self.attributes[name] if name else [[] for _ in self.items]
+        number = Counter(value for row in rows for value in row)
+        kept = {value: place for place, value in enumerate(sorted(v for v, n in number.items() if n >= min_items))}
+        pairs = [(item, kept[value]) for item, row in enumerate(rows) for value in row if value in kept]
+        items, places = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return csr_array((np.ones(len(pairs)), (items, places)), shape=(len(rows), len(kept)))
