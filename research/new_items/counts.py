@@ -77,7 +77,7 @@ class Means:
 
     def attribute(self, rows: Events) -> Floats:
         """Mean log-odds of the attributes of each row's item, without the row's user; 0 for an item without any."""
-        return sums(self._beyond, rows, self._has) / self._number[rows.item]
+        return np.asarray(sums(self._beyond, rows, self._has) / self._number[rows.item])
 
     def _log_odds(self, likes: Floats, seen: Floats) -> Floats:
         mean = (likes + PRIOR * self.share) / (seen + PRIOR)

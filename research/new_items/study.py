@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
@@ -134,7 +134,7 @@ def _rows(
     folds = tables.folds(settings.folds, seed)[tested.user]
     rows: list[dict[str, Any]] = []
     for metric, statistic in METRICS.items():
-        each = [(tested.label, scores[arm.name]) for arm in chosen]
+        each: list[tuple[ArrayLike, ...]] = [(tested.label, scores[arm.name]) for arm in chosen]
         value, drawn = draw_users(statistic, tested.user, each, seed, draws, folds)
         for place, arm in enumerate(chosen):
             row: dict[str, Any] = {"items": name, "arm": arm.name, "metric": metric}
