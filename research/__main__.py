@@ -125,29 +125,34 @@ def read(
 def new_items(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures.")] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Draw the new items so often, and tell how the figures differ.")
+    ] = 1,
     changes: Changes = None,
 ) -> None:
     """What genres and the tags of knowledge cards are worth by counting alone, on all items and on new ones.
 
     ``--set new_items.new_share=0.1`` and the like change what is compared.
     """
-    from research.new_items import NewItemsSettings, print_study, study
+    from research.new_items.printing import print_spread, print_study
+    from research.new_items.study import NewItemsSettings, study
     from trackrec.recipe import load_recipe
     from trackrec.run import write_json
     from trackrec.settings import apply_change
 
     prefix = "new_items."
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {"item_draws": draws}
     for change in changes or ():
         if change.startswith(prefix):
             apply_change(own, change.removeprefix(prefix))
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     settings = NewItemsSettings.model_validate(own)
-    rows = study(loaded, settings)
-    print_study(rows, console.print)
+    found = study(loaded, settings)
+    print_study(found.rows, console.print)
+    print_spread(found.spread, console.print)
     if out is not None:
         about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
-        write_json(out, about | {"rows": rows})
+        write_json(out, about | found._asdict())
         console.say(f"Figures: {out}")
 
 
