@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from trackrec.errors import RecipeError
+from trackrec.terminal import Terminal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PANEL = "Write and keep"
-console = Console()
+console = Terminal()
 
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run whose generator and recipe are used.")]
 LogPath = Annotated[
@@ -177,7 +177,7 @@ def _made(kind: type[BaseModel], tree: Any, prefix: str) -> BaseModel:
 
 def _line(event: str, what: dict[str, Any]) -> None:
     """One JSON line."""
-    sys.stdout.write(json.dumps({"event": event} | what, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps({"event": event} | what, default=str) + "\n")
     sys.stdout.flush()
 
 

@@ -18,6 +18,7 @@ from trackrec.files.lock import LOCK, OWNER, locked
 from trackrec.files.names import EXPORT_MARK
 from trackrec.files.whole import abandoned, partial_of, remove, write_json
 from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
+from trackrec.pipeline.forget_pages import forget_in_pages
 from trackrec.pipeline.forget_tables import UserTables
 from trackrec.report import write_report
 
@@ -79,6 +80,7 @@ def _forget(user: str, folder: Path) -> _Found:
         found.exports.append(str(export))
     tuned = [output for manifest in manifests for output in manifest.adapters_tuned_on(user)]
     found.adapters = [os.path.relpath(path, folder) for path in derived_adapters(manifests, tuned)]
+    found.damaged += forget_in_pages(user, folder)
     changed: dict[Path, tuple[str, str]] = {}
     for path in tables.paths():
         before = file_hash(path)
@@ -94,8 +96,9 @@ def _forget(user: str, folder: Path) -> _Found:
         if after != manifest.tree:
             write_json(manifest.path, after)
             found.manifests += 1
-    if (folder / "report" / "index.html").is_file():
-        write_report(folder)
+    for page in sorted(folder.rglob("report/index.html")):
+        if (page.parent.parent / "recipe.yaml").is_file():
+            write_report(page.parent.parent)
     found.elsewhere = [str(path) for path in _others(folder) if _names(path, user, tables.texts)]
     return found
 

@@ -19,6 +19,7 @@ from trackrec.writing.base import Asked, find_base, same_decade
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
 from trackrec.writing.failures import GateError, TooManyRejected, WriteError
+from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.gates import GateSettings, pass_gates
 from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place, as_json
@@ -134,7 +135,7 @@ class Job:
             plan = VersionPlan.model_validate(plan.model_dump() | told)
             same_decade(Versions(self.place), plan)
             self.place.write_json(f"versions/{plan.version}/plan.json", plan.model_dump(mode="json"))
-            dealt = deal(log.rows, shards, self.place, plan.work)
+            dealt = deal(log.rows, shards, self.place, plan.work, forgotten_at(self.place, Path(plan.run)))
             empty = log.rows.limit(1).collect().clear()
         _put_table(self.place, f"{plan.work}/empty.parquet", empty)
         _put_table(self.place, f"{plan.work}/items.parquet", items)

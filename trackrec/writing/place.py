@@ -20,6 +20,8 @@ from trackrec.writing.failures import WriteError
 
 T = TypeVar("T")
 
+DEALING = ".deal-"
+"""How the name of a folder begins in which a log is being dealt out."""
 ATTEMPTS = 6
 """So often a request to object storage is made before its error stands."""
 _FIRST_PAUSE = 0.1
@@ -230,6 +232,8 @@ class Place:
         if self.is_local:
             for left in Path(self.root).rglob(".*.partial"):
                 left.unlink(missing_ok=True)
+            for left in Path(self.root).glob(f"versions/*/work/{DEALING}*"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _again(self, request: Callable[[], T]) -> T:
         for attempt in range(ATTEMPTS):

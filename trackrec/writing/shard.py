@@ -19,6 +19,7 @@ from trackrec.features.projection import Projection
 from trackrec.memory import peak_gigabytes
 from trackrec.writing.carry import unchanged_rows
 from trackrec.writing.dealing import dealt_name
+from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.histories import histories_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import commit, schema, shard_name
@@ -171,7 +172,9 @@ class ShardWork:
 
 def _dealt(tools: Tools, shard: int) -> pl.DataFrame:
     try:
-        return tools.place.read_table(f"{tools.plan.work}/{dealt_name(shard)}")
+        rows = tools.place.read_table(f"{tools.plan.work}/{dealt_name(shard)}")
+        # Somebody may have been forgotten since the log was dealt.
+        return forgotten_at(tools.place, Path(tools.plan.run)).left_out(rows)
     except FileNotFoundError:  # nobody is in this shard
         return tools.place.read_table(f"{tools.plan.work}/empty.parquet")
 
