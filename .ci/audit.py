@@ -25,8 +25,8 @@ REFUSED = re.compile(
 )
 """Licences that Apache-2.0 cannot live with, or that bind whoever serves with it. The LGPL is none of them."""
 KNOWN = re.compile(
-    r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public|Zlib|OLDAP|OpenLDAP|BSL-1\.0|CC0|HPND|"
-    r"CNRI|Unlicense|LGPL|Lesser General Public|Public Domain|ZPL|Zope)",
+    r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public|Zlib|OLDAP|OpenLDAP|BSL-1\.0|CC0|"
+    r"HPND|CNRI|Unlicense|LGPL|Lesser General Public|Public Domain|ZPL|Zope)",
     re.IGNORECASE,
 )
 ALLOWED = {
@@ -38,7 +38,7 @@ ALLOWED = {
 
 
 def licence_of(package: Distribution) -> str:
-    """What a package says of its licence: the SPDX expression, else its classifiers, else the first line of the text."""
+    """What a package says of its licence: the SPDX expression, its classifiers, or the first line of the text."""
     told = package.metadata
     if told.get("License-Expression"):
         return str(told["License-Expression"])
