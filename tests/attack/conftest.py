@@ -42,6 +42,7 @@ def command(*arguments: str) -> subprocess.Popen[bytes]:
 def world(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> World:
     base = tmp_path_factory.mktemp("world")
     recipe = tiny_recipe(tiny_model_folder, base / "log", source=write_hostile_log(base / "log"))
+    recipe = recipe.model_copy(update={"loop": recipe.loop.model_copy(update={"rounds": 1})})
     path = base / "recipe.yaml"
     path.write_text(dump_recipe(recipe), encoding="utf-8")
     made = World(path, base / "finished")

@@ -216,12 +216,12 @@ def test_stores(kind: str, place: Path, users: list[str]) -> None:
     """Every id finds its own record, and forgetting takes that one alone."""
     store = open_store(f"{kind}{place / kind[:4]}")
     found = store.read(users).found
-    assert [None if record is None else record.user_id for record in found] == users
+    assert [None if one is None else one.record.user_id for one in found] == users
     for user in users[::5]:
         gone = say("forget", "--store", f"{kind}{place / kind[:4]}", "--", user)
         assert "Removed 1 entries" in gone
     left = open_store(f"{kind}{place / kind[:4]}").read(users).found
-    assert [record is None for record in left] == [number % 5 == 0 for number in range(len(users))]
+    assert [one is None for one in left] == [number % 5 == 0 for number in range(len(users))]
 
 
 def test_forgetting_in_versions(place: Path, users: list[str]) -> None:

@@ -115,5 +115,5 @@ def serves_one_whole(place: str, draw: random.Random) -> None:
     store.check(current)
     asked = draw.sample(range(1, USERS + 1), 20)
     found: Any = store.read(asked).found
-    assert [record.user_id for record in found] == asked
-    assert {record.version for record in found} == {current}
+    assert [one.record.user_id for one in found] == asked
+    assert {one.record.version for one in found} == {current}

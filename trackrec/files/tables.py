@@ -52,7 +52,9 @@ def _read(source: Path | io.BytesIO, path: object, columns: Sequence[str] | None
         if isinstance(source, io.BytesIO):
             source.seek(0)
         return pl.read_parquet(source, columns=None if columns is None else list(columns), glob=False)
-    except (pyarrow.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pyarrow.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; Arrow's own have no number
+            raise
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
             f"{path} is damaged and cannot be read ({told}): start the run again, which makes it anew"

@@ -21,7 +21,7 @@ from trackrec.writing.failures import WriteError
 from trackrec.writing.histories import NOTHING
 from trackrec.writing.lock import only_writer
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import parquet_bytes
+from trackrec.writing.shard_file import parquet_bytes, part_of
 from trackrec.writing.users import shard_of
 from trackrec.writing.versions import POINTER, Versions
 
@@ -110,8 +110,8 @@ class _Version:
                 shards.add(file.rpartition(".")[0])
         for name in sorted(shards):
             self._clean_shard(name)
-        plan = self.place.read_json(f"{self._folder}/plan.json")
-        for shard in _may_hold(user, int(plan["shards"])) if plan is not None else ():
+        plan = Versions(self.place).plan(self.name)
+        for shard in _may_hold(user, plan.shards) if plan is not None else ():
             self._clean_table(f"work/{dealt_name(shard)}")
 
     @property
@@ -170,8 +170,8 @@ class _Version:
         rejected: pl.DataFrame | None,
     ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The version's manifest and the shard's as they are to be; a hash that did not fit the shard stays wrong."""
-        manifest = self.place.read_json(f"{self._folder}/manifest.json")
-        part = self.place.read_json(f"{self._folder}/shards/{shard}.json")
+        manifest = Versions(self.place).manifest(self.name)
+        part = part_of(self.place, self.name, shard)
         less, reasons = _counts(self.name, theirs, rejected)
         changes: dict[str, Any] = {}
         if rows is not None and theirs is not None and theirs.height:
@@ -201,7 +201,8 @@ def _counts(
         for text, sentences, written in theirs.select("text", "sentences", "version").iter_rows():
             less.update(characters=len(text or ""), carried=int(written != version))
             less.update(f"sentences_{sentence['verdict']}" for sentence in sentences or ())
-    for reason in [] if rejected is None else rejected["reason"].to_list():
+    known = rejected is not None and "reason" in rejected.columns  # else another table was put in its place
+    for reason in rejected["reason"].to_list() if known and rejected is not None else ():
         first = str(reason).partition(":")[0]
         less.update(users=1, rejected=1, failed=int(first != NOTHING))
         reasons[first] += 1
