@@ -25,7 +25,7 @@ from trackrec.store.publish import publish
 
 pytestmark = pytest.mark.slow
 KINDS = ("cut off", "empty", "one bit", "noise", "swapped")
-TOGETHER = 12
+TOGETHER = 20
 """Files that are changed before a run is started again."""
 
 

@@ -15,6 +15,7 @@ from trackrec.errors import RunError
 from trackrec.files.forgotten import TOMBSTONES, Forgotten, remember
 from trackrec.files.hashes import file_hash
 from trackrec.files.lock import LOCK, OWNER, locked
+from trackrec.files.manifests import SEAL, is_sealed, write_manifest
 from trackrec.files.names import EXPORT_MARK
 from trackrec.files.whole import abandoned, partial_of, remove, write_json
 from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
@@ -94,7 +95,9 @@ def _forget(user: str, folder: Path) -> _Found:
     for manifest in manifests:
         after = manifest.without(user, changed)
         if after != manifest.tree:
-            write_json(manifest.path, after)
+            # What was changed by hand before does not become right by this.
+            right = SEAL in manifest.tree and is_sealed(manifest.tree)
+            (write_manifest if right else write_json)(manifest.path, after)
             found.manifests += 1
     for page in sorted(folder.rglob("report/index.html")):
         if (page.parent.parent / "recipe.yaml").is_file():
