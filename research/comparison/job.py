@@ -25,6 +25,7 @@ from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run, run_recipe
+from trackrec.pipeline.revisions import pinned
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.search import SEARCH, Trial
@@ -307,7 +308,7 @@ def compare_recipe(
     Returns:
         The path of ``compare.json``.
     """
-    reporter = reporter or Reporter()
+    reporter, recipe = reporter or Reporter(), pinned(recipe, folder)
     if not (folder / "metrics.json").is_file():
         run_recipe(recipe, folder, reporter)
     run = open_run(recipe, folder, reporter)

@@ -28,7 +28,7 @@ from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
-from trackrec.settings import Settings
+from trackrec.settings import Commit, Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ class LanguageModelSettings(Settings):
 
     name: str = "smollm2-135m-instruct"
     """The embedded model's name, a Hugging Face id, or a local folder."""
+    revision: Commit = ""
+    """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
+    keeps it."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     device: str = "auto"
@@ -83,11 +86,12 @@ class LanguageModel:
         self.adapter_settings = adapter or AdapterSettings()
         use_threads(settings.threads)
         self.path = resolve_language_model(settings.name)
+        self.revision = settings.revision or "main"
         auto = settings.device == "auto"
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, trust_remote_code=remote_code_is_trusted()
+                self.path, revision=self.revision, trust_remote_code=remote_code_is_trusted()
             )
             base = self._base()
         except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
@@ -109,6 +113,7 @@ class LanguageModel:
     def _base(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             self.path,
+            revision=self.revision,
             dtype=getattr(torch, self.settings.dtype),
             use_safetensors=True,
             trust_remote_code=remote_code_is_trusted(),
@@ -156,6 +161,7 @@ class LanguageModel:
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
             base_model_name_or_path=str(self.settings.name),
+            revision=self.settings.revision or None,
         )
 
     @property

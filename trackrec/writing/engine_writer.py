@@ -72,8 +72,12 @@ class _Prompts:
         from trackrec.assets import resolve_language_model
         from trackrec.prompts.renderer import Renderer
 
-        name = str(recipe.generator["model"]["name"])
-        tokenizer = AutoTokenizer.from_pretrained(resolve_language_model(name), trust_remote_code=False)
+        model = recipe.generator["model"]
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_language_model(str(model["name"])),
+            revision=model.get("revision") or "main",
+            trust_remote_code=False,
+        )
         self._renderer = Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
         context = TeacherContext(items, self._renderer, recipe.profile)
         self._teacher = LLMTeacher(pool, LLMTeacherSettings(), context) if asks else None
