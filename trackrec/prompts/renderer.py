@@ -161,10 +161,7 @@ class Renderer:
 
     def generator_turns(self, history: Sequence[Row]) -> tuple[str, str]:
         """The system turn and the user's turn of ``generator_prompt``, as texts."""
-        shown = self.shown_events(history)
-        first = len(history) - shown
-        rows = enumerate(history[first:], start=first + 1)
-        lines = "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
+        lines = self._line_texts(history, self.shown_events(history))
         digest = self.digest(history) if self.settings.digest else ""
         return self.domain.generator_instruction, lines + digest
 
@@ -225,10 +222,28 @@ class Renderer:
 
         Citations are left out: the validator does not see the events that they name.
         """
-        shown = self.domain.placeholder if text is None else clean_text(without_citations(text), limit=None)
         # A space in front makes the first word the same token as inside a sentence.
-        ids = self._plain.encode(f" {shown}")[: self.settings.reccot_tokens]
+        ids = self._plain.encode(f" {self._shown_reccot(text)}")[: self.settings.reccot_tokens]
         return self._plain.encode(self.domain.reccot_label) + ids + self._plain.encode("\n")
+
+    def _shown_reccot(self, text: str | None) -> str:
+        return self.domain.placeholder if text is None else clean_text(without_citations(text), limit=None)
+
+    def validator_turns(
+        self, history: Sequence[Row], text: str | None, item_id: object, raters: int, likes: int
+    ) -> tuple[str, str]:
+        """The system turn and the user's turn of the validator's prompt, as texts; the RecCoT is shown whole.
+
+        Args:
+            history: the user's events, oldest first.
+            text: the RecCoT; None is the fixed placeholder.
+            item_id, raters, likes: of the target, see ``target_segment``.
+        """
+        recent = self.settings.validator_recent
+        shown = self.shown_events(history) if recent == "all" else min(recent, len(history))
+        reccot = f"{self.domain.reccot_label} {self._shown_reccot(text)}\n"
+        told = self._line_texts(history, shown) + reccot + self.target_text(item_id, raters, likes)
+        return self.domain.validator_instruction, told
 
     def target_segment(self, item_id: object, raters: int, likes: int) -> list[int]:
         """The target's part of the validator's prompt, up to where the answer token comes.
@@ -278,6 +293,12 @@ class Renderer:
         first = len(history) - shown
         numbered = enumerate(history[first:], start=first + 1)
         return [token for number, row in numbered for token in self._history_line(row, number)]
+
+    def _line_texts(self, history: Sequence[Row], shown: int) -> str:
+        """As ``_lines``, as text."""
+        first = len(history) - shown
+        rows = enumerate(history[first:], start=first + 1)
+        return "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
 
     def _history_line(self, row: Row, number: int) -> list[int]:
         return self._plain.encode(self.line_text(row["item_id"], row["rating"], number))
