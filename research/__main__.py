@@ -27,6 +27,13 @@ def compare(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option("--texts", help="NAME=FILE: an arm of any file of user_id and text (JSON lines, Parquet)."),
+    ] = None,
+    texts_missing: Annotated[
+        str, typer.Option("--texts-missing", help="error, or leave_out: what a user without a text is.")
+    ] = "error",
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
@@ -34,6 +41,7 @@ def compare(
 
     ``--set comparison.extra.scores=[ranker]`` and the like change what is compared.
     """
+    from research.comparison.file_arms import file_texts
     from research.comparison.job import compare_recipe, comparison_settings
     from research.report.comparison import print_comparison, write_comparison_page
     from trackrec.progress import Reporter
@@ -44,7 +52,7 @@ def compare(
     own = [change.removeprefix(prefix) for change in changes or () if change.startswith(prefix)]
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     folder = out or Path("runs") / loaded.name
-    settings = comparison_settings(quick, own)
+    settings = comparison_settings(quick, own, file_texts(texts or (), texts_missing))
     compare_recipe(loaded, folder, settings, Reporter(console))
     print_comparison(folder, console)
     console.say(f"Page: {write_comparison_page(folder)}")
