@@ -91,11 +91,10 @@ def write_vllm(run_folder: Path, out: Path) -> dict[str, Any]:
     )
     (out / "serve.sh").write_text(script, encoding="utf-8")
     (out / "serve.sh").chmod(0o755)
-    writing = recipe.loop.writing
     engines: dict[str, Any] = {
         "engines": [_engine(found[0].name) | {"extra_body": {"stop_token_ids": renderer.stop_ids}}],
         "prompts": "generator",
-        "decoding": writing.model_dump(mode="json"),
+        "decoding": recipe.loop.writing.model_dump(mode="json"),
     }
     (out / "engines.yaml").write_text(_ENGINES.format(file="engines.yaml") + _dump(engines), encoding="utf-8")
     if len(found) > 1:

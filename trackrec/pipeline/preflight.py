@@ -31,7 +31,14 @@ def check_settings(recipe: Recipe) -> None:
         RecipeError: with all of them.
     """
     find_domain(recipe.prompts.domain)
-    found = [*_sampling(recipe), *_recent(recipe), *_users(recipe), *_machine(recipe), *_models(recipe)]
+    found = [
+        *_sampling(recipe),
+        *_lengths(recipe),
+        *_recent(recipe),
+        *_users(recipe),
+        *_machine(recipe),
+        *_models(recipe),
+    ]
     if found:
         raise RecipeError("; ".join(found))
 
@@ -68,6 +75,18 @@ def _sampling(recipe: Recipe) -> list[str]:
             "preferred: set it to 1"
         ]
     return []
+
+
+def _lengths(recipe: Recipe) -> list[str]:
+    """A generator that writes more than the validator reads."""
+    budget = recipe.prompts.reccot_tokens
+    places = (("loop.sampling", recipe.loop.sampling), ("loop.writing", recipe.loop.writing))
+    return [
+        f"{place}.max_new_tokens is {decoding.max_new_tokens}, but the validator reads {budget} tokens of a RecCoT "
+        "(prompts.reccot_tokens): leave the one out, so that it follows, or raise the other"
+        for place, decoding in places
+        if decoding.max_new_tokens > budget
+    ]
 
 
 def _recent(recipe: Recipe) -> list[str]:

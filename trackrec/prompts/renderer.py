@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import Field
 
+from trackrec.prompts.budget import RECCOT_TOKENS
 from trackrec.prompts.chat import ChatFrame, PlainText, find_end, render_frame
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
@@ -53,8 +54,10 @@ class PromptSettings(Settings):
     itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
-    reccot_tokens: int = Field(default=64, ge=8)
-    """Budget of a RecCoT, its end token included."""
+    reccot_tokens: int = Field(default=RECCOT_TOKENS, ge=8)
+    """Budget of a RecCoT, its end token included: what the generator learns and writes and the validator reads. In a
+    recipe the lengths that are left out follow it: `loop.sampling.max_new_tokens`, `loop.writing.max_new_tokens`,
+    `teacher.max_tokens` (template), `teacher.words` and `teacher.decoding.max_new_tokens` (llm)."""
     template: TemplateSettings = TemplateSettings()
     """What the model's chat template is told."""
     show_statistics: bool = True
@@ -198,6 +201,12 @@ class Renderer:
             if len(ids) <= budget:
                 return [*ids, self._end]
         return ids[: budget + 1]
+
+    def reccot_lengths(self, text: str) -> tuple[int, int]:
+        """Tokens of a whole RecCoT as the generator is to write it, its end token included, and as the validator reads
+        it; what is beyond ``reccot_tokens`` is cut there."""
+        written = len(self._plain.encode(self._lead + clean_text(text, limit=None))) + 1
+        return written, len(self._plain.encode(f" {self._shown_reccot(text)}"))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of sampled token ids, without control tokens and without what the model thought in tags."""
