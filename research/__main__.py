@@ -1,4 +1,4 @@
-"""The command line of the studies: ``python -m research compare | ablate | new-items | make-log``."""
+"""The command line of the studies: ``python -m research compare | ablate | new-items | show-texts | make-log``."""
 
 from __future__ import annotations
 
@@ -123,6 +123,32 @@ def new_items(
         about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
         write_json(out, about | {"rows": rows})
         console.say(f"Figures: {out}")
+
+
+@app.command("show-texts")
+def show_texts(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    users: Annotated[int, typer.Option("--users", help="How many users; those first who have the most texts.")] = 5,
+    user: Annotated[list[str] | None, typer.Option("--user", help="Show this user, by id.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--texts", help="NAME=FILE: also the texts of a file of user_id and text.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the table, in place of the terminal.")] = None,
+) -> None:
+    """Put the RecCoTs of teachers and generators beside each other for the same users, as a table in Markdown."""
+    from research.comparison.file_arms import file_texts
+    from research.show_texts import as_markdown
+    from research.show_texts import show_texts as texts_of
+    from trackrec.files.whole import written_whole
+
+    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
+    table = as_markdown(texts_of(folder, users, files, user or ()))
+    if out is None:
+        console.say(table.rstrip("\n"))
+        return
+    with written_whole(out) as partial:
+        partial.write_text(table, encoding="utf-8")
+    console.say(f"Table: {out}")
 
 
 @app.command("make-log")
