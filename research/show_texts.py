@@ -1,4 +1,4 @@
-"""RecCoTs of every origin side by side: the template teacher's, the run's teacher's, files', and those of its generators.
+"""RecCoTs of every origin side by side: of the template teacher, of the one that taught, of files, of each generator.
 
 The table is Markdown, for documents. Texts are what they are: nothing is cut, and what a page would obey is escaped.
 """
