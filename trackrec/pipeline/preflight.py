@@ -13,9 +13,11 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.data.verdict import find_label_problems
+from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import TextEncoderSettings
 from trackrec.judges.ranker import RankerValidatorSettings
+from trackrec.judges.served import ServedValidatorSettings
 from trackrec.prompts.domains import find_domain
 from trackrec.rankers.compare import ranker_examples, tested_folds
 from trackrec.recipe import Recipe
@@ -34,6 +36,7 @@ def check_settings(recipe: Recipe) -> None:
     found = [
         *_sampling(recipe),
         *_lengths(recipe),
+        *_served(recipe),
         *_recent(recipe),
         *_users(recipe),
         *_machine(recipe),
@@ -87,6 +90,26 @@ def _lengths(recipe: Recipe) -> list[str]:
         for place, decoding in places
         if decoding.max_new_tokens > budget
     ]
+
+
+def _served(recipe: Recipe) -> list[str]:
+    """Judges at an endpoint, which would be asked only after hours of distillation."""
+    found = []
+    for place, judge in (("judge", recipe.judge), ("observer", recipe.observer)):
+        if isinstance(judge, ServedValidatorSettings) and isinstance(judge.engine, OpenAISettings):
+            engine = judge.engine
+            if not engine.consent:
+                found.append(
+                    f"{place}.engine.consent is false, and the judge would send {engine.what_leaves()}: set it to true "
+                    "if they may go there, or take another judge"
+                )
+            lacking = [name for name in (judge.asks, "scoring") if not getattr(engine.capabilities, name)]
+            if lacking:
+                found.append(
+                    f"{place} needs {' and '.join(lacking)} of its engine, which a server of kind {engine.server!r} "
+                    f"lacks: say the right {place}.engine.server, {place}.asks=messages, or take another judge"
+                )
+    return found
 
 
 def _recent(recipe: Recipe) -> list[str]:
