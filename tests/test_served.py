@@ -32,6 +32,7 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.progress import Reporter
 from trackrec.recipe import make_recipe
 from trackrec.registry import make, settings_of
+from trackrec.report import write_report
 from trackrec.writing.engine_file import read_engines
 from trackrec.writing.engine_writer import EngineWriter
 from trackrec.writing.telling import Telling
@@ -49,7 +50,7 @@ class Served:
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.out = folder / "run", folder / "out"
         tree = tiny_recipe(model, write_tiny_log(folder / "log")).model_dump(mode="json")
-        tree["loop"]["writing"]["max_new_tokens"] = LONG
+        tree["prompts"]["reccot_tokens"] = tree["loop"]["writing"]["max_new_tokens"] = LONG
         tree["judge"]["item_prior"] = PRIOR
         self.recipe = make_recipe(tree)
         run = open_run(self.recipe, self.folder, Reporter())
@@ -248,5 +249,4 @@ def test_a_run_is_judged_by_a_served_validator(
     assert [tuned[f"fold-{fold}"]["tuned"] for fold in (0, 1)] == [False, False]
     scores = pl.read_parquet(tmp_path / "run/tables/score-served-1.parquet")
     assert scores["yes_probability"].n_unique() > scores.height // 2
-    rows = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert rows
+    assert write_report(tmp_path / "run").is_file()
