@@ -174,11 +174,11 @@ def report(folder: RunFolder) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole or huggingface.")] = "parquet",
+    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole, huggingface or vllm.")] = "parquet",
     fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
     item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
 ) -> None:
-    """Write the ranker users' examples with the RecCoT vectors for another library."""
+    """Write the ranker users' examples with the RecCoT vectors for another library, or G and V for a vLLM server."""
     from trackrec.export import export_run
 
     quiet_libraries()

@@ -97,8 +97,15 @@ PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
 """The metrics of the primary contrast."""
 
 
-def comparison_settings(quick: bool, changes: Sequence[str]) -> ComparisonSettings:
+def comparison_settings(
+    quick: bool, changes: Sequence[str], texts: Sequence[Mapping[str, str]] = ()
+) -> ComparisonSettings:
     """The settings of a comparison from ``key=value`` changes (see :func:`trackrec.recipe.load_recipe`).
+
+    Args:
+        quick: the short form.
+        changes: of settings.
+        texts: arms of files, see :func:`research.comparison.file_arms.file_texts`.
 
     Raises:
         RecipeError: an unknown setting, or a value out of range.
@@ -106,6 +113,8 @@ def comparison_settings(quick: bool, changes: Sequence[str]) -> ComparisonSettin
     tree: dict[str, Any] = dict(QUICK) if quick else {}
     for change in changes:
         apply_change(tree, change)
+    if texts:
+        tree["extra"] = {**tree.get("extra", {}), "texts": list(texts)}
     try:
         return ComparisonSettings.model_validate(tree)
     except ValidationError as error:

@@ -113,7 +113,7 @@ class Tuning:
                             self._training_targets(kind, users), texts, partial, self._seed(aside) + fold
                         )
                 stage.counts[f"fold-{fold}"] = info | {
-                    "tuned_on": users,
+                    "tuned_on": users if info.get("tuned", True) else [],
                     "starts_from": start.name if start else "base model",
                 }
 

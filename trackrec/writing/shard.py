@@ -237,7 +237,7 @@ def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
 def _texts(tools: Tools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
     """``user_id, text`` of the users who have one, in the order of the histories."""
     written = halving(tools.writer.write, histories, failed)
-    for name in ("prompt_tokens", "completion_tokens"):
+    for name in ("prompt_tokens", "completion_tokens", "cut"):
         if name in written.columns:
             tally.counts[name] += int(written[name].sum())
     order = histories.select(pl.col("user_id").unique(maintain_order=True))
