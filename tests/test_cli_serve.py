@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -108,3 +109,11 @@ def test_forget_reaches_kept_answers(
     assert "Removed 1 answers" in capsys.readouterr().out
     assert cache.get("mine", 1) == []
     assert len(cache.get("another's", 1)) == 1
+
+
+def test_what_serving_needs_is_named_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert call(monkeypatch, "serve", "--store", str(tmp_path / "store.sqlite")) == 1
+    assert "serving needs the package uvicorn: pip install 'trackrec[serve]'" in capsys.readouterr().err
