@@ -35,7 +35,7 @@ function draw(user) {
   find("heading").textContent = "Person " + user.user_id;
   document.title = "TrackRec: a person's text";
   const changed = user.objections ? ", changed by the person " + (user.objections === 1 ? "once" : user.objections + " times") : "";
-  find("facts").textContent = `Written ${ageOf(user.age_seconds)} ago (version ${user.written_in}) from ${user.history.length} of ${user.events} events` +
+  find("facts").textContent = `Written ${ageOf(user.age_seconds)} ago (version ${user.written_in}) from ${user.history.length === user.events ? "all " : user.history.length + " of "}${count(user.events, "event")}` +
     changed + "." + (user.expired ? " Too old to be used." : "");
   find("sentences").replaceChildren(...user.sentences.map(sentence));
   if (!user.sentences.length) find("sentences").append(make("li", {}, make("p", {}, "Nothing is said any more.")));
