@@ -18,6 +18,7 @@ import pytest
 from tests.made_publication import WRITTEN, made_row, write_publication
 from tests.made_service import USERS, made_service, read_problem
 from tests.running import running
+from trackrec.serving import ranking
 from trackrec.serving.app import build_app
 from trackrec.serving.service import Service
 from trackrec.store.publication import Publication
@@ -201,6 +202,15 @@ def test_who_has_no_text_is_ranked_for_by_events(person: str, text: str, client:
     told = client.post("/v1/rank", json=body).json()
     assert (told["text"], told["events"], len(told["items"])) == (text, 1, 2)
     assert all(one["probability"] == one["without_text"] for one in told["items"])
+
+
+def test_many_candidates_are_ranked_as_few_are(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"user_id": 7, "candidates": list(range(1, 31))}
+    at_once = client.post("/v1/rank", json=body).json()
+    monkeypatch.setattr(ranking, "AT_ONCE", 0)
+    in_a_thread = client.post("/v1/rank", json=body).json()
+    assert in_a_thread == at_once
+    assert all(one["probability"] == round(one["probability"], 6) for one in at_once["items"])
 
 
 @pytest.mark.parametrize("rating", ["NaN", "Infinity", "-Infinity", '"a"'])

@@ -14,6 +14,7 @@ from trackrec.knowledge.card import EMBEDDED, cards_file, read_cards
 from trackrec.recipe import load_recipe
 
 LOG = logging.getLogger("trackrec.serving")
+_NOTHING: dict[str, Any] = {}
 _COLUMNS = ("title", "year", "genres", "tags", "gist", "known")
 
 
@@ -71,6 +72,11 @@ class Cards:
         if card.get("known") == 0:
             return {**card, "tags": [], "gist": ""}
         return card
+
+    def title(self, item_id: Any) -> str | None:
+        """The title of an item; None: it has none, or is not in the catalogue."""
+        title: str | None = self._cards.get(str(item_id), _NOTHING).get("title")
+        return title
 
     def traits(self, item_id: Any) -> list[str]:
         """Genres and tags of an item."""

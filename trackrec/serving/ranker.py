@@ -121,6 +121,7 @@ class ServingRanker:
         self.popular: list[Any] = told["popular"]
         """Items that many have, the most popular first."""
         self.figures: dict[str, Any] = told["figures"]
+        self._middle = float(np.median(self.scale.edges)) if len(self.scale.edges) else 0.0
         self._rows = {str(item): row for row, item in enumerate(sizes.items.ids.to_list(), start=1)}
 
     def knows(self, item_id: Any) -> bool:
@@ -141,11 +142,10 @@ class ServingRanker:
         seen = [(self._rows[str(item)], rating) for item, rating in events if str(item) in self._rows]
         seen = seen[-self.sizes.recent :] if self.sizes.recent else []
         number, length = len(candidates), self.sizes.recent
-        middle = float(np.median(self.scale.edges)) if len(self.scale.edges) else 0.0
         recent, rating = torch.zeros(length, dtype=torch.int64), torch.zeros(length, dtype=torch.int64)
         if seen:
             recent[: len(seen)] = torch.tensor([row for row, _ in seen])
-            given = np.array([middle if value is None else value for _, value in seen], dtype=np.float64)
+            given = np.array([self._middle if value is None else value for _, value in seen], dtype=np.float64)
             rating[: len(seen)] = torch.from_numpy(self.scale.rows(given))
         table = VectorTable(torch.zeros(1, self.projection.directions.shape[1]))
         copies = 1
