@@ -72,3 +72,12 @@ def test_the_example_runs(client: Client) -> None:
     assert len([line for line in lines if ", without the text " in line]) == 3
     assert "answered 404: nobody of that id" in example("nobody", "t").stderr
     assert "answered 401" in example("7", "wrong").stderr
+
+
+def test_the_documents_python_asks_as_shown(client: Client) -> None:
+    page = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    shown: dict[str, object] = {"os": os, "Client": lambda _, token: client}
+    exec(compile(code, "docs/service.md", "exec"), shown)
+    assert shown["vector"] == pytest.approx(made_row(7)["vector"])
+    assert [item.item_id in (3, 14, 25) for item in shown["ranked"].items] == [True, True]  # type: ignore[attr-defined]
