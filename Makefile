@@ -47,7 +47,7 @@ python-check:
 .venv/.installed: pyproject.toml constraints.txt | python-check
 	@echo "Setting up .venv with $(PYTHON) (once, a few minutes) ..."
 	@"$(PYTHON)" -m venv .venv
-	@$(INSTALL) --editable .
+	@$(INSTALL) --editable '.[serve]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from trackrec.cli_data import data
-from trackrec.cli_serve import add_commands
+from trackrec.cli_serve import add_commands, publish, publish_line
 from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
@@ -69,8 +69,11 @@ def demo(
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
-    """Run the whole method on MovieLens-100K with the embedded model."""
-    _run("quick" if quick else "demo", out, changes)
+    """Run the whole method on MovieLens-100K with the embedded model, and publish its texts to be looked at."""
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run("quick" if quick else "demo", out, changes)
+    publish(str(folder), str(folder / OWN_STORE))
 
 
 @app.command(rich_help_panel="Train")
@@ -81,7 +84,10 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a recipe; start it again to go on where it stopped."""
-    _run(recipe, out, changes)
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run(recipe, out, changes)
+    console.say(f"Look at its texts: {publish_line(folder, folder / OWN_STORE)}")
 
 
 @app.command(rich_help_panel="Check")
@@ -271,7 +277,7 @@ _PANELS = ("Prepare", "Train", "Check", "Write and keep", "Use", "Export")
 app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_help_panel)))  # as help shows them
 
 
-def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
+def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -285,6 +291,7 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
     console.say(f"Report: {write_report(folder)}")
+    return folder
 
 
 def quiet_libraries() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -10,6 +10,9 @@ from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.writing.telling import Telling
+
+if TYPE_CHECKING:
+    from trackrec.recipe import Recipe
 
 SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)}))
 """Type of the column ``sentences``: its events are numbers in the history, 1 being the oldest."""
@@ -26,7 +29,7 @@ class Checker:
         recipe: of the run: its domain and the attributes that texts may name.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: Telling | Recipe) -> None:
         self._vocabulary = Vocabulary(
             items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
         )
