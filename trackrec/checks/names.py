@@ -14,6 +14,8 @@ _QUOTED = re.compile(
     r"[\"“](?P<a>[^\"“”\n]{2,90})[\"”]|(?<![\w*])\*{1,2}(?P<b>[^*\n]{2,90}?)\*{1,2}(?![\w*])|(?<![\w_])_(?P<c>[^_\n]{2,90}?)_(?![\w_])|[«„](?P<d>[^«»„“\n]{2,90})[»“]|[‘](?P<e>[^‘’\n]{2,90})[’](?!\w)"
 )
 _YEAR = re.compile(r"\s*\((?:19|20)\d\d\)\s*$")
+_DATED = re.compile(r" \(((?:18|19|20)\d\d)\)")
+"""The year behind a title: what it stands behind is no series, and nobody's name."""
 _CAPITALS = re.compile(
     r"(?:[A-Z0-9][\w'’.&-]*)(?:(?:,? (?:of|the|a|an|in|on|to|for|with|and|de|la|le|from|at|der|das|die|du|&|vs\.?)){0,2}[ :/-]{1,2}[A-Z0-9][\w'’.&-]*)*"
 )
@@ -136,6 +138,13 @@ class OwnTitles:
         near = self.vocabulary.nearest_title(name, among if among is not None else self.seen)
         return (near.items, True) if near else (frozenset(), False)
 
+    def may_be_meant(self, name: str, year: int) -> bool:
+        """Whether a name with a year behind it may be an item of the history in other words, or is no name: the history
+        has something of that year, and a telling word of it."""
+        told = {key for key in key_of(name) if key not in _SMALL}
+        known = [self.vocabulary.catalogue[item_id] for item_id in self.seen]
+        return not told or any(abs((item.year or year) - year) <= 1 and told & {*key_of(item.title)} for item in known)
+
     def _of(self, names: dict[Key, set[Any]], key: Key, among: frozenset[Any] | None) -> frozenset[Any]:
         found = frozenset(names.get(key, ()))
         return found if among is None else found & among
@@ -172,7 +181,22 @@ def find_names(text: str, own: OwnTitles, cited: Iterable[Any] | None = None) ->
             if not _overlaps(found, start, end) and (name := _short(start, end, text, own, among)):
                 found.append(name)
                 break
+        else:
+            found += [
+                name for name in [_dated(match, text, own)] if name and not _overlaps(found, name.start, name.end)
+            ]
     return sorted(found, key=lambda name: name.start)
+
+
+def _dated(match: re.Match[str], text: str, own: OwnTitles) -> Name | None:
+    """A name that nothing in the history is meant by, with a year behind it that makes it a title."""
+    if (year := _DATED.match(text, match.end())) is None:
+        return None
+    start, end = _trimmed(match, text)[-1]
+    if end != match.end() or all(word.key in _SMALL for word in words_of(text[start:end])):
+        start, end = match.span()
+    told = text[start:end]
+    return None if own.may_be_meant(told, int(year[1])) else Name(start, end, told, is_surely_missing=True)
 
 
 def _overlaps(names: list[Name], start: int, end: int) -> bool:
@@ -211,6 +235,8 @@ def _mentioned(
     words = [word for word in words_of(told) if word.key not in _SMALL]
     telling = [word for word in words if not own.vocabulary.is_kind(word.key) and not own.vocabulary.is_noun(word.key)]
     sure = len(words) > 1 and all(word.is_capital for word in words) and bool(telling)
+    if year := _DATED.match(text, end):
+        sure = bool(telling) and not own.may_be_meant(told, int(year[1]))
     if _BY.search(text[:start]) or _SERIES.match(text, end) or not sure or _is_part_of_a_name(start, end, text):
         return None
     return Name(start, end, told, is_surely_missing=True)
@@ -228,7 +254,7 @@ def _trimmed(match: re.Match[str], text: str) -> list[tuple[int, int]]:
     spans = [match.span()]
     told = match.group()
     lead = re.match(
-        r"(?:[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ",
+        r"(?:\d{1,2}[:.)]|[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ",
         told,
     )
     if lead:

@@ -58,6 +58,11 @@ class Prose:
     said: tuple[Said, ...]
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """Names that can be nothing but titles which the history does not have."""
+        return tuple(name.text for name in self.names if name.is_surely_missing and not name.is_quoted)
+
+    @property
     def sign(self) -> Literal[-1, 0, 1]:
         """What all its cues say; 0 if they differ, or there is none."""
         signs = {one.sign for one in self.opinions if one.sign} | ({self.lead.sign} if self.lead else set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from trackrec.checks.claims import Sentence
 from trackrec.checks.rules import Judged, Verdict
@@ -27,13 +27,17 @@ _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
-def style_of(text: str, familiar: float) -> Style | None:
+def style_of(text: str, sentence: Sentence, is_ours: bool = False) -> Style | None:
     """The style of a sentence; None if so much of it was not read that the patterns must not speak of it.
 
     Args:
         text: without citations.
-        familiar: share of its words that the patterns have read.
+        sentence: as the patterns read it.
+        is_ours: whether the text is known to be this project's own: whatever the patterns read then counts.
     """
+    familiar = sentence.familiar
+    if is_ours and sentence.claims:
+        return "own"
     if OWN_STYLE.search(text):
         return "own" if familiar >= FAMILIAR_OWN else None
     if familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(text):
@@ -41,20 +45,25 @@ def style_of(text: str, familiar: float) -> Style | None:
     return "prose" if familiar >= FAMILIAR else None
 
 
-def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
-    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing.
+def names_nobody(sentence: Sentence, text: str, known: Sequence[str], seen: Sequence[Any]) -> bool:
+    """Whether a short sentence likes, or does not, a name that nobody knows, or that is not in the history: the rest of
+    it then bears out nothing.
 
     Args:
         sentence: as the patterns read it.
         text: of it, without citations.
         known: names in it that the history has.
+        seen: the items of the history.
     """
     if len(text.split()) > SHORT or re.search(r"\d|[\"“:]", text):
         return False
     unknown = [
         claim.subject
         for claim in sentence.claims
-        if claim.kind == "direction" and claim.subject.invented and not claim.subject.items
+        if claim.kind == "direction"
+        and claim.subject.kind == "title"
+        and (claim.subject.invented or claim.subject.items)
+        and not claim.subject.items.intersection(seen)
     ]
     names = [Subject("title", name) for name in known]
     return any(
@@ -63,7 +72,11 @@ def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
 
 
 def reconciled(
-    claims: Sequence[Judged], free: Sequence[Judged], vocabulary: Vocabulary, style: Style
+    claims: Sequence[Judged],
+    free: Sequence[Judged],
+    vocabulary: Vocabulary,
+    style: Style,
+    missing: Sequence[str] = (),
 ) -> tuple[list[Judged], Way]:
     """The claims that patterns found in a sentence, less those that only look like one; of titles the table decides.
 
@@ -75,19 +88,22 @@ def reconciled(
         free: what the table says of the same sentence.
         vocabulary: what can be named.
         style: of the sentence.
+        missing: names in it that can be nothing but titles which the history does not have.
     """
     named = [one.claim.subject for one in free if one.claim.subject.kind == "title"]
+    absent = [Subject("title", name) for name in missing]
     kept, is_open = [], False
     for one in claims:
         subject = one.claim.subject
         theirs = [other for other in free if other.claim.subject.items & subject.items]
         decided = [other for other in theirs if other.verdict != Verdict.NOT_CHECKABLE]
         overruled = ("count",) if style == "own" else ("direction", "count", "rating")
-        if decided and one.claim.kind in overruled and one.verdict != decided[0].verdict:
+        if decided and one.claim.kind in overruled and one.verdict not in {other.verdict for other in decided}:
             continue
         if one.invented and any(_same_name(subject, other) for other in named if other.items):
             continue
         nameless = one.invented and not subject.items and not subject.attributes and style == "prose"
+        nameless = nameless and not any(_same_name(subject, other) for other in absent)
         is_open = is_open or nameless
         accuses = one.verdict == Verdict.CONTRADICTED
         if nameless or (accuses and not _may_accuse(one, free, theirs, vocabulary, style)):
@@ -96,7 +112,7 @@ def reconciled(
         else:
             kept.append(one)
     if is_open:  # half the sentence is a name that nobody knows, or is likely false: the rest bears out nothing
-        kept, free = _without_support(kept), _without_support(free)
+        kept, free = without_support(kept), without_support(free)
     if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
         return [*kept, *free], "table"
     have = {item for one in kept for item in one.claim.subject.items}
@@ -130,5 +146,6 @@ def _same_name(one: Subject, other: Subject) -> bool:
     return mine in theirs or theirs in mine
 
 
-def _without_support(claims: Sequence[Judged]) -> list[Judged]:
+def without_support(claims: Sequence[Judged]) -> list[Judged]:
+    """The claims that do not bear a sentence out."""
     return [one for one in claims if one.verdict != Verdict.SUPPORTED]

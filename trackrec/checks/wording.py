@@ -287,7 +287,7 @@ MIXED = re.compile(
     re.IGNORECASE,
 )
 OWN_STYLE = re.compile(
-    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:care less for|caring less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|lean towards|least liked is|about \d in (?:10|ten))\b|^(?:this|the) \w+ likes (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b|^they like (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b",
+    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:car(?:es?|ed|ing) less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|lean towards|least liked is|about \d in (?:10|ten))\b|^(?:this|the) \w+ likes (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b|^they like (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b",
     re.IGNORECASE,
 )
 """Phrases of this project's own sentences. Where they stand, whatever is named is a title or a kind, and nothing else."""
