@@ -26,6 +26,8 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
+_PLAIN = frozenset(["the", "a", "and", "or", "both", "all", "of", "for", "to", "film", "movie", "book", "their", "also"])
+"""Words between a verb and what it speaks of that narrow nothing down."""
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
     r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having)\b",
@@ -98,7 +100,12 @@ class FreeJudge:
             low, high = said.rating.low, said.rating.high or said.rating.low
             right = any(low - 0.01 <= self.history.events[place].rating <= high + 0.01 for place in places)
             claim = Claim("rating", subject, self._words(said, said.rating, prose), value=high)
-            right = right and not self._denied(said, places, prose)
+            denied = right and self._denied(said, places, prose)
+            if denied and not self._is_blunt(said, prose):
+                return None
+            right = right and not denied
+            if not right and said.rating.weak:
+                return None
             if right or (said.is_near and (name.is_whole or len(places) == 1)):
                 return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, told, places)
             return None
@@ -123,6 +130,13 @@ class FreeJudge:
         ):
             return False
         return all(self.scale.side(place) == -sign.sign for place in places)
+
+    def _is_blunt(self, said: Said, prose: Prose) -> bool:
+        """Whether the words that go against the stars stand right by the title, or are the list's heading."""
+        if prose.lead is not None and not prose.lead.is_rating:
+            return True
+        gap = words_between(said.name, said.sign, prose.masked) if said.sign else ""
+        return not set(WORD.findall(gap.replace(HIDDEN, " ").lower())) - _PLAIN
 
     def _words(self, said: Said, one: Opinion, prose: Prose) -> str:
         start, end = min(said.name.start, max(one.start, 0)), max(said.name.end, one.end)

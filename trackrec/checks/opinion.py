@@ -70,6 +70,7 @@ _RATINGS = re.compile(
     rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
     rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers|most|least|main|first|last|(?!(?:lowest|highest|honest|modest)\b)\w{{2,}}est)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
+    rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?! \w+ (?:films|movies|books))(?: stars?)?)"
     rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
     re.IGNORECASE,
 )
@@ -81,6 +82,11 @@ _BOTTOM = re.compile(
     r"\b(?:(?:the )?lowest (?:possible )?(?:mark|rating|score)s?(?: of all)?|bottom marks?|rated lowest)\b",
     re.IGNORECASE,
 )
+_MODERATE = re.compile(
+    r"\b(?:moderate|middling|mediocre|neutral|average)(?: \w+)? (?:ratings?|marks?|scores?|reviews?|reception)(?: (?:for|to|of)\b(?! \d)|(?= was| were|[,.;)]|$))",
+    re.IGNORECASE,
+)
+"""About three of five: it may bear a sentence out, and accuses nobody."""
 _FOR = re.compile(
     r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to|such as|like|including|only with)\b"
     r"|\s*,? (?:for|to|such as|for example|namely|including)\b|\s*:",
@@ -119,6 +125,10 @@ def find_opinions(text: str) -> list[Opinion]:
                 side: Side = "after" if _FOR.match(text, match.end()) else "before"
                 sign: Literal[-1, 1] = 1 if value == 5 else -1
                 take(Opinion(*match.span(), sign, side, strong=True))
+    for match in _MODERATE.finditer(text):
+        if free(*match.span()):
+            side = "after" if match.group().split()[-1].lower() in ("for", "to", "of") else "before"
+            take(Opinion(*match.span(), 0, side, weak=True, low=2.5, high=3.5))
     for pattern, sign, side in _SIGNS:
         for match in pattern.finditer(text):
             if free(*match.span()):
@@ -161,7 +171,7 @@ def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -
 
 def _rating(match: re.Match[str], text: str) -> Opinion | None:
     parts = match.groupdict()
-    names = ("a", "b", "c", "d", "e", "f", "p")
+    names = ("a", "b", "c", "d", "e", "f", "p", "q")
     told = next(parts[name] for name in names if parts[name])
     first = _number(told)
     second = _number(parts["b2"] or parts["g"] or "") or first

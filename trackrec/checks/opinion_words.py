@@ -32,7 +32,7 @@ LIKES_AFTER = (
     + _NOUN
     + r" (?:for|to)",
     r"(?:rate[sd]?|rating|score[sd]?|rank(?:s|ed)?) (?:\w+ )?(?:high|highly|higher|very well|favou?rably|generously|best)(?: on)?",
-    r"highly rate[sd]?|highly (?:enjoy|value|appreciate|regard)(?:s|ed)?|(?:think|thinks|thought|speaks?) (?:very |quite |so )?(?:highly|well|the world) of|(?:had|has|have) (?:a )?(?:great|good|wonderful|fine|fantastic) (?:time|fun) with|(?:can(?:no|['’])t|could not|couldn['’]t) get enough of|(?:can(?:no|['’])t|could not|couldn['’]t) resist",
+    r"rat(?:es?|ed|ing)(?= (?:(?!\b(?:but|poorly|badly|low|lower)\b)[^.;]){2,140}?,? (?:highly|favou?rably|positively)\b)|highly rate[sd]?|highly (?:enjoy|value|appreciate|regard)(?:s|ed)?|(?:think|thinks|thought|speaks?) (?:very |quite |so )?(?:highly|well|the world) of|(?:had|has|have) (?:a )?(?:great|good|wonderful|fine|fantastic) (?:time|fun) with|(?:can(?:no|['’])t|could not|couldn['’]t) get enough of|(?:can(?:no|['’])t|could not|couldn['’]t) resist",
     r"(?:(?<!['’]s )favou?rites?|(?:user|viewer|reader)['’]s favou?rites?|(?:best|most)[- ](?:liked|loved|enjoyed))(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?|being))?:?|(?:go(?:es)?|went|fall(?:s)?|fell) for|seek(?:s)? out|always up for|comfort(?:able)? with",
     r"found (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|engaging|enjoyable|moving|fitting|compelling|delightful|funny|superb|good)\b)|(?:thought|considered) (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|good|superb)\b)|found (?=[^.;,]{2,70}? to be (?:a |an |one of the )?(?:most )?(?:brilliant|fitting|great|excellent|wonderful))",
 )
@@ -43,10 +43,10 @@ DISLIKES_AFTER = (
     r"(?:can(?:no|['’])t|cannot|could not|couldn['’]t|can not) (?:bear|stand|abide|stomach)|(?:no|little|scant|limited|less|not much|zero|minimal|lack of|lacks?|lower) (?:\w+ )?(?:interest|patience|time|love|appetite|taste|tolerance|enthusiasm|affection|liking|use|affinity|appreciation) (?:in|for|with|of)",
     r"(?:aversion|antipathy|resistance) to|avers?e to|distaste for|disdain for|(?:critical|wary|tired|weary|sceptical|skeptical|suspicious) of|(?:cool|cooler|cold|colder|lukewarm|mild|tepid|indifferent|ambivalent|less enthusiastic|unenthusiastic|less keen|neutral) (?:on|about|towards?|to)",
     r"(?:unimpressed|bored|put off|let down|disappointed|annoyed|unmoved|irritated|turned off|underwhelmed|frustrated|tired|less impressed|less taken|unsatisfied|dissatisfied)(?: only| mainly| mostly| chiefly)? (?:by|with|in)|impatient (?:with|of)|(?:hard|harder|harsh|harsher|tough|tougher|strict|stricter) (?:on|with|towards?)|disappointment (?:with|in)|shrug(?:s|ged)? (?:at|off)|struggle[sd]? through",
-    r"(?:low|lower|lowest|poor|weak|bad|negative|unfavou?rable|middling|mediocre|lukewarm|critical|poorest|harsh) "
+    r"(?:low|lower|lowest|poor|weak|bad|negative|unfavou?rable|lukewarm|critical|poorest|harsh) "
     + _NOUN
     + r"(?: (?:for|to|of|on))",
-    r"(?:gave|gives?|giving|award\w*|assign\w*) (?:\w+ )?(?:low|poor|bad|the lowest|lower) "
+    r"rat(?:es?|ed|ing)(?= (?:(?!\b(?:but|highly|well|high|higher)\b)[^.;]){2,140}?,? (?:poorly|badly|unfavou?rably|negatively)\b)|(?:gave|gives?|giving|award\w*|assign\w*) (?:\w+ )?(?:low|poor|bad|the lowest|lower) "
     + _NOUN
     + r" (?:for|to)|(?:rate[sd]?|rating|score[sd]?|rank(?:s|ed)?) (?:\w+ )?(?:low|lower|poorly|badly|lowest)(?: on)?",
     r"care[sd]? (?:much |far |a lot )?(?:less|little|nothing) for|(?:think|thinks|thought) (?:poorly|little|badly|less) of|least[- ](?:favou?rites?|liked|loved|enjoyed)(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?))?:?|(?:not|isn['’]t|no|aren['’]t|never) (?:a |much of a |a big |big )?(?:fan|fans|lover|admirer)s? of|bring(?:s)? little to",

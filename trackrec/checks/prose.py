@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trackrec.checks.names import Name, OwnTitles, find_names
@@ -27,6 +27,8 @@ _APART = re.compile(
     r"(?:unlike|except(?: for)?|despite|besides?|apart from|other than|rather than|instead of)\b", re.IGNORECASE
 )
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
+_ONE_OF_TWO = re.compile(r"\bthe (?:latter|former|second|first)\b", re.IGNORECASE)
+_WHICH = re.compile(r"(?<!suggest )(?<!suggests )(?<!show )(?<!shows )(?<!mean )(?<!means )\b(?:that|which|who)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
 NEAR = 7
@@ -107,7 +109,7 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
             and apart is None
             and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1
         ):
-            sign = next(one for one in mine if one.sign and not one.is_rating)
+            sign = replace(next(one for one in mine if one.sign and not one.is_rating), weak=True)
     if (
         sign is not None
         and sign.side == "before"
@@ -115,6 +117,8 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         and _NEITHER.search(masked[low : name.start])
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
+    if sign is not None and len(names) > 1 and _ONE_OF_TWO.search(masked):
+        sign = replace(sign, weak=True)
     return Said(name, sign, rating, near)
 
 
@@ -174,6 +178,8 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
     if verb is not None and _BEGINS_ANEW.search(words_between(name, verb, masked)):
         verb = None
     follows = after[0] if after and after[0].side == "before" else None
+    if follows is not None and _is_of_another(words_between(name, follows, masked)):
+        follows = None
     if verb is not None and follows is not None and verb.sign != follows.sign:
         gaps = [is_cut(words_between(name, one, masked)) for one in (verb, follows)]
         return None if gaps[0] == gaps[1] else follows if gaps[0] else verb
@@ -188,6 +194,14 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
     ):
         return before[-1]
     return None
+
+
+def _is_of_another(gap: str) -> bool:
+    """Whether a cue stands in a clause on something else: "X, a sign of narratives that resonate"."""
+    clause = _WHICH.search(gap)
+    if clause is None or re.match(r"\s*(?:is|are|was|were)\b", gap):
+        return False
+    return re.search(r"\w", gap[: clause.start()].replace(HIDDEN, "")) is not None
 
 
 def is_cut(gap: str) -> bool:

@@ -84,6 +84,16 @@ _SHARES = {
     "three quarters": 0.75,
 }
 _NUMERALS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_RECENT = re.compile(r"\b(?:recent(?:ly)?|latest|newest|new|last \w+|lately)\b", re.IGNORECASE)
+"""A part of the history, of which nobody says how long it is."""
+_OF_SOME = re.compile(
+    r"\b(?:genres?|categor(?:y|ies)|types?|kinds?|themes?|areas?|elements?)\b|\b(?:these|those|such|preferred|favou?rite|certain|similar) (?:\w+ )?\w+s\b"
+    r"|\b(?:films|movies|books|novels|titles|items|stories|narratives|products|albums|songs|ones|works) (?:\w+ ly )?(?:with|that|in|of|which|from|about|like|such as|featuring|where|for|by)\b",
+    re.IGNORECASE,
+)
+"""It speaks of a part of the history."""
+_FAR = 0.25
+"""Stars between a mean of some kinds and the one that is told, from which on it is denied."""
 SOFT_SHARE, HARD_SHARE = (0.55, 0.3), (0.45, 0.7)
 """A generous rater likes at least the first share of everything; below the second it is denied. A strict one the other way."""
 
@@ -140,10 +150,8 @@ def tallies(
     for match in _OF.finditer(text):
         _of(match, text, opinions, history, kinds, say)
     for match in _AVERAGE.finditer(text):
-        mean, told_mean = sum(ratings) / len(ratings), float(match["v"])
-        step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
-        right = abs(mean - told_mean) <= max(step, 0.25 if match["hedge"] else 0.0) + 1e-9
-        say("average", match.group(), right, f"the mean rating is {mean:.2f}", value=told_mean)
+        if not _RECENT.search(text):
+            _average(match, text, ratings, kinds, say)
     for pattern, test in _habits(ratings, counts):
         for match in pattern.finditer(text):
             value = float(_NUMERALS.get(match["v"].lower(), 0) or match["v"])
@@ -168,6 +176,30 @@ def _habits(
         (_MODE, lambda value: (counts[value] == top, f"{counts[value]} rated {value:g}, the most of any is {top}")),
         (_ONLY, lambda value: (counts[value] == 1, f"{counts[value]} rated {value:g}")),
     ]
+
+
+def _average(
+    match: re.Match[str],
+    text: str,
+    ratings: Sequence[float],
+    kinds: Sequence[tuple[str, tuple[int, ...]]],
+    say: Callable[..., None],
+) -> None:
+    """An average: of the kinds that the sentence names, of everything if it speaks of nothing less, else of what nobody
+    can tell ("movies in these genres")."""
+    told, hedge = float(match["v"]), 0.25 if match["hedge"] else 0.0
+    step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
+    near = max(step, hedge) + 1e-9
+    groups = [places for _, places in kinds if places]
+    if not kinds and not _OF_SOME.search(text):
+        mean = sum(ratings) / len(ratings)
+        say("average", match.group(), abs(mean - told) <= near, f"the mean rating is {mean:.2f}", value=told)
+    elif groups:
+        union = sorted({place for places in groups for place in places})
+        means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
+        right = abs(means[0] - told) <= near
+        if right or all(abs(mean - told) > max(near, _FAR) for mean in means):
+            say("average", match.group(), right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
 
 
 def _of(
