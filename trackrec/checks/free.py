@@ -26,11 +26,38 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
-_PLAIN = frozenset(["the", "a", "and", "or", "both", "all", "of", "for", "to", "film", "movie", "book", "their", "also"])
+_PLAIN = frozenset(
+    ["the", "a", "and", "or", "both", "all", "of", "for", "to", "film", "movie", "book", "their", "also"]
+)
 """Words between a verb and what it speaks of that narrow nothing down."""
+_BLENDED = re.compile(
+    r"\b(?:blend(?:s|ed|ing)?|mix(?:es|ed|ing|ture)?|combin\w+|incorporat\w+|featur\w+|intertwin\w+|elements?|touch|hints?|aspects?)\b[^.;:]*$",
+    re.IGNORECASE,
+)
+"""A kind that is one part of something: "films that blend comedy and romance"."""
+_GENERAL = frozenset(
+    [
+        "in",
+        "on",
+        "with",
+        "most",
+        "any",
+        "many",
+        "other",
+        "every",
+        "such",
+        "genre",
+        "genres",
+        "watching",
+        "reading",
+        "his",
+        "her",
+    ]
+)
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
-    r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having)\b",
+    r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
+    r"|,? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
     re.IGNORECASE,
 )
 LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
@@ -207,9 +234,21 @@ class FreeJudge:
         sure = len(places) >= SURE_EVENTS and (
             (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
         )
-        narrowed = _RESTRICTED.match(prose.masked, end) is not None
-        verdict = Verdict.CONTRADICTED if sure and not narrowed and not opinion.weak else Verdict.NOT_CHECKABLE
+        narrowed = _RESTRICTED.match(prose.masked, end) is not None or self._is_narrowed(start, opinion, prose)
+        tagged = any(self.vocabulary.is_tag(value) for value in values)
+        accuse = sure and not narrowed and not opinion.weak and not tagged
+        verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
+
+    def _is_narrowed(self, start: int, opinion: Opinion, prose: Prose) -> bool:
+        """Whether words before a kind narrow it down: "aversion to poorly made comedies"."""
+        gap = prose.masked[opinion.end : start] if 0 <= opinion.end <= start else ""
+        if _BLENDED.search(prose.masked[:start]):
+            return True
+        joined = re.split(r",| and | or ", gap)[-1]
+        return any(
+            word.lower() not in _PLAIN | _GENERAL and not self.vocabulary.is_noun(word) for word in WORD.findall(joined)
+        )
 
 
 def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opinion | None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackrec.checks.vocabulary import Key, Vocabulary, key_of, words_of
+from trackrec.users.catalogue import make_item
 
 _QUOTED = re.compile(
     r"[\"“](?P<a>[^\"“”\n]{2,90})[\"”]|(?<![\w*])\*{1,2}(?P<b>[^*\n]{2,90}?)\*{1,2}(?![\w*])|(?<![\w_])_(?P<c>[^_\n]{2,90}?)_(?![\w_])|[«„](?P<d>[^«»„“\n]{2,90})[»“]|[‘](?P<e>[^‘’\n]{2,90})[’](?!\w)"
+    r"|(?<![\w'])'(?P<f>[A-Z0-9¿¡](?:[^'\n]|'(?=\w)){1,90}?),?'(?!\w)"
 )
-_YEAR = re.compile(r"\s*\((?:19|20)\d\d\)\s*$")
 _DATED = re.compile(r" \(((?:18|19|20)\d\d)\)")
 """The year behind a title: what it stands behind is no series, and nobody's name."""
 _CAPITALS = re.compile(
@@ -124,10 +125,15 @@ class OwnTitles:
             name: as the text has it.
             among: the items that the sentence cites. Where they are known, a single word of a title is enough.
         """
-        key = key_of(_YEAR.sub("", name))
+        name = make_item(re.sub(r", L$", ", L'", name), None, None).title  # "Birdcage, The (1996)" is "The Birdcage"
+        key = key_of(name)
         bare = key[1:] if len(key) > 1 and key[0] in {"the", "a", "an"} else key
         for one in (key, bare, ("the", *bare), ("a", *bare)):
             if items := self._of(self.whole, one, among):
+                return items, True
+        head, colon, tail = name.partition(":")
+        for part in (head, tail) if colon else ():  # "Léon: The Professional"
+            if len(key_of(part)) > 1 and (items := self._of(self.whole, key_of(part), among)):
                 return items, True
         if not bare or all(word in _SMALL for word in bare) or (among is None and not self._can_be_short(bare)):
             return frozenset(), False

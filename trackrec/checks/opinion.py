@@ -56,6 +56,9 @@ _NOT = re.compile(
 )
 _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 
+_BY_IT = re.compile(
+    r"\s+by\b(?! (?:them|him|her|us|me|(?:this|the) (?:user|viewer|reader|person|customer|listener)))", re.IGNORECASE
+)
 _PARTICIPLE = re.compile(r"(?:dis)?liked|loved|hated|enjoyed|rejected|dismissed|adored|refused|scorned", re.IGNORECASE)
 _NAME_BEFORE = re.compile(rf"{HIDDEN}\)?\s(?:\w+ly )?$")
 _NOTHING_FOLLOWS = re.compile(r"\s*(?:[,.;:)]|$|(?:but|and|while|whereas|though)\b)")
@@ -70,7 +73,7 @@ _RATINGS = re.compile(
     rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
     rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers|most|least|main|first|last|(?!(?:lowest|highest|honest|modest)\b)\w{{2,}}est)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
-    rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?! \w+ (?:films|movies|books))(?: stars?)?)"
+    rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?P<q2>(?:(?:, and |, | and | to | or |-|–){_V}\b)*)(?! \w+ (?:films|movies|books))(?: stars?)?)"
     rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
     re.IGNORECASE,
 )
@@ -140,6 +143,8 @@ def find_opinions(text: str) -> list[Opinion]:
 def _turned(opinion: Opinion, text: str) -> Opinion:
     """ "Star Wars liked but ...": a participle behind a name, with nothing to follow it."""
     told = text[opinion.start : opinion.end]
+    if opinion.side == "before" and _BY_IT.match(text, opinion.end):
+        return replace(opinion, side="after")  # "they were won over by X"
     is_behind = opinion.side == "after" and _PARTICIPLE.fullmatch(told) and _NAME_BEFORE.search(text[: opinion.start])
     return replace(opinion, side="before") if is_behind and _NOTHING_FOLLOWS.match(text, opinion.end) else opinion
 
@@ -177,7 +182,8 @@ def _rating(match: re.Match[str], text: str) -> Opinion | None:
     second = _number(parts["b2"] or parts["g"] or "") or first
     if first is None or second is None or not 0 < first <= 5:
         return None
-    low, high = min(first, second), max(first, second)
+    given = [first, second, *(_number(one) or first for one in re.findall(_V, parts["q2"] or "", re.IGNORECASE))]
+    low, high = min(given), max(given)
     bound = (parts["more"] or parts["orb"] or parts["h"] or "").lower().removeprefix(" or ").removeprefix(" and ")
     if bound in ("more", "higher", "above", "better"):
         high = 5.0

@@ -80,7 +80,7 @@ LIKED_BEFORE = (
     r"(?:is|are|was|were|remain|remains) (?:(?:clearly|also|among|one of|some of|all|always|certainly|evidently|a|an|the|their|his|her|this|user['’]s|viewer['’]s|all-time|clear|firm|personal|absolute|particular|biggest|greatest|top|of) )*(?:favou?rites?|comfort zone|cup of tea|thing|strong suit|strong point|sweet spot|forte|core of their taste|bread and butter|best genre|top genre)(?: films?| movies?| genres?| of theirs)?",
     r"hold(?:s)? a special place|no obstacle|(?:is|are|was|were) (?:a )?sure (?:hits?|bets?)|(?:is|are|was|were) (?:a )?safe bets?|succeeds?|succeeded|never miss(?:es)?|never los(?:es?)|(?:has|have) a place|also lands?|(?:is|are|was|were) (?:equally |just as |very )?dear|(?:is|are) accepted|open(?:s)? (?:their|his|her) heart|(?:always|usually|reliably) (?:wins?|works?|pleases?|delights?)|(?:just|every bit) as (?:good|welcome|reliable|certain)|please(?:s|d)? (?:too|as well|them)|welcome(?=[ ,.;]|$)|works?(?= when| if| too\b| as well|[,.;:]|$)|interest(?:s|ed)? "
     + WHO
-    + r"|(?:is|are) allowed|(?:is|was) (?:a )?(?:their|his|her) heart|stand(?:s)? out|stood out|(?:earn|win|get|receive|garner|draw)(?:s|ed)? (?:their |his |her |the |high |top |full |much |great )*(?:praise|respect|approval|admiration|affection|acclaim|top mark|top marks|highest mark|highest marks|high marks|high ratings?|highest ratings?|high scores?)|hit(?:s)? the (?:mark|spot)|never (?:fail|disappoint|let down)s?(?: "
+    + r"|(?:is|are) allowed|(?:is|was) (?:a )?(?:their|his|her) heart|stand(?:s)? out|stood out|(?:earn|win|get|receive|garner|draw)(?:s|ed)? (?:their |his |her |the |high |top |full |much |great )*(?:praise|respect|approval|admiration|affection|acclaim|top mark|top marks|highest mark|highest marks|high marks|high(?:er)? ratings?|highest ratings?|high(?:er)? scores?)|hit(?:s)? the (?:mark|spot)|never (?:fail|disappoint|let down)s?(?: "
     + WHO
     + r")?|(?:was|were|is|are) (?:all )?(?:to|right up) (?:their|his|her) (?:taste|liking|alley)|(?:for|with) "
     + WHO
@@ -117,7 +117,7 @@ DISLIKED_BEFORE = (
     + WHO
     + r"|(?:put|turn)(?:s|ed)? "
     + WHO
-    + r" off|(?:sit|sits|sat|rank|ranks|ranked|land|lands|landed) (?:at )?(?:the )?(?:bottom|lowest|last)|misfire[sd]?|flop(?:s|ped)?|bomb(?:s|ed)|stay(?:s|ed)? lukewarm|(?:got|gets|get|received?|earn(?:s|ed)?) (?:the |a )?(?:thumbs down|low ratings?|low marks?|poor ratings?|low scores?|little (?:praise|love|interest))|sink(?:s)?|suffer(?:s|ed)?",
+    + r" off|(?:sit|sits|sat|rank|ranks|ranked|land|lands|landed) (?:at )?(?:the )?(?:bottom|lowest|last)|misfire[sd]?|flop(?:s|ped)?|bomb(?:s|ed)|stay(?:s|ed)? lukewarm|(?:got|gets|get|receive[sd]?|receiving|earn(?:s|ed)?|(?:was|were) given) (?:the |a |much |slightly |somewhat |relatively )?(?:thumbs down|(?:low(?:er|est)?|poor|bad) (?:ratings?|marks?|scores?)|little (?:praise|love|interest))|sink(?:s)?|suffer(?:s|ed)?",
     r"(?:is|are|was|were) (?:\w+ )?(?:what|the (?:film|movie|book|kind|one|ones|title)s?) (?:that )?(?:they|he|she|this \w+|the \w+) (?:like|enjoy|love|rate)[sd]? (?:the )?(?:least|lowest)|(?:is|are|was|were) what (?:they|he|she|this \w+|the \w+) (?:cannot|can['’]t|could not) (?:bear|stand)|(?:is|are|was|were) (?:their|his|her|the) least[- ](?:favou?rite|liked|loved)s?(?: \w+)?|(?:do|does|did)(?: not|n['’]t) do (?:much|a lot|anything|a thing) for "
     + WHO
     + r"|(?:was|were|is|are) (?:just |only |merely )?(?:okay|ok|so-so|fine at best|passable|tolerable|rated as average|rated average)(?: for "

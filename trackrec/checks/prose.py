@@ -28,7 +28,10 @@ _APART = re.compile(
 )
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
 _ONE_OF_TWO = re.compile(r"\bthe (?:latter|former|second|first)\b", re.IGNORECASE)
-_WHICH = re.compile(r"(?<!suggest )(?<!suggests )(?<!show )(?<!shows )(?<!mean )(?<!means )\b(?:that|which|who)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
+_WHICH = re.compile(
+    r"(?<!suggest )(?<!suggests )(?<!show )(?<!shows )(?<!mean )(?<!means )\b(?:that|which|who)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
 NEAR = 7

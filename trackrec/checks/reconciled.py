@@ -23,6 +23,8 @@ FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
 before every name in it is taken for a title."""
 SHORT = 16
 """Most words of a sentence that a single unknown name leaves open; in a longer one it is one thing among others."""
+_BLUNT = 3
+"""Most words of a claim that likes a kind and says no more of it: "like poetry"."""
 _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
@@ -100,6 +102,8 @@ def reconciled(
         overruled = ("count",) if style == "own" else ("direction", "count", "rating")
         if decided and one.claim.kind in overruled and one.verdict not in {other.verdict for other in decided}:
             continue
+        if style == "prose" and one.claim.kind == "average" and one.claim.subject.attributes:
+            continue  # of the last of several kinds: the table reads it of all of them
         if one.invented and any(_same_name(subject, other) for other in named if other.items):
             continue
         nameless = one.invented and not subject.items and not subject.attributes and style == "prose"
@@ -137,7 +141,18 @@ def _may_accuse(
     titles = any(other.claim.subject.kind == "title" for other in free)
     if one.claim.subject.kind == "title":
         agreed = any(other.verdict == Verdict.CONTRADICTED for other in theirs)
-        return agreed or not titles or (style == "plain" and one.claim.kind == "direction")
+        spoken_of = titles or one.claim.kind == "direction"
+        return agreed or not spoken_of or (style == "plain" and one.claim.kind == "direction")
+    if one.claim.kind == "direction" and one.claim.subject.attributes:
+        if one.invented and not titles and len(one.claim.text.split()) <= _BLUNT:
+            return True
+        return any(
+            other.verdict == Verdict.CONTRADICTED and other.claim.kind == "direction"
+            for other in free
+            if set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
+        )
+    if one.claim.kind == "average":
+        return any(other.verdict == Verdict.CONTRADICTED and other.claim.kind == "average" for other in free)
     return one.claim.kind in _COUNTED or not titles
 
 

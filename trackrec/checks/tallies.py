@@ -92,8 +92,16 @@ _OF_SOME = re.compile(
     re.IGNORECASE,
 )
 """It speaks of a part of the history."""
-_FAR = 0.25
-"""Stars between a mean of some kinds and the one that is told, from which on it is denied."""
+_NARROWED = re.compile(
+    r"\b(?:films|movies|books|novels|titles|items|stories|narratives|products|albums|songs|ones|works) (?:with|that|which|featuring|where|about|like|such as)\b",
+    re.IGNORECASE,
+)
+"""It speaks of a part that no kind names."""
+_FAR, _NEAR = 0.25, 0.1
+"""Stars between the mean of some kinds and the one that is told, from which on it is denied; unless one of these kinds
+has a mean so near."""
+_BLANKED = "    "
+"""What was only thought possible has been blanked out: the average may be of that."""
 SOFT_SHARE, HARD_SHARE = (0.55, 0.3), (0.45, 0.7)
 """A generous rater likes at least the first share of everything; below the second it is denied. A strict one the other way."""
 
@@ -191,14 +199,17 @@ def _average(
     step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
     near = max(step, hedge) + 1e-9
     groups = [places for _, places in kinds if places]
-    if not kinds and not _OF_SOME.search(text):
+    if _NARROWED.search(text):
+        return
+    if not kinds and not _OF_SOME.search(text) and _BLANKED not in text:
         mean = sum(ratings) / len(ratings)
         say("average", match.group(), abs(mean - told) <= near, f"the mean rating is {mean:.2f}", value=told)
     elif groups:
         union = sorted({place for places in groups for place in places})
         means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
         right = abs(means[0] - told) <= near
-        if right or all(abs(mean - told) > max(near, _FAR) for mean in means):
+        far = abs(means[0] - told) > max(near, _FAR) and all(abs(mean - told) > near + _NEAR for mean in means)
+        if right or far:
             say("average", match.group(), right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
 
 
