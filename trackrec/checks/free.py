@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
@@ -54,6 +55,7 @@ _GENERAL = frozenset(
         "her",
     ]
 )
+_AND = re.compile(r"\s*(?:,|,? and|,? or|/)\s*")
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
     r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
@@ -63,7 +65,8 @@ _RESTRICTED = re.compile(
 LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
 """From which share of likes on free text may call a kind liked, and up to which not."""
 SURE_LIKED, SURE_DISLIKED, SURE_EVENTS = 0.75, 0.25, 3
-"""Shares, and the least events, that deny the opposite."""
+"""Shares, and the least events, that deny the opposite: so many if all of them do, or the words are strong, else twice as
+many."""
 
 
 class Scale:
@@ -186,11 +189,25 @@ class FreeJudge:
 
     def kinds(self, prose: Prose) -> list[Judged]:
         """What is said of kinds of items: genres, attributes, tags."""
-        found = []
+        found: dict[Opinion, list[Judged]] = {}
         for start, end, values in self.groups(prose):
             if (opinion := _direct(start, end, prose, self.vocabulary)) is not None:
-                found.append(self._kind(start, end, values, opinion, prose))
-        return [judged for judged in found if judged]
+                judged = self._kind(start, end, values, opinion, prose)
+                found.setdefault(opinion, []).extend([judged] if judged else [])
+        return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
+
+    def _of_one_mind(self, found: list[Judged]) -> list[Judged]:
+        """Of a list of kinds none is borne out while the history goes the other way on another one."""
+
+        def is_opposed(one: Judged) -> bool:
+            good = sum(self.scale.side(place) > 0 for place in one.evidence) / len(one.evidence)
+            return good <= DISLIKED_SHARE if one.claim.sign > 0 else good >= LIKED_SHARE
+
+        if not any(one.verdict != Verdict.SUPPORTED and is_opposed(one) for one in found):
+            return found
+        return [
+            replace(one, verdict=Verdict.NOT_CHECKABLE) if one.verdict == Verdict.SUPPORTED else one for one in found
+        ]
 
     def groups(self, prose: Prose) -> list[tuple[int, int, tuple[str, ...]]]:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
@@ -231,14 +248,25 @@ class FreeJudge:
             else (share <= DISLIKED_SHARE and share <= own)
         ):
             return Judged(claim, Verdict.SUPPORTED, reason, places)
-        sure = len(places) >= SURE_EVENTS and (
+        against = (
             (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
         )
-        narrowed = _RESTRICTED.match(prose.masked, end) is not None or self._is_narrowed(start, opinion, prose)
+        least = SURE_EVENTS if good in (0, len(places)) or opinion.strong else 2 * SURE_EVENTS
+        sure = len(places) >= least and against
+        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None or self._is_narrowed(
+            start, opinion, prose
+        )
         tagged = any(self.vocabulary.is_tag(value) for value in values)
         accuse = sure and not narrowed and not opinion.weak and not tagged
         verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
+
+    def _end_of_list(self, end: int, prose: Prose) -> int:
+        """Where the list of kinds ends that a kind is part of: "action and sci-fi elements"."""
+        for start, stop, _ in self.groups(prose):
+            if start > end and _AND.fullmatch(prose.masked, end, start):
+                end = stop
+        return end
 
     def _is_narrowed(self, start: int, opinion: Opinion, prose: Prose) -> bool:
         """Whether words before a kind narrow it down: "aversion to poorly made comedies"."""

@@ -54,6 +54,11 @@ _NOT = re.compile(
     r"(?: (?:really|much|particularly|especially|quite|so|always|seem(?:s|ed)?|appear(?:s|ed)?|come|to|as|very|well|be|been|have|has|had|also|yet|ever|at all|truly|necessarily|a|an|the|their|exactly|one of)){0,5} ?$",
     re.IGNORECASE,
 )
+_FADING = re.compile(
+    r"\b(?:declin\w*|decreas\w*|diminish\w*|wan(?:es|ed|ing)|lack(?:s|ed|ing)?|loss|drop|dropping|reduced|limited|little|low|lower|waning|moving away)\b(?: (?:in|of|for|their|his|her|the|any|much))* ?$",
+    re.IGNORECASE,
+)
+"""Before a word of liking: "the decline in interest towards"."""
 _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 
 _BY_IT = re.compile(
@@ -166,9 +171,9 @@ def says_mixed(text: str) -> bool:
 
 def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -> Opinion:
     told, before = match.group(), text[: match.start()]
-    turned = _NOT.search(before) is not None and _NOT_ONLY.search(before) is None
-    if turned:
-        start = _NOT.search(before).start()  # type: ignore[union-attr]
+    no = _NOT.search(before) or (_FADING.search(before) if sign > 0 and side == "after" else None)
+    if no is not None and _NOT_ONLY.search(before) is None:
+        start = no.start()
         return Opinion(start, match.end(), -1 if sign > 0 else 1, side, weak=sign < 0)
     strong, weak = _STRONG.search(" " + told) is not None, _WEAK.search(" " + told) is not None
     return Opinion(*match.span(), sign, side, strong, weak and not strong)

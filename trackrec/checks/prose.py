@@ -19,7 +19,7 @@ TURN = re.compile(
 )
 """Where a sentence turns to something that may be said the other way round."""
 _BEGINS_ANEW = re.compile(
-    r",[^,]*\b(?:they|he|she|this (?:user|viewer|reader|person)|the (?:user|viewer|reader|person))\b \w+s\b",
+    r",[^,]*\b(?:they|he|she|this (?:user|viewer|reader|person)|the (?:user|viewer|reader|person))\b (?:\w+(?:s|ed)|have|had|do|did|gave|found)\b",
     re.IGNORECASE,
 )
 """A new sentence in the sentence: "Keen on drama, this viewer gives ..."."""
@@ -34,6 +34,11 @@ _WHICH = re.compile(
 )
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
+_RIGHT_BEHIND = 3
+"""Characters between a title and the stars in parentheses behind it."""
+LOOSE = 12
+"""Words between a verb and a name from which on the one hardly speaks of the other."""
+_RATED = re.compile(r"\bratings?\b", re.IGNORECASE)
 NEAR = 7
 """Words between a name and a rating that may be no other name's."""
 
@@ -97,7 +102,9 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
     mine = [one for one in opinions if low <= one.start < high]
     own = [one for one in mine if not _is_anothers(one, name, names, masked)]
     sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
-    rating = _governing(name, [one for one in own if one.is_rating], masked)
+    stars = [one for one in own if one.is_rating]
+    behind = [one for one in stars if not one.weak and 0 <= one.start - name.end <= _RIGHT_BEHIND]
+    rating = _governing(name, behind or stars, masked)
     if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
         rating = None
     listed = rating is not None and rating.side == "before" and rating.end <= name.start
@@ -195,7 +202,9 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
             r"[:,]|\b(?:as|in|with|like|from|see|namely|including|for|such)\b", masked[before[-1].end : name.start]
         )
     ):
-        return before[-1]
+        gap = words_between(name, before[-1], masked)
+        loose = len(WORD.findall(gap.replace(HIDDEN, " "))) > LOOSE or _RATED.search(gap)
+        return replace(before[-1], weak=True) if loose and not before[-1].is_rating else before[-1]
     return None
 
 

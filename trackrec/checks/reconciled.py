@@ -102,6 +102,9 @@ def reconciled(
         overruled = ("count",) if style == "own" else ("direction", "count", "rating")
         if decided and one.claim.kind in overruled and one.verdict not in {other.verdict for other in decided}:
             continue
+        if style == "prose" and one.verdict == Verdict.SUPPORTED and _is_doubted(one, free):
+            kept.append(replace(one, verdict=Verdict.NOT_CHECKABLE))
+            continue
         if style == "prose" and one.claim.kind == "average" and one.claim.subject.attributes:
             continue  # of the last of several kinds: the table reads it of all of them
         if one.invented and any(_same_name(subject, other) for other in named if other.items):
@@ -154,6 +157,18 @@ def _may_accuse(
     if one.claim.kind == "average":
         return any(other.verdict == Verdict.CONTRADICTED and other.claim.kind == "average" for other in free)
     return one.claim.kind in _COUNTED or not titles
+
+
+def _is_doubted(one: Judged, free: Sequence[Judged]) -> bool:
+    """Whether the table, which asks for more than a share a little above the own one, does not bear a kind out."""
+    if one.claim.kind != "direction" or not one.claim.subject.attributes:
+        return False
+    theirs = [
+        other.verdict
+        for other in free
+        if other.claim.kind == "direction" and set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
+    ]
+    return bool(theirs) and Verdict.SUPPORTED not in theirs
 
 
 def _same_name(one: Subject, other: Subject) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from trackrec.checks.claims import Claim, ClaimKind
 from trackrec.checks.opinion import Opinion
 from trackrec.checks.rules import History, Judged, Verdict
-from trackrec.checks.subjects import ALL
+from trackrec.checks.subjects import ALL, HIDDEN
 from trackrec.checks.wording import NUMBER_WORDS
 
 _WORDS = "|".join(
@@ -97,6 +97,7 @@ _NARROWED = re.compile(
     re.IGNORECASE,
 )
 """It speaks of a part that no kind names."""
+_OF_TITLES = re.compile(rf"\s*(?:stars? )?(?:for|of|to|across|on) (?:both |the )?{HIDDEN}")
 _FAR, _NEAR = 0.25, 0.1
 """Stars between the mean of some kinds and the one that is told, from which on it is denied; unless one of these kinds
 has a mean so near."""
@@ -199,7 +200,7 @@ def _average(
     step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
     near = max(step, hedge) + 1e-9
     groups = [places for _, places in kinds if places]
-    if _NARROWED.search(text):
+    if _NARROWED.search(text) or _OF_TITLES.match(text, match.end()):
         return
     if not kinds and not _OF_SOME.search(text) and _BLANKED not in text:
         mean = sum(ratings) / len(ratings)
