@@ -58,7 +58,7 @@ _GENERAL = frozenset(
 _AND = re.compile(r"\s*(?:,|,? and|,? or|/)\s*")
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
-    r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
+    r"\s*(?:\w+ ){0,2}(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
     r"|,? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
     re.IGNORECASE,
 )
@@ -106,10 +106,20 @@ class FreeJudge:
             return []
         found = self._compared(prose)
         if not found:
-            found = [judged for said in prose.said if (judged := self.title(said, prose))]
+            found = self._titles(prose)
         groups = [(prose.text[a:b], self.of_kind(values)) for a, b, values in self.groups(prose)]
         counted = tallies(prose.masked, prose.opinions, self.history, groups) if self.scale.has_stars else []
         return [*found, *counted, *(self.kinds(prose) if not counted else ())]
+
+    def _titles(self, prose: Prose) -> list[Judged]:
+        """What is said of each title; of several that one verb speaks of none is borne out if the history goes the other
+        way on another one."""
+        found: dict[tuple[int, int], list[Judged]] = {}
+        for said in prose.said:
+            if (judged := self.title(said, prose)) is not None:
+                verb = said.sign if judged.claim.kind == "direction" else None
+                found.setdefault((verb.start, verb.end) if verb else (-1, said.name.start), []).append(judged)
+        return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
 
     def title(self, said: Said, prose: Prose) -> Judged | None:
         """What is said of one title."""
@@ -190,20 +200,28 @@ class FreeJudge:
     def kinds(self, prose: Prose) -> list[Judged]:
         """What is said of kinds of items: genres, attributes, tags."""
         found: dict[Opinion, list[Judged]] = {}
-        for start, end, values in self.groups(prose):
-            if (opinion := _direct(start, end, prose, self.vocabulary)) is not None:
+        groups = self.groups(prose)
+        opinions = [_direct(start, end, prose, self.vocabulary) for start, end, _ in groups]
+        for place in range(len(groups) - 2, -1, -1):  # "Drama and Crime receive low ratings"
+            behind, joined = opinions[place + 1], _AND.fullmatch(prose.masked, groups[place][1], groups[place + 1][0])
+            if opinions[place] is None and joined and behind is not None and behind.side == "before":
+                opinions[place] = behind
+        for (start, end, values), opinion in zip(groups, opinions, strict=True):
+            if opinion is not None:
                 judged = self._kind(start, end, values, opinion, prose)
                 found.setdefault(opinion, []).extend([judged] if judged else [])
         return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
 
     def _of_one_mind(self, found: list[Judged]) -> list[Judged]:
-        """Of a list of kinds none is borne out while the history goes the other way on another one."""
+        """Of a list none is borne out while the history goes the other way on another one."""
 
         def is_opposed(one: Judged) -> bool:
             good = sum(self.scale.side(place) > 0 for place in one.evidence) / len(one.evidence)
+            if one.claim.subject.kind == "title" and one.claim.sign > 0:  # a three is no dislike
+                good = 1 - sum(self.scale.side(place) < 0 for place in one.evidence) / len(one.evidence)
             return good <= DISLIKED_SHARE if one.claim.sign > 0 else good >= LIKED_SHARE
 
-        if not any(one.verdict != Verdict.SUPPORTED and is_opposed(one) for one in found):
+        if not any(one.verdict == Verdict.NOT_CHECKABLE and one.evidence and is_opposed(one) for one in found):
             return found
         return [
             replace(one, verdict=Verdict.NOT_CHECKABLE) if one.verdict == Verdict.SUPPORTED else one for one in found

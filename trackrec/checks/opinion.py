@@ -64,6 +64,8 @@ _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 _BY_IT = re.compile(
     r"\s+by\b(?! (?:them|him|her|us|me|(?:this|the) (?:user|viewer|reader|person|customer|listener)))", re.IGNORECASE
 )
+_WHOSE_WAY = re.compile(r"\b(?!users|viewers|readers|people)\w+s (?:that|which) (?:\w+ly )?$", re.IGNORECASE)
+"""Items do it, not the user: "films that lean towards comedy"."""
 _PARTICIPLE = re.compile(r"(?:dis)?liked|loved|hated|enjoyed|rejected|dismissed|adored|refused|scorned", re.IGNORECASE)
 _NAME_BEFORE = re.compile(rf"{HIDDEN}\)?\s(?:\w+ly )?$")
 _NOTHING_FOLLOWS = re.compile(r"\s*(?:[,.;:)]|$|(?:but|and|while|whereas|though)\b)")
@@ -79,7 +81,7 @@ _RATINGS = re.compile(
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
     rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers|most|least|main|first|last|(?!(?:lowest|highest|honest|modest)\b)\w{{2,}}est)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
     rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?P<q2>(?:(?:, and |, | and | to | or |-|–){_V}\b)*)(?! \w+ (?:films|movies|books))(?: stars?)?)"
-    rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
+    rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |ratings? |rating: |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
     re.IGNORECASE,
 )
 _TOP = re.compile(
@@ -139,7 +141,8 @@ def find_opinions(text: str) -> list[Opinion]:
             take(Opinion(*match.span(), 0, side, weak=True, low=2.5, high=3.5))
     for pattern, sign, side in _SIGNS:
         for match in pattern.finditer(text):
-            if free(*match.span()):
+            of_items = side == "after" and _WHOSE_WAY.search(text[: match.start()])
+            if free(*match.span()) and not of_items:
                 take(_signed(match, text, sign, side))
     found.sort(key=lambda opinion: opinion.start)
     return _completed([_turned(opinion, text) for opinion in found], text)

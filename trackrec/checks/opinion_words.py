@@ -18,7 +18,7 @@ _NOUN = r"(?:ratings?|marks?|scores?|reviews?|stars|grades?|praise)"
 LIKES_AFTER = (
     r"likes\b|liked|liking(?: for| of)?|(?:(?<=they )|(?<=to )|(?<=not )|(?<=n't )|(?<=n’t )|(?<=also )|(?<=really )|(?<=who )|(?<=i )|(?<=you )|(?<=we )|(?<=viewers )|(?<=users )|(?<=readers )|(?<=generally )|(?<=clearly )|(?<=mostly )|(?<=both )|(?<=usually )|(?<=often ))like\b",
     r"enjoy(?:s|ed|ing)?(?: watching| reading)?|enjoyment of|appreciat(?:es?|ed|ing|ion)(?: (?:for|of))?|admir(?:es?|ed|ing|ation)(?: (?:for|of))?",
-    r"lov(?:es|ed|ing)|love(?: (?:of|for))?|ador(?:es?|ed|ing)|relish(?:es|ed)?|cherish(?:es|ed)?|treasur(?:es?|ed)|embrac(?:es?|ed)|savou?r(?:s|ed)",
+    r"lov(?:es|ed|ing)|love(?: (?:of|for))?(?!\s*(?:[,.;:)]|$|(?:and|or|as|in|with|story|stories|interests?)\b))|ador(?:es?|ed|ing)|relish(?:es|ed)?|cherish(?:es|ed)?|treasur(?:es?|ed)|embrac(?:es?|ed)|savou?r(?:s|ed)",
     r"honou?r(?:s|ed)?|rever(?:es?|ed)|valu(?:es?|ed|ing)|favou?r(?:s|ed|ing)?|praises?|praised|rewards?|rewarded|respects?|respected|crav(?:es?|ing)",
     r"prefer(?:s|red|ring)?|preference (?:for|towards?)|gravitat(?:es?|ed|ing) to(?:wards?)?|lean(?:s|ed|ing)? towards?|incline[sd]? to(?:wards?)?|tend(?:s|ed)? towards?",
     r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in|accepts?|accepted|happiest (?:when|with)|(?:strongest|deepest|greatest) (?:loyalty|love|affection) (?:is|goes|lies) (?:to|for|with)|hungry for|moved by|at home (?:in|with)",
@@ -113,7 +113,7 @@ DISLIKED_BEFORE = (
     + WHO
     + r")?",
     r"(?:is|are|was|were|been|being|get|gets|got|remains?) (?:(?:all|both|also|just|very|always|equally|much|generally|mostly|each|too|even|only|merely|rather|less|somewhat|largely|simply|outright) ){0,3}(?:disliked|hated|rejected|dismissed|refused|scorned|loathed|avoided|unwelcome|thrown out|marked down|weak(?:er)?|average|merely fair|only fair|fair|mild|lukewarm|middling|mediocre|cool(?:er)?|unpopular|poorly rated|poorly received|low[- ]rated|awful|terrible|boring|dull|forgettable|disappointing|underwhelming|not liked|(?:a |an |clear |big |great |real |their |his |her |the )*(?:let-?downs?|disappointments?|miss(?:es)?|duds?|flops?|failures?|weak (?:spot|point)s?|weakness(?:es)?|irritations?|worst (?:thing|film|movie|book|one)\w*|no favou?rites?|turn-?offs?))",
-    r"(?:annoy|irritate|tire|repel|frustrate|wear|drag)(?:s|d|ed)? (?:on |out )?"
+    r"(?:is|are|was|were|(?:appear|seem)(?:s|ed)? (?:to be )?) ?(?:less|least) (?:favou?red|liked|preferred|appreciated|appealing|attractive)|(?:annoy|irritate|tire|repel|frustrate|wear|drag)(?:s|d|ed)? (?:on |out )?"
     + WHO
     + r"|(?:put|turn)(?:s|ed)? "
     + WHO

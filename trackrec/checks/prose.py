@@ -14,7 +14,7 @@ from trackrec.checks.speech import is_recommendation, without_hypotheses
 from trackrec.checks.subjects import HIDDEN
 
 TURN = re.compile(
-    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than)\b",
+    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than|compared (?:to|with)|in contrast to)\b",
     re.IGNORECASE,
 )
 """Where a sentence turns to something that may be said the other way round."""
@@ -32,12 +32,15 @@ _WHICH = re.compile(
     r"(?<!suggest )(?<!suggests )(?<!show )(?<!shows )(?<!mean )(?<!means )\b(?:that|which|who)\s+(?:\w+\s+){0,2}$",
     re.IGNORECASE,
 )
+_OF_WHICH = re.compile(r"\b(?:both|all|each|none|most|some) of (?:which|whom)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
 _RIGHT_BEHIND = 3
 """Characters between a title and the stars in parentheses behind it."""
-LOOSE = 12
+LOOSE = 8
 """Words between a verb and a name from which on the one hardly speaks of the other."""
+_BESIDE = 4
+"""Likewise between two names of a list: "and the buddy comedy"."""
 _RATED = re.compile(r"\bratings?\b", re.IGNORECASE)
 NEAR = 7
 """Words between a name and a rating that may be no other name's."""
@@ -127,8 +130,8 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         and _NEITHER.search(masked[low : name.start])
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
-    if sign is not None and len(names) > 1 and _ONE_OF_TWO.search(masked):
-        sign = replace(sign, weak=True)
+    if len(names) > 1 and _ONE_OF_TWO.search(masked):
+        sign, rating = (replace(one, weak=True) if one is not None else None for one in (sign, rating))
     return Said(name, sign, rating, near)
 
 
@@ -194,7 +197,7 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
         gaps = [is_cut(words_between(name, one, masked)) for one in (verb, follows)]
         return None if gaps[0] == gaps[1] else follows if gaps[0] else verb
     if found := follows or verb:
-        return found
+        return _loosened(found, name, masked)
     if (
         before
         and not _BEGINS_ANEW.search(words_between(name, before[-1], masked))
@@ -202,15 +205,22 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
             r"[:,]|\b(?:as|in|with|like|from|see|namely|including|for|such)\b", masked[before[-1].end : name.start]
         )
     ):
-        gap = words_between(name, before[-1], masked)
-        loose = len(WORD.findall(gap.replace(HIDDEN, " "))) > LOOSE or _RATED.search(gap)
-        return replace(before[-1], weak=True) if loose and not before[-1].is_rating else before[-1]
+        return _loosened(before[-1], name, masked)
     return None
+
+
+def _loosened(one: Opinion, name: Name, masked: str) -> Opinion:
+    """A cue that stands too far off to accuse anybody, or before other ratings that are spoken of."""
+    gap = words_between(name, one, masked)
+    first, *others = re.split(rf"{HIDDEN}+", gap if one.end <= name.start else gap[::-1])
+    is_loose = len(WORD.findall(first)) > LOOSE or any(len(WORD.findall(other)) > _BESIDE for other in others)
+    is_loose = is_loose or _RATED.search(gap) is not None
+    return replace(one, weak=True) if is_loose and not one.is_rating else one
 
 
 def _is_of_another(gap: str) -> bool:
     """Whether a cue stands in a clause on something else: "X, a sign of narratives that resonate"."""
-    clause = _WHICH.search(gap)
+    clause = _WHICH.search(_OF_WHICH.sub("", gap))
     if clause is None or re.match(r"\s*(?:is|are|was|were)\b", gap):
         return False
     return re.search(r"\w", gap[: clause.start()].replace(HIDDEN, "")) is not None

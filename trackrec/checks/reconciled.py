@@ -25,6 +25,8 @@ SHORT = 16
 """Most words of a sentence that a single unknown name leaves open; in a longer one it is one thing among others."""
 _BLUNT = 3
 """Most words of a claim that likes a kind and says no more of it: "like poetry"."""
+_PLAINLY = 8
+"""Most words of a comparison that is one for sure: "prefer mystery to drama"."""
 _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
@@ -154,15 +156,20 @@ def _may_accuse(
             for other in free
             if set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
         )
+    if one.claim.kind == "comparison" and len(one.claim.text.split()) > _PLAINLY:
+        return False
     if one.claim.kind == "average":
         return any(other.verdict == Verdict.CONTRADICTED and other.claim.kind == "average" for other in free)
     return one.claim.kind in _COUNTED or not titles
 
 
 def _is_doubted(one: Judged, free: Sequence[Judged]) -> bool:
-    """Whether the table, which asks for more than a share a little above the own one, does not bear a kind out."""
+    """Whether the table, which asks for more than a share a little above the own one, does not bear a kind out, or
+    the average that is told with it."""
     if one.claim.kind != "direction" or not one.claim.subject.attributes:
         return False
+    if any(other.claim.kind == "average" and other.verdict != Verdict.SUPPORTED for other in free):
+        return True
     theirs = [
         other.verdict
         for other in free

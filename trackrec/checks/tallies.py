@@ -146,8 +146,11 @@ def tallies(
     if not ratings:
         return found
 
-    def say(kind: ClaimKind, words: str, right: bool, reason: str, places: Sequence[int] = (), **more: Any) -> None:
-        verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED
+    def say(
+        kind: ClaimKind, words: str, right: bool | None, reason: str, places: Sequence[int] = (), **more: Any
+    ) -> None:
+        decided = Verdict.SUPPORTED if right else Verdict.CONTRADICTED
+        verdict = Verdict.NOT_CHECKABLE if right is None else decided
         evidence = tuple(places) or history.everything
         found.append(Judged(Claim(kind, ALL, words.strip(), **more), verdict, reason, evidence))
 
@@ -210,8 +213,8 @@ def _average(
         means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
         right = abs(means[0] - told) <= near
         far = abs(means[0] - told) > max(near, _FAR) and all(abs(mean - told) > near + _NEAR for mean in means)
-        if right or far:
-            say("average", match.group(), right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
+        is_right = True if right else False if far else None
+        say("average", match.group(), is_right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
 
 
 def _of(

@@ -127,7 +127,7 @@ _CUES: tuple[tuple[str, Cue], ...] = (
     (r"most (?:of )?(?:like|enjoy|love)[sd]?", Cue(1, True)),
     # Plainly liked.
     (
-        r"(?<!films )(?<!movies )(?<!books )(?<!items )(?<!such )(?<!things )(?<!ones )(?<!titles )(?:like|enjoy|love|adore|appreciate|value|admire|relish|cherish|treasure)(?:s|d|es|ed)?(?! on\b)",
+        r"(?<!genres )(?<!categories )(?<!kinds )(?<!comedies )(?<!dramas )(?<!thrillers )(?<!stories )(?<!films )(?<!movies )(?<!books )(?<!items )(?<!such )(?<!things )(?<!ones )(?<!titles )(?:like|enjoy|love|adore|appreciate|value|admire|relish|cherish|treasure)(?:s|d|es|ed)?(?! on\b)",
         Cue(1),
     ),
     (
