@@ -13,9 +13,9 @@ from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 
-Way = Literal["citation", "table", "pattern", ""]
+Way = Literal["citation", "table", "pattern", "entailment", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
-of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
+of titles, kinds and stars; by the patterns of this project's own sentences; by an engine that was asked; not at all."""
 Style = Literal["own", "plain", "prose"]
 """With a phrase of ours; telling plainly what was done ("They enjoyed X but did not like Y"); anything else."""
 FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
