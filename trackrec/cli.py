@@ -111,6 +111,9 @@ def grounding(
     deletion: Annotated[
         int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
     ] = 0,
+    judge: Annotated[
+        Path | None, typer.Option("--judge", help="YAML file of an engine that is asked about what is left open.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     trust: Trust = False,
 ) -> None:
@@ -125,6 +128,13 @@ def grounding(
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:
         print_grounding(rows, console)
+    if judge is not None:
+        from trackrec.pipeline.entailment import entail_run
+
+        told = ", ".join(f"{count} {name}" for name, count in entail_run(folder, judge).counts.items())
+        Terminal(stderr=True).print(
+            f"The engine on what was left open: {told or 'nothing'}. No measure counts its verdicts."
+        )
 
 
 @app.command(rich_help_panel="Check")

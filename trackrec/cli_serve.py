@@ -182,7 +182,6 @@ def forget_person(
 ) -> None:
     """Remove a person from a run, publications, stores, kept answers and batch files, for good."""
     from trackrec.forgetting import forget_everywhere
-
     from trackrec.serving.run_texts import OWN_STORE
 
     own = [str(folder / OWN_STORE)] if folder is not None and (folder / OWN_STORE).is_file() else []
