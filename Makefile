@@ -5,6 +5,7 @@
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
+#   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
 #   make lock                       write constraints.txt anew from a clean environment
 #   make help                       this list
@@ -21,6 +22,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 	done; echo python3)
 QUICK ?=
 OUT ?=
+NAMES ?=
 
 BIN := .venv/bin
 # Wheels alone: no compiler runs during the install. Byte code is left to the first import of what is really used,
@@ -31,7 +33,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
 PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint check docs package lock python-check
+.PHONY: help demo test lint check docs integrations package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -79,6 +81,9 @@ docs: .venv/.installed-dev .venv-docs/.installed
 	@$(BIN)/python docs/reference.py
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The site: site/index.html"
+
+integrations: .venv/.installed-dev
+	@$(BIN)/python examples/integrations --docs $(NAMES)
 
 package: python-check
 	@[ -d .venv-package ] || "$(PYTHON)" -m venv .venv-package
