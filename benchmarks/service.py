@@ -2,7 +2,7 @@
 
     python benchmarks/service.py --users 1000000 --seconds 15 --steady 300
 
-needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the table of docs/service.md.
+needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the table of docs/costs.md.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "integrations.md"
 TORCH = "torch==2.13.0"
-OURS = ("--editable", f"{ROOT}[all,testing]", TORCH, "trl==1.16.0")
+OURS = ("--editable", f"{ROOT}[all,testing]", TORCH, "trl==1.16.0", "pyiceberg[sql-sqlite]")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""The pages of the site: short enough to be read, each in the menu, none twice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+MOST_WORDS = 1_500
+"""What one sitting holds: seven minutes. Tables count."""
+
+
+def test_no_page_is_longer_than_one_sitting() -> None:
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in PAGES}
+    assert len(words) > 20
+    assert {name: count for name, count in words.items() if count > MOST_WORDS} == {}
+
+
+def test_every_page_has_one_title_and_begins_with_it() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+        assert text.startswith("# "), page.name
+        assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1, page.name
+
+
+def named(menu: Any) -> list[str]:
+    """The pages of a menu, its parts within parts included."""
+    if isinstance(menu, str):
+        return [menu]
+    return [page for part in (menu.values() if isinstance(menu, dict) else menu) for page in named(part)]
+
+
+def test_the_menu_has_every_page_once() -> None:
+    menu = named(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert len(menu) == len(set(menu))
+    ours = [page for page in menu if "/" not in page]
+    assert sorted(ours) == [page.name for page in PAGES]
+
+
+def test_titles_are_not_used_twice() -> None:
+    titles = [page.read_text(encoding="utf-8").split("\n", 1)[0] for page in PAGES]
+    assert sorted(titles) == sorted(set(titles))
