@@ -105,7 +105,7 @@ CHECKS = {
         "trl",
         OURS,
         "softmax-DPO as a Trainer: with one rejected text a row it learns, step for step, as TRL's `DPOTrainer` does",
-        tests=("tests/test_softmax_dpo_trainer.py", "tests/test_losses.py"),
+        tests=("tests/test_softmax_dpo_trainer.py",),
         environment="ours",
     ),
     "delta": Check(
