@@ -5,8 +5,8 @@
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
-#   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
+#   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make lock                       write constraints.txt anew from a clean environment
 #   make help                       this list
 #
@@ -33,7 +33,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
 PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint check docs integrations package lock python-check
+.PHONY: help demo test lint check docs package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -82,9 +82,6 @@ docs: .venv/.installed-dev .venv-docs/.installed
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The site: site/index.html"
 
-integrations: .venv/.installed-dev
-	@$(BIN)/python examples/integrations --docs $(NAMES)
-
 package: python-check
 	@[ -d .venv-package ] || "$(PYTHON)" -m venv .venv-package
 	@.venv-package/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: build twine
@@ -98,3 +95,7 @@ lock: python-check
 	@{ echo "# Exact versions that TrackRec is tested with. Written by \`make lock\`; change pyproject.toml instead."; \
 		.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-lock
+
+.PHONY: integrations
+integrations: .venv/.installed-dev
+	@$(BIN)/python examples/integrations --docs $(NAMES)

@@ -12,7 +12,7 @@ one rejected text a row the loss is TRL's::
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
 from trackrec.lm.head import logits_of
+from trackrec.lm.model import LanguageModel
 from trackrec.lm.training import TreeExample, preference_loss, text_logprobs
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
@@ -79,16 +80,21 @@ class SoftmaxDPOTrainer(Trainer):
         self.loss = preference_loss(float(getattr(args, "beta", 0.1)) if beta is None else beta)
         self._record_reference(examples)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits of hidden states, (..., width) to (..., vocabulary): what the losses ask of a model."""
-        return logits_of(self.base, hidden)
+    @property
+    def _head(self) -> LanguageModel:
+        """This trainer in the place of our language model, of which the losses ask for logits alone."""
+        return cast(LanguageModel, self)
+
+    def logits(self, hidden: Tensor, merged: PreTrainedModel | None = None) -> Tensor:
+        """Next-token logits in float32 of hidden states, (..., width) to (..., vocabulary)."""
+        return logits_of(merged or self.base, hidden)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
         """Mean of the rows' losses in nats, over all passes of the optimiser step."""
         examples: list[TreeExample] = inputs["examples"]
-        total, _ = self.loss(self, self._hidden(examples), examples)
+        total, _ = self.loss(self._head, self._hidden(examples), examples)
         return total / float(len(examples) if num_items_in_batch is None else num_items_in_batch)
 
     @torch.no_grad()
@@ -98,7 +104,7 @@ class SoftmaxDPOTrainer(Trainer):
         for example in examples:
             if not example.reference_logprobs:
                 (hidden,) = self._hidden([example])
-                example.reference_logprobs = [float(part.sum()) for part in text_logprobs(self, hidden, example)]
+                example.reference_logprobs = [float(part.sum()) for part in text_logprobs(self._head, hidden, example)]
         self.base.train(was_training)
 
     def _hidden(self, examples: Sequence[TreeExample]) -> list[Tensor]:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from trackrec.lm.losses import answer_loss
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import answer_logits, batches_of_tokens
-from trackrec.lm.training import Head, Loss, TreeExample, text_logprobs
+from trackrec.lm.training import Loss, TreeExample, text_logprobs
 from trackrec.lm.tree import Tree
 
 Answers = tuple[Sequence[int], Sequence[int]]
@@ -45,7 +45,7 @@ def answers_loss(answers: Answers, given: bool) -> Loss:
     """
 
     def loss(
-        model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+        model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
     ) -> tuple[Tensor, dict[str, float]]:
         total = torch.zeros((), device=hidden[0].device)
         for states, example in zip(hidden, examples, strict=True):
@@ -108,7 +108,7 @@ def with_answers(tree: Tree, ends: Sequence[int], answers: Answers) -> tuple[Tre
     return longer, [longer.add(answer, end) for end in ends for answer in answers]
 
 
-def _both(model: Head, hidden: Tensor, example: TreeExample) -> Tensor:
+def _both(model: LanguageModel, hidden: Tensor, example: TreeExample) -> Tensor:
     """Log-probabilities of both answers after each end, shape (ends, 2)."""
     sums = torch.stack([part.sum() for part in text_logprobs(model, hidden, example)])
     return sums.view(-1, 2)

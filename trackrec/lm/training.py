@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import Field, model_validator
@@ -70,20 +70,12 @@ class TreeExample:
     """What is known of each answer beforehand, added to the model's log-odds of Yes; empty: nothing."""
 
 
-class Head(Protocol):
-    """What a loss asks of a model."""
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
-        ...
-
-
-Loss = Callable[[Head, Sequence[Tensor], Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
+Loss = Callable[[LanguageModel, Sequence[Tensor], Sequence[TreeExample]], tuple[Tensor, dict[str, float]]]
 """Sum of the loss over the examples' units, given each tree's hidden states (tokens, width), and figures to record."""
 
 
 def answer_cross_entropy(
-    model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the answer token alone, over the whole vocabulary (rec-tuning). One unit an answer."""
     logits, answers = _answer_logits(model, hidden, examples)
@@ -101,7 +93,9 @@ def answer_cross_entropy_given(yes: int, no: int) -> Loss:
         no: token id of the other answer.
     """
 
-    def loss(model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    ) -> tuple[Tensor, dict[str, float]]:
         logits, answers = _answer_logits(model, hidden, examples)
         odds = torch.tensor([odds for example in examples for odds in example.log_odds], device=logits.device)
         losses = answer_loss(logits[:, yes] + odds, logits[:, no], (answers == yes).float())
@@ -110,7 +104,9 @@ def answer_cross_entropy_given(yes: int, no: int) -> Loss:
     return loss
 
 
-def _answer_logits(model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]) -> tuple[Tensor, Tensor]:
+def _answer_logits(
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+) -> tuple[Tensor, Tensor]:
     """Logits where each example's answers come, shape (answers, vocabulary), and the answers' token ids."""
     states = [
         part[[example.tree.last(segment) for segment in example.segments]]
@@ -121,7 +117,7 @@ def _answer_logits(model: Head, hidden: Sequence[Tensor], examples: Sequence[Tre
     return logits, torch.tensor(answers, device=logits.device)
 
 
-def text_logprobs(model: Head, hidden: Tensor, example: TreeExample) -> list[Tensor]:
+def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
     """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width)."""
     predictors = [example.tree.predictors(segment) for segment in example.segments]
     states = hidden[[index for indices in predictors for index in indices]]
@@ -139,7 +135,7 @@ def text_logprobs(model: Head, hidden: Tensor, example: TreeExample) -> list[Ten
 
 
 def text_cross_entropy(
-    model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of every token of the counted segments (distillation). One unit a token."""
     parts = [-torch.cat(text_logprobs(model, hidden[row], example)).sum() for row, example in enumerate(examples)]
@@ -152,7 +148,9 @@ def preference_loss(beta: float) -> Loss:
     One unit a user; users are weighted, and the weights average 1 over the data.
     """
 
-    def loss(model: Head, hidden: Sequence[Tensor], examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        model: LanguageModel, hidden: Sequence[Tensor], examples: Sequence[TreeExample]
+    ) -> tuple[Tensor, dict[str, float]]:
         total = torch.zeros((), device=hidden[0].device)
         right = margin = pairs = 0.0
         for row, example in enumerate(examples):
