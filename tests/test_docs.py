@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ("trackrec", "research", "benchmarks", "tests", "examples", "docs")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 MOST_WORDS = 1_500
 """What one sitting holds: seven minutes. Tables count."""
@@ -45,3 +46,16 @@ def test_the_menu_has_every_page_once() -> None:
 def test_titles_are_not_used_twice() -> None:
     titles = [page.read_text(encoding="utf-8").split("\n", 1)[0] for page in PAGES]
     assert sorted(titles) == sorted(set(titles))
+
+
+def test_files_in_quotation_exist_by_their_short_names_too() -> None:
+    """`reader.py` is enough where the folder is clear. The experiment log tells of its own day, so it is left out."""
+    there = [path.relative_to(ROOT).as_posix() for part in CODE for path in (ROOT / part).rglob("*.*")]
+    named = {
+        (page.name, name)
+        for page in PAGES
+        if not page.name.startswith("experiments")
+        for name in re.findall(r"`([\w/]+\.(?:py|ipynb))`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert [one for one in sorted(named) if not any(f"/{path}".endswith(f"/{one[1]}") for path in there)] == []
