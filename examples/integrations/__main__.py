@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "integrations.md"
 TORCH = "torch==2.13.0"
-OURS = ("--editable", f"{ROOT}[all,testing]", TORCH, "trl==1.16.0", "pyiceberg[sql-sqlite]")
+OURS = ("--editable", f"{ROOT}[all,testing]", TORCH, "trl==1.16.0", "pyiceberg[sql-sqlite]", "hypothesis")
+LANGUAGE_MODEL = ("sampling", "generator", "scoring", "training", "tree", "tree_attention", "lm_validator", "model")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,13 @@ CHECKS = {
         ("feast==0.67.0",),
         "`feast apply` on `store feast`, values into the online store, one person's vector read as it was published",
         tests=("tests/test_feast.py",),
+    ),
+    "transformers": Check(
+        "transformers",
+        OURS,
+        "the newest one in place of the pinned one: writing, scoring and training equal plain passes of the model",
+        tests=tuple(f"tests/test_{name}.py" for name in LANGUAGE_MODEL),
+        environment="ours",
     ),
     "trl": Check(
         "trl",
