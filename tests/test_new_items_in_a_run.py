@@ -65,17 +65,22 @@ def test_labels_of_new_items_change_nothing_but_the_test(recipe: Recipe, tmp_pat
 
 def test_lists_and_positions_by_hand() -> None:
     histories = pl.DataFrame(
-        {"user_id": [1, 1, 1, 2], "position": [0, 1, 2, 0], "event_id": [1, 2, 3, 9], "item_id": [5, 6, 7, 6]},
+        {
+            "user_id": [1, 1, 1, 2, 3],
+            "position": [0, 1, 2, 0, 0],
+            "event_id": [1, 2, 3, 9, 11],
+            "item_id": [5, 6, 7, 6, 5],
+        },
         schema_overrides={"position": pl.Int32},
     )
     examples = pl.DataFrame(
         {
-            "user_id": [1, 1, 2],
-            "event_id": [4, 5, 10],
-            "item_id": [6, 8, 5],
-            "recent_event_ids": [[1, 2, 3], [], [9]],
-            "recent_item_ids": [[5, 6, 7], [], [6]],
-            "recent_ratings": [[1.0, 2.0, 3.0], [], [4.0]],
+            "user_id": [1, 1, 2, 3],
+            "event_id": [4, 5, 10, 12],
+            "item_id": [6, 8, 5, 6],
+            "recent_event_ids": [[1, 2, 3], [], [9], [11]],
+            "recent_item_ids": [[5, 6, 7], [], [6], [5]],
+            "recent_ratings": [[1.0, 2.0, 3.0], [], [4.0], [5.0]],
         }
     )
     split = without_new_items(Split(histories, examples), pl.Series("item_id", [6]))
@@ -83,7 +88,7 @@ def test_lists_and_positions_by_hand() -> None:
     assert split.examples["recent_item_ids"].to_list() == [[5, 7], []]
     assert split.examples["recent_ratings"].to_list() == [[1.0, 3.0], []]
     assert split.examples["new"].to_list() == [True, False]
-    assert split.counts["dropped_with_new_items_alone"] == 1
+    assert split.counts["dropped_with_new_items_alone"] == 2  # user 2 has no history left, user 3 no other example
     assert split.counts["examples_of_new_items"] == 1
 
 

@@ -31,7 +31,7 @@ def without_new_items(split: Split, new: pl.Series) -> Split:
     """The split as if nobody had ever met the new items before an example.
 
     Histories and the ``recent_...`` lists lose their events; positions are counted anew. Examples keep them and say so
-    in the column ``new``. Users whose history is nothing else are left out.
+    in the column ``new``. Users whose history, or whose examples, are nothing else are left out.
 
     Raises:
         LogError: nobody is left.
@@ -39,9 +39,11 @@ def without_new_items(split: Split, new: pl.Series) -> Split:
     gone = new.implode()
     histories = split.histories.filter(~pl.col("item_id").is_in(gone))
     histories = histories.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("user_id").alias("position"))
-    if histories.is_empty():
-        raise LogError("split.new_items leaves nobody a history: lower it")
+    others = split.examples.filter(~pl.col("item_id").is_in(gone))["user_id"].unique()
+    histories = histories.filter(pl.col("user_id").is_in(others.implode()))
     kept = histories["user_id"].unique()
+    if kept.is_empty():
+        raise LogError("split.new_items leaves nobody both a history and examples: lower it")
     examples = split.examples.filter(pl.col("user_id").is_in(kept.implode()))
     examples = _recent_without(examples, gone).with_columns(pl.col("item_id").is_in(gone).alias(NEW))
     counts = split.counts | {

@@ -128,7 +128,7 @@ class Tuning:
         """What decides a tuning, beside its inputs."""
         settings = self.components.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
-        more |= self.components.encoder_settings if kind == "ranker" else {}
+        more |= {} if kind == "lm" else self.components.encoder_settings
         return {"settings": settings} | self.components.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
