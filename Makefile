@@ -8,6 +8,7 @@
 #   make audit                      known weaknesses of the pinned packages, licences of what is installed
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
+#   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make lock                       write constraints.txt anew from a clean environment
 #   make help                       this list
 #
@@ -23,6 +24,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 	done; echo python3)
 QUICK ?=
 OUT ?=
+NAMES ?=
 
 BIN := .venv/bin
 # Wheels alone: no compiler runs during the install. Byte code is left to the first import of what is really used,
@@ -110,3 +112,7 @@ lock: python-check
 	@{ echo "# Exact versions that TrackRec is tested with. Written by \`make lock\`; change pyproject.toml instead."; \
 		.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-lock
+
+.PHONY: integrations
+integrations: .venv/.installed-dev
+	@$(BIN)/python examples/integrations --docs $(NAMES)
