@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Progress,
     TrainingSettings,
@@ -24,7 +26,6 @@ from trackrec.lm.training import (
     preference_loss,
     sequence_logprobs,
     text_cross_entropy,
-    train,
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
@@ -62,7 +63,13 @@ class Generator:
         return self.renderer.generator_prompt(self.histories[user])
 
     def distil(
-        self, adapter: str, texts: pl.DataFrame, settings: TrainingSettings, seed: int, progress: Progress | None = None
+        self,
+        adapter: str,
+        texts: pl.DataFrame,
+        settings: TrainingSettings,
+        seed: int,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> list[dict[str, float]]:
         """Fine-tune a fresh adapter on a teacher's RecCoTs.
 
@@ -72,6 +79,7 @@ class Generator:
             settings: the training.
             seed: of the adapter's first weights and the order.
             progress: called after each optimiser step.
+            checkpoints: where states of the training are kept; None: nowhere.
 
         Returns:
             One row an optimiser step: ``step, loss`` (nats a token).
@@ -84,7 +92,15 @@ class Generator:
             examples.append(TreeExample(tree, segments))
         self.model.add(adapter, seed)
         return train(
-            self.model, adapter, examples, text_cross_entropy, settings, seed, units=count_tokens, progress=progress
+            self.model,
+            adapter,
+            examples,
+            text_cross_entropy,
+            settings,
+            seed,
+            units=count_tokens,
+            progress=progress,
+            checkpoints=checkpoints,
         )
 
     def writer(self, adapter: str | None) -> Writer:
@@ -99,6 +115,7 @@ class Generator:
         settings: AlignmentSettings,
         seed: int,
         progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> list[dict[str, float]]:
         """One preference step against the version that wrote the samples.
 
@@ -106,15 +123,20 @@ class Generator:
             adapter: holds the previous version, and the new one afterwards.
             groups: ``user_id, chosen_sample, rejected_samples, weight``.
             samples: ``user_id, sample, token_ids, token_logprobs``: the very tokens that were sampled, with their
-                log-probabilities then, which are the reference.
+                log-probabilities then, which are the reference. Where the model computes in fewer bits than float32
+                they are computed again by the previous version as it is trained: writing rounds in other places.
             settings: beta and the training.
             seed: of the order.
             progress: called after each optimiser step.
+            checkpoints: where states of the training are kept; None: nowhere.
 
         Returns:
             One row an optimiser step: ``step, loss, preferences_right, margin, pairs`` (sums over pairs).
         """
         examples = self.preference_examples(groups, samples)
+        if self.model.settings.dtype != "float32":
+            for example, logprobs in zip(examples, sequence_logprobs(self.model, adapter, examples), strict=True):
+                example.reference_logprobs = [sum(part) for part in logprobs]
         return train(
             self.model,
             adapter,
@@ -124,6 +146,7 @@ class Generator:
             seed,
             units=lambda example: 1,
             progress=progress,
+            checkpoints=checkpoints,
         )
 
     def preference_examples(self, groups: pl.DataFrame, samples: pl.DataFrame) -> list[TreeExample]:

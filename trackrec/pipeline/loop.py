@@ -91,19 +91,25 @@ class Loop:
             if recipe.loop.distils:
                 with self.run.reporter.steps("distil") as progress:
                     curve = self.components.generator.distil(
-                        "generator-0", texts, recipe.distillation.training, recipe.seed, progress
+                        "generator-0",
+                        texts,
+                        recipe.distillation.training,
+                        recipe.seed,
+                        progress,
+                        stage.checkpoints("generator", recipe.distillation.training.checkpoint_steps),
                     )
             else:  # a fresh adapter changes nothing
                 users, texts = [], texts.clear()
                 self.components.model.add("generator-0", recipe.seed)
             with stage.folder(self.components.generator_folder(0)) as folder:
                 self.components.model.save("generator-0", folder)
+            self.components.model.drop("generator-0")  # whoever needs it loads what was saved
             stage.counts = {"users": len(users), "texts": texts.height, "curve": curve, "tuned_on": users}
 
         settings: dict[str, Any] = {"distillation": recipe.distillation, "adapter": recipe.adapter}
         settings |= {} if recipe.loop.distils else {"distils": False}
         settings |= self.components.prompt_settings
-        self.components.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR)
+        self.components.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR, together=True)
 
     def write(self, number: int) -> None:
         """The generator of a round writes the RecCoT that is kept, for all users that this round needs."""
@@ -261,7 +267,13 @@ class Loop:
             if groups.height:
                 with self.run.reporter.steps(name) as progress:
                     curve = self.components.generator.align(
-                        new, groups, samples, recipe.alignment, recipe.seed + number, progress
+                        new,
+                        groups,
+                        samples,
+                        recipe.alignment,
+                        recipe.seed + number,
+                        progress,
+                        stage.checkpoints("generator", recipe.alignment.training.checkpoint_steps),
                     )
             else:
                 self.run.reporter.line(
@@ -292,4 +304,4 @@ class Loop:
         settings = {"alignment": recipe.alignment} | self.components.prompt_settings
         if trial is not None:  # it makes another folder and no KL: not the stage of this name where this kind aligns
             settings["trial"] = True
-        self.components.do(name, work, inputs, settings, READ_BY_VALIDATOR)
+        self.components.do(name, work, inputs, settings, READ_BY_VALIDATOR, together=True)
