@@ -272,6 +272,7 @@ app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
+    from trackrec.lm import processes
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -281,6 +282,9 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
+    if not processes.is_first():  # it takes part in training; the first process says and writes everything
+        run_recipe(recipe, folder)
+        return
     console.say(f"Recipe {recipe.name}, run folder {folder}. Stop it when you like; the same command goes on.")
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)

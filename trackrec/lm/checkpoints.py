@@ -13,6 +13,7 @@ import logging
 import re
 import shutil
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -53,7 +54,11 @@ class Checkpoints:
             aside = state.with_name(f"damaged-{state.name}")
             shutil.rmtree(aside, ignore_errors=True)
             state.replace(aside)
-            log.warning("the state %s of the training is not whole (cut off or changed); it is set aside", state.name)
+            log.warning(
+                "the state %s of the training in %s is not whole (cut off or changed): set aside",
+                state.name,
+                self.folder,
+            )
         return None
 
 
@@ -63,7 +68,20 @@ def _is_whole(state: Path) -> bool:
         found = {path.name: file_hash(path) for path in sorted(state.iterdir()) if path.name != SEAL}
     except (OSError, ValueError):
         return False
-    return bool(found) and found == hashes
+    return bool(found) and found == hashes and _opens(state)
+
+
+def _opens(state: Path) -> bool:
+    """Whether PyTorch's own files hold numbers alone, which is all that is ever read of them."""
+    from transformers.trainer_pt_utils import safe_globals
+
+    try:
+        with safe_globals():
+            for path in (*state.glob("*.pt"), *state.glob("*.pth")):
+                torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, UnpicklingError, EOFError, ValueError):
+        return False
+    return True
 
 
 def save_trained(model: nn.Module, folder: Path, figures: list[dict[str, float]]) -> None:

@@ -228,7 +228,7 @@ def train(
         if merged:
             trainer.add_callback(_RefreshCallback(merged))
         with merged.in_use() if merged else nullcontext():
-            trainer.train(resume_from_checkpoint=str(kept.last()) if kept and kept.last() else None)
+            trainer.train(resume_from_checkpoint=_last(kept) if kept else None)
         if settings.gradient_checkpointing:
             model.base.gradient_checkpointing_disable()
         figures = trainer.figures
@@ -246,6 +246,15 @@ def _passes(settings: TrainingSettings) -> int:
             "number of processes"
         )
     return settings.trees_per_step // together
+
+
+def _last(kept: Checkpoints) -> str | None:
+    """The state that all processes go on from."""
+    if processes.is_first():
+        kept.last()  # sets aside what is damaged
+    processes.wait()
+    state = kept.last()
+    return str(state) if state else None
 
 
 @contextmanager
