@@ -18,6 +18,7 @@ from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.sizes import shape_in, texts_at_once
 from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Progress,
@@ -35,8 +36,8 @@ from trackrec.users.catalogue import Row
 log = logging.getLogger(__name__)
 
 AT_ONCE = {False: (64, 2048), True: (512, 16384)}
-"""Most texts that are written at a time, and most prompt tokens in a pass, without and with a GPU. With a model of 135M
-parameters and prompts of 800 tokens that is up to 25 GB."""
+"""Most texts that are written at a time, and most prompt tokens in a pass, without and with a GPU, where
+``model.cache_gb`` may allow fewer texts."""
 GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
 
 
@@ -231,6 +232,11 @@ class Writer:
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
         at_once, budget = AT_ONCE[self.model.device.type == "cuda"]
+        if prompts and self.model.device.type == "cuda":
+            settings = self.generator.model.settings
+            shape = shape_in(self.model.config.get_text_config().to_dict(), settings.name)
+            longest, most = max(map(len, prompts)), decoding.max_new_tokens
+            at_once = texts_at_once(shape, settings.dtype, settings.cache_gb, longest, most, n, at_once)
         texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding, at_once, budget)
         read = [[renderer.read(text.token_ids) for text in continuations] for continuations in texts]
         thought = [characters for group in read for _, characters in group if characters]

@@ -303,7 +303,7 @@ class LanguageModel:
         """Weights kept in float32 for training compute in the type that the settings name all the same."""
         dtype = getattr(torch, self.settings.dtype)
         plain = self._full is None or model.dtype == dtype
-        return nullcontext() if plain else torch.autocast(model.device.type, dtype)
+        return nullcontext() if plain else torch.autocast(model.device.type, dtype, cache_enabled=False)
 
 
 def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:

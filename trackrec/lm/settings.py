@@ -18,6 +18,9 @@ class LanguageModelSettings(Settings):
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     device: str = "auto"
     """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
+    cache_gb: float = Field(default=24, gt=0)
+    """Most gigabytes of keys and values while texts are written on a GPU: from it follows how many are written at a
+    time, on which the last bits of float sums depend."""
     threads: int = Field(default=2, ge=1, le=256)
     """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
 

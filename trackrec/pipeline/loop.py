@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.gate import ACCUSING, may_accuse
+from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
 from trackrec.judges.base import Kind, Validator
 from trackrec.judges.preferences import build_groups
@@ -64,6 +65,8 @@ class Loop:
         """The teacher writes for the users whom distillation or a validator's training reads."""
         recipe = self.recipe
         users = self.dataset.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
+        if recipe.distillation.lm_users is not None:
+            users = [*self._taught(), *self.dataset.users(Role.LM_EXTRA)]
 
         def work(stage: Stage) -> None:
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
@@ -77,7 +80,17 @@ class Loop:
             "teacher": recipe.teacher,
             "texts": recipe.distillation.texts_per_user,
         } | self.components.prompt_settings
+        if recipe.distillation.lm_users is not None:
+            settings |= {"lm_users": recipe.distillation.lm_users}
         self.components.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
+
+    def _taught(self) -> list[Any]:
+        """The LM users whose texts by the teacher are learnt, in the order of the roles."""
+        users, number = self.dataset.users(Role.LM), self.recipe.distillation.lm_users
+        if number is None:
+            return users
+        drawn = set(sorted(users, key=lambda user: stable_hash(f"{self.recipe.seed}/taught/{user}"))[:number])
+        return [user for user in users if user in drawn]
 
     def distil(self) -> None:
         """The generator learns to write from the teacher's texts, unless it is to start as the base model."""
@@ -85,7 +98,7 @@ class Loop:
         extra = self.dataset.users(Role.LM_EXTRA)[: recipe.distillation.extra_users]
 
         def work(stage: Stage) -> None:
-            users = [*self.dataset.users(Role.LM), *extra]
+            users = [*self._taught(), *extra]
             texts = self.run.read("teacher").filter(pl.col("user_id").is_in(users))
             curve: list[dict[str, float]] = []
             if recipe.loop.distils:
