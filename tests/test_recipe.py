@@ -96,11 +96,6 @@ def test_the_one_gpu_recipe_differs_in_what_one_gpu_cannot_do() -> None:
     assert small == paper
 
 
-def test_no_more_users_are_taught_than_there_are() -> None:
-    with pytest.raises(RecipeError, match=r"distillation\.lm_users asks for 101 of 100 LM users"):
-        make_recipe({"roles": {"lm_users": 100}, "distillation": {"lm_users": 101}})
-
-
 @pytest.mark.parametrize("name", ["../../x", "a/b", "a\\b", "", "..", "a\x1b[31m", ".hidden", "x" * 200])
 def test_a_name_is_no_path(name: str) -> None:
     with pytest.raises(RecipeError, match=r"name: .*a recipe's name is also that of files"):

@@ -40,8 +40,8 @@ class DistillationSettings(Settings):
     """How the generator starts off from the teacher's RecCoTs."""
 
     lm_users: int | None = Field(default=None, ge=1)
-    """Of how many LM users it learns, drawn by the seed; null: of all of them. With a number the teacher writes for
-    these and the extra LM users alone: the paper's, which is paid by the token, writes for 5% of the users."""
+    """Of how many LM users it learns at most, drawn by the seed; null: of all of them. With a number the teacher writes
+    for these and the extra LM users alone: the paper's, which is paid by the token, writes for 5% of the users."""
     texts_per_user: int = Field(default=2, ge=1)
     """Differently worded texts a user; they share one reading of the prompt."""
     extra_users: int = Field(default=0, ge=0)
@@ -186,8 +186,6 @@ class Recipe(Settings):
         for name, number in wanted.items():
             if number > extra:
                 raise ValueError(f"{name} asks for {number} of the {extra} extra LM users (roles.lm_extra_users)")
-        if (taught := self.distillation.lm_users) is not None and taught > self.roles.lm_users:
-            raise ValueError(f"distillation.lm_users asks for {taught} of {self.roles.lm_users} LM users")
         return self
 
 

@@ -158,7 +158,7 @@ def _trainings(recipe: Recipe) -> dict[str, tuple[TrainingSettings, int, int, in
     """Of each training: settings, trees of an epoch, tokens of a tree, positions learnt in it, how often it is done."""
     loop, text, taught = recipe.loop, recipe.prompts.reccot_tokens, recipe.distillation
     rounds, users = loop.rounds, recipe.roles.lm_users
-    learnt = (taught.lm_users or users) + taught.extra_users
+    learnt = min(taught.lm_users or users, users) + taught.extra_users
     compared = min(loop.samples_per_user, recipe.preferences.max_rejected + 1) * text
     found = {}
     if loop.distils:
