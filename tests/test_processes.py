@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import call
 from safetensors.torch import load_file
 from test_training import answer_examples, count_answers
 from tiny_language import tiny_language_model
@@ -86,6 +87,12 @@ def test_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(RunError, match=r"configured for FSDP \(ACCELERATE_USE_FSDP\), but training here keeps all"):
         processes.start(cpu=True)
+
+
+def test_other_commands_say_so_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert call(monkeypatch, "settings", "quick") == 1
+    assert "trackrec settings runs in one process, but WORLD_SIZE says" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_step_that_cannot_be_shared_is_refused(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

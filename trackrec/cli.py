@@ -30,10 +30,15 @@ def _say_version(asked: bool) -> None:
 
 @app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
 def _every_command(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
     ] = False,
-) -> None: ...
+) -> None:
+    from trackrec.lm.processes import only_one
+
+    if context.invoked_subcommand not in ("run", "demo"):
+        only_one(f"trackrec {context.invoked_subcommand}")
 
 
 app.add_typer(data, name="data", rich_help_panel="Prepare")

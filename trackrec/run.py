@@ -22,7 +22,7 @@ from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
 from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same
-from trackrec.files.names import check_name
+from trackrec.files.names import CHECKPOINTS, check_name
 from trackrec.files.shards import keep_planned, link, whole_shard, write_shard
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
@@ -73,7 +73,7 @@ class Stage:
             name: of the training, where the stage has several.
             steps: after how many optimiser steps a state is kept; 0: never.
         """
-        folder = self.run.folder / "checkpoints" / f"{self.name}-{name}"
+        folder = self.run.folder / CHECKPOINTS / f"{self.name}-{name}"
         if steps and processes.is_first():
             self._keep(folder, processes.count())
         return folder if steps else None

@@ -51,8 +51,9 @@ class LanguageModel:
         self.adapter_settings = adapter or AdapterSettings()
         use_threads(settings.threads)
         self.path = resolve_language_model(settings.name)
+        gpu = f"cuda:{processes.local_number()}" if processes.count() > 1 else "cuda"
         auto = settings.device == "auto"
-        self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
+        self.device = torch.device(gpu if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 self.path, trust_remote_code=remote_code_is_trusted()

@@ -171,11 +171,16 @@ def train(
 
     Raises:
         ValueError: there is nothing to train on.
-        RunError: a step's trees cannot be dealt out to the processes.
+        RunError: a step's trees cannot be dealt out to the processes, or the model is on another GPU than theirs.
     """
     if not examples:
         raise ValueError(f"nothing to train the adapter {adapter!r} on: got no examples")
     passes = _passes(settings)
+    if model.device.type == "cuda" and (model.device.index or 0) != processes.local_number():
+        raise RunError(
+            f"model.device is {str(model.device)!r}, but this process trains on GPU {processes.local_number()}: set it "
+            "to auto, and say by CUDA_VISIBLE_DEVICES which GPU that is"
+        )
     processes.start(model.device.type == "cpu")
 
     def collate(batch: list[TreeExample | None]) -> dict[str, Any]:
