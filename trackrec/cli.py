@@ -30,10 +30,15 @@ def _say_version(asked: bool) -> None:
 
 @app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
 def _every_command(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
     ] = False,
-) -> None: ...
+) -> None:
+    from trackrec.lm.processes import only_one
+
+    if context.invoked_subcommand not in ("run", "demo"):
+        only_one(f"trackrec {context.invoked_subcommand}")
 
 
 app.add_typer(data, name="data", rich_help_panel="Prepare")
@@ -288,6 +293,7 @@ app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
+    from trackrec.lm import processes
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -297,6 +303,9 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
     quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
+    if not processes.is_first():  # it takes part in training; the first process says and writes everything
+        run_recipe(recipe, folder)
+        return folder
     console.say(f"Recipe {recipe.name}, run folder {folder}. Stop it when you like; the same command goes on.")
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
