@@ -266,23 +266,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
-    from dataclasses import asdict
-
-    from trackrec.doctor import examine
+    from trackrec.doctor import examine, print_findings
 
     found = examine(base_url, key_variable)
-    if as_json:
-        import json
-
-        told = json.dumps([asdict(one) for one in found], indent=1)
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-    else:
-        from rich.table import Table
-
-        table = Table("part", "what", "state", "says")
-        for one in found:
-            table.add_row(one.part, one.name, one.state, one.says)
-        console.print(table, markup=False)
+    print_findings(found, console, as_json)
     if any(one.state == "wrong" for one in found):
         raise typer.Exit(1)
 
