@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -149,8 +150,8 @@ def test_the_card_of_a_log(world: World, witness: Witness, tmp_path: Path) -> No
     witness.nothing_was_obeyed()
 
 
-def test_the_page_for_labels(world: World, witness: Witness) -> None:
-    page = draw_sentences(world.finished, 60)
+def test_the_page_for_labels(world: World, witness: Witness, tmp_path: Path) -> None:
+    page = draw_sentences(Path(shutil.copytree(world.finished, tmp_path / "run")), 60)
     witness.page.goto(page.as_uri())
     for _ in range(60):
         witness.page.keyboard.press("j")
