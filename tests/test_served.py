@@ -108,6 +108,9 @@ def test_what_the_export_holds(served: Served, tiny_model_folder: Path) -> None:
     engine = yaml.safe_load((served.out / "engines.yaml").read_text())["engines"][0]
     assert engine["consent"] is False, "nothing leaves until somebody says so"
     assert engine["model"] == names["generator"]
+    judge = yaml.safe_load((served.out / "judge.yaml").read_text())["judge"]
+    assert judge["engine"]["model"] == names["validator"]
+    assert judge["engine"]["concurrency"] == 1
 
 
 def test_runs_without_adapters_are_refused(served: Served, tmp_path: Path) -> None:

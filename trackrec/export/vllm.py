@@ -54,6 +54,7 @@ _ENGINES = """# Writing for everybody through the served generator: trackrec wri
 _JUDGE = """# Part of a recipe: the served validator as judge of a run. Whom it was tuned on stands in the manifests of
 # the run that it comes from; it must not judge them.
 # consent: true lets the prompts (titles, ratings and texts of users) go to base_url.
+# concurrency 1: vLLM 0.32 on CPUs dies of several answers scored at once on a LoRA adapter (docs/engines.md).
 """
 
 
@@ -101,7 +102,8 @@ def write_vllm(run_folder: Path, out: Path) -> dict[str, Any]:
     (out / "engines.yaml").write_text(_ENGINES.format(file="engines.yaml") + _dump(engines), encoding="utf-8")
     if len(found) > 1:
         prior = recipe.judge.item_prior if isinstance(recipe.judge, LMValidatorSettings) else None
-        judge = {"type": "served", "engine": _engine(found[1], PORT + (found[1].rank is None)), "item_prior": prior}
+        engine = _engine(found[1], PORT + (found[1].rank is None)) | {"concurrency": 1}
+        judge = {"type": "served", "engine": engine, "item_prior": prior}
         (out / "judge.yaml").write_text(_JUDGE + _dump({"judge": judge}), encoding="utf-8")
     models = {adapter.role: adapter.name for adapter in found}
     return {"base": base, "models": models, "max_model_len": length, "counts": {"adapters": len(found)}}

@@ -53,7 +53,11 @@ def verdict(rows: Sequence[MetricRow]) -> list[str]:
     told = [
         f"{_in_words(row.note.partition(';')[0])}: {_interval(row, signed=True)} AUC, {row.users} users" for row in sure
     ]
-    lines = ["Shown: " + "; ".join(told) + "." if told else "Nothing is shown: every interval holds zero, or stands on too few users."]
+    lines = [
+        "Shown: " + "; ".join(told) + "."
+        if told
+        else "Nothing is shown: every interval holds zero, or stands on too few users."
+    ]
     if rest:
         lines.append("Too few users to tell: " + "; ".join(_in_words(row.note.partition(";")[0]) for row in rest) + ".")
     return [*lines, "Intervals are over users, for the one G and V that were trained."]
