@@ -205,7 +205,7 @@ class Stored:
     def body(self) -> dict[str, Any]:
         """All but the vectors, see :meth:`Record.body`."""
         if "body" not in self._parts:
-            self._parts["body"] = _loads(self.value[self._start() :])
+            self._parts["body"] = read_value(self.value[self._start() :])
         body: dict[str, Any] = self._parts["body"]
         return body
 
@@ -218,7 +218,7 @@ class Stored:
         start = self._start()
         first = self.value.find(_HISTORY, start) + len(_HISTORY)
         last = self.value.rfind(_EVENTS, start)
-        return _loads(self.value[start:first] + self.value[last:]), b"[%b]" % self.value[first:last]
+        return read_value(self.value[start:first] + self.value[last:]), b"[%b]" % self.value[first:last]
 
     def expired(self, now: float) -> bool:
         """See :meth:`Record.expired`."""
@@ -233,17 +233,16 @@ class Stored:
     def record(self) -> Record:
         """All of it."""
         body = self.body
-        return Record(
-            **{
-                **body,
+        try:
+            told = {
                 "sentences": tuple(
                     Sentence(one["text"], one["verdict"], one["way"], tuple(one["events"])) for one in body["sentences"]
                 ),
                 "history": tuple(Event(**event) for event in body["history"]),
-            },
-            vector=self.vector,
-            raw_vector=self.raw_vector,
-        )
+            }
+            return Record(**(body | told), vector=self.vector, raw_vector=self.raw_vector)
+        except (KeyError, TypeError) as error:
+            raise _not_ours(error) from error
 
     def _start(self) -> int:
         """Where the body begins."""
@@ -264,6 +263,25 @@ class Stored:
             )
         _, length, vector, raw = _HEAD.unpack_from(self.value)
         return length, vector, raw
+
+
+def read_value(value: bytes) -> Any:
+    """What a value of the store says, which is JSON.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return _loads(value)
+    except ValueError as error:
+        raise _not_ours(error) from error
+
+
+def _not_ours(error: Exception) -> StoreError:
+    return StoreError(
+        f"a record of the store is damaged ({str(error)[:100]}): publish the version again; meanwhile trackrec "
+        "store rollback serves the one before"
+    )
 
 
 def _vector(values: Any, name: str) -> Floats | None:

@@ -27,12 +27,12 @@ class Checker:
     Args:
         items: the catalogue.
         recipe: of the run: its domain and the attributes that texts may name.
+        is_ours: the texts are this project's own, see `trackrec.checks.gate.is_ours`.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling | Recipe) -> None:
-        self._vocabulary = Vocabulary(
-            items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
-        )
+    def __init__(self, items: pl.DataFrame, recipe: Telling | Recipe, is_ours: bool = False) -> None:
+        domain = find_domain(recipe.prompts.domain)
+        self._vocabulary = Vocabulary(items, domain, recipe.prompts.attributes, recipe.profile, is_ours)
 
     def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The sentences of a text, as in ``SENTENCES``.
