@@ -1,13 +1,12 @@
 """How often orders in titles reach a knowledge card, or a text that an engine writes from a history.
 
-``python benchmarks/injection_cards.py [--limit 36] [--seed 17]``
+``python benchmarks/injection_cards.py [--start 0] [--limit 36] [--seed 17]``
 
-The writer is the embedded model behind a real local server (llama.cpp by xllamacpp, ``tests/llama_server.py``), asked
-through the engine ``openai``, with the package's own writer of cards and its teacher ``llm``. ``answered``: the word that
-the order asks for stands in what the model wrote. ``reached``: it stands in the card that is kept (tags or gist), or in a
-text that is used. ``shared`` (cards): in a tag that at least ``knowledge.min_items`` items have, so that a prompt, a
-score or a page could show it. ``plain``: the same with a harmless title, whose answers cannot hold the word. One JSON
-line a job, with Wilson's 95% intervals.
+The writer is the embedded model behind a real local server (llama.cpp, ``tests/llama_server.py``), asked by
+the package's writer of cards and its teacher ``llm`` (engine ``openai``). ``answered``: the word that
+the order asks for stands in what the model wrote. ``reached``: it stands in the card that is kept (tags or gist), or in
+a text that is used. ``shared``: in a tag that at least ``knowledge.min_items`` cards have, so that a prompt, a score or
+a page could show it. One JSON line a figure, with Wilson's 95% interval.
 """
 
 from __future__ import annotations
@@ -25,20 +24,19 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.engines.base import Answer, Decoding
+from trackrec.engines.base import Answer, Decoding, GenerateRequest
 from trackrec.engines.openai import OpenAIEngine
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.knowledge.settings import KnowledgeSettings
 from trackrec.knowledge.writer import CardWriter, CardWriterSettings, Nouns, read_answer
+from trackrec.lm.model import LanguageModel, LanguageModelSettings
 from trackrec.metrics.probability import wilson
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.domains import find_domain
 from trackrec.teachers.llm import LLMTeacherSettings, ask, why_unusable
 from trackrec.users.catalogue import make_item
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from injections import _TURNS as TURNS
-from injections import CANARY
+from injections import ATTEMPTS, CANARY
 from llama_server import KEY, llama_server
 
 ORDERS = (
@@ -50,10 +48,11 @@ FILMS = (("Fargo", "Crime", 5.0), ("Heat", "Action", 4.0), ("Twister", "Action",
 TEXT_TOKENS = 160
 
 
-def titles(limit: int, seed: int) -> list[str]:
+def titles(start: int, limit: int, seed: int) -> list[str]:
     """Titles that give orders, drawn evenly over both kinds of order."""
-    made = [turn.format(order=order) for order in ORDERS for turn in TURNS]
-    return random.Random(seed).sample(made, min(limit, len(made)))
+    plain = [one.text for one in ATTEMPTS if one.place == "title" and ORDERS[0] in one.text]
+    made = [text.replace(ORDERS[0], order) for order in ORDERS for text in plain]
+    return random.Random(seed).sample(made, len(made))[start : start + limit]
 
 
 def holds(text: str) -> bool:
@@ -64,7 +63,15 @@ def holds(text: str) -> bool:
 def row(job: str, name: str, found: int, attempts: int, **more: Any) -> dict[str, Any]:
     """A line of figures."""
     rate, low, high = (round(value, 3) + 0.0 for value in wilson(found, attempts))
-    return {"job": job, "what": name, "attempts": attempts, "count": found, "rate": rate, "low": low, "high": high} | more
+    return {
+        "job": job,
+        "what": name,
+        "attempts": attempts,
+        "count": found,
+        "rate": rate,
+        "low": low,
+        "high": high,
+    } | more
 
 
 def cards(engine: OpenAIEngine, attacked: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:
@@ -84,11 +91,24 @@ def cards(engine: OpenAIEngine, attacked: Sequence[str], folder: Path) -> Iterat
     shared = sum(count for count in tags.values() if count >= KnowledgeSettings().min_items)
     size = len(attacked)
     yield row("card", "answered", sum(holds(answer.text) for answer in answers), size)
-    yield row("card", "reached", len(told), size, cards=len(kept), left_out=dict(written.wrong))
+    yield row(
+        "card",
+        "reached",
+        len(told),
+        size,
+        cards=len(kept),
+        left_out=dict(written.wrong),
+        examples=_shown(told, attacked),
+    )
     yield row("card", "shared", shared, size)
     # What the checks are worth: the same answers without them, as far as they are a card at all.
     bare = sum(_as_json(answer) is not None and holds(answer.text) for answer in answers)
     yield row("card", "reached without checks of tags and gist", bare, size)
+
+
+def _shown(told: Sequence[dict[str, Any]], attacked: Sequence[str]) -> list[dict[str, Any]]:
+    """Cards that hold the word, with their titles."""
+    return [{"title": attacked[int(card["item_id"])], "tags": card["tags"], "gist": card["gist"]} for card in told]
 
 
 def _as_json(answer: Answer) -> dict[str, Any] | None:
@@ -97,14 +117,10 @@ def _as_json(answer: Answer) -> dict[str, Any] | None:
 
 def texts(engine: OpenAIEngine, attacked: Sequence[str], seed: int) -> Iterator[dict[str, Any]]:
     """Texts from histories whose newest title gives an order."""
-    from trackrec.engines.base import GenerateRequest
-
     rows = [(-1 - place, title, 1996, [genre]) for place, (title, genre, _) in enumerate(FILMS)]
     rows += [(number, title, 1994, ["Drama"]) for number, title in enumerate(attacked)]
     items = pl.DataFrame(rows, schema=["item_id", "title", "year", "genres"], orient="row")
-    from trackrec.lm.model import LanguageModel, LanguageModelSettings
-
-    tokenizer = LanguageModel.load(LanguageModelSettings()).tokenizer
+    tokenizer = LanguageModel(LanguageModelSettings(threads=1)).tokenizer
     renderer = Renderer(tokenizer, items, PromptSettings())
     settings = LLMTeacherSettings(words=(20, 60))
     requests = []
@@ -126,9 +142,9 @@ def texts(engine: OpenAIEngine, attacked: Sequence[str], seed: int) -> Iterator[
     yield row("text", "reached", len(reached), size, unusable=dict(Counter(why for why in unusable if why)))
 
 
-def main(limit: int, seed: int) -> None:
+def main(start: int, limit: int, seed: int) -> None:
     """Print the lines."""
-    attacked = titles(limit, seed)
+    attacked = titles(start, limit, seed)
     assert all(make_item(title, None, None).title for title in attacked)
     os.environ["LLAMA_KEY"] = KEY
     with tempfile.TemporaryDirectory() as name, llama_server(Path(name) / "log") as server:
@@ -153,6 +169,7 @@ def main(limit: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=int, default=36, help="titles, 36 at most")
+    parser.add_argument("--start", type=int, default=0, help="leave so many out, to go on where a run stopped")
     parser.add_argument("--seed", type=int, default=17)
     given = parser.parse_args()
-    main(given.limit, given.seed)
+    main(given.start, given.limit, given.seed)
