@@ -172,6 +172,17 @@ def test_merging_does_not_depend_on_the_order_of_items() -> None:
     assert dict(build_vocabulary(tags).spelling) == dict(build_vocabulary(tags[::-1]).spelling)
 
 
+def test_tags_take_the_place_of_genres_where_that_is_asked(tmp_path: Path) -> None:
+    path = file_of(tmp_path, card(1, ("spy", "drama")), card(2, ("drama", "heist")), card(3, ("spy",)))
+    settings = KnowledgeSettings(cards=str(path), min_items=2, as_genres=True)
+    cards = load_cards(settings, "tabular")
+    assert cards is not None
+    items, counts = add_knowledge(ITEMS, cards, settings)
+    assert items["genres"].to_list() == [["spy", "drama"], ["drama"], ["spy"]]  # of the catalogue's own none is left
+    assert "tags" not in items.columns
+    assert counts["rare"] == 1
+
+
 def test_cards_are_joined_to_the_items(tmp_path: Path) -> None:
     path = file_of(tmp_path, card(2, ("Spies", "film noir")), card("1", ("spy", "war")), card(77), card("03"))
     settings = KnowledgeSettings(cards=str(path))
@@ -202,13 +213,16 @@ def test_overrides_take_the_place_of_cards(tmp_path: Path) -> None:
         load_cards(KnowledgeSettings(overrides=str(over)), "movielens-100k")
 
 
-def test_embedded_cards_are_whole_and_refused_where_ids_mean_others() -> None:
-    cards = read_cards(embedded_cards("movielens-100k"))
-    assert cards.counts == {"cards": 1682, "not_known": 17}
+@pytest.mark.parametrize(("name", "items", "not_known"), [("movielens-100k", 1682, 17), ("lastfm-2k", 2828, 9)])
+def test_embedded_cards_are_whole_and_refused_where_ids_mean_others(name: str, items: int, not_known: int) -> None:
+    cards = read_cards(embedded_cards(name))
+    assert cards.counts == {"cards": items, "not_known": not_known}
     assert cards.warnings == ()
     assert set(cards.table["model"]) == {"a large language model"}
+    known = cards.table.filter(pl.col("known") > 0)
+    assert known["tags"].list.len().is_between(3, 9).all()
     with pytest.raises(RecipeError, match=r"another item\. Write cards for it"):
-        load_cards(KnowledgeSettings(cards="movielens-100k"), "movielens-1m")
+        load_cards(KnowledgeSettings(cards=name), "movielens-1m")
     assert load_cards(KnowledgeSettings(), "tables") is None
 
 

@@ -1,8 +1,9 @@
 """The gate: the checker's word counts only where its rate of false accusations is known.
 
-On texts of the `template` teacher, and of generators distilled from it, the rate has been measured (docs/grounding.md).
-On any other corpus it is unknown until somebody has labelled a sample (``trackrec check-the-checker``): until then no
-reward is taken off, and nothing is withheld from publishing, because the checker calls it false.
+On texts of the `template` teacher, and of generators distilled from it, the rate has been measured
+(docs/grounding-accuracy.md). On any other corpus it is unknown until somebody has labelled a
+sample (``trackrec check-the-checker``): until then no reward is taken off, and nothing is withheld from publishing,
+because the checker calls it false.
 """
 
 from __future__ import annotations
