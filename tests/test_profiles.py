@@ -83,7 +83,7 @@ TIES = [
     ("They tend towards films that lean towards spectacle, such as 'Evita' (rating 2).", {S, N}),
     ("They enjoy stories of thieves, with love, as in 'Groundhog Day'.", {S, N}),  # "love" is no verb here
     (
-        "Ratings for films such as 'Fargo' and 'Evita' tell of breadth, although the lower rating for 'Evita' is clear.",
+        "Ratings for films like 'Fargo' and 'Evita' tell of breadth, but the lower rating for 'Evita' is clear.",
         S,
     ),
     ("They did not like Fargo but liked Fargo.", C),  # one thing on both sides
