@@ -51,6 +51,7 @@ def tiny_recipe(model: Path, log: Path, **changes: Any) -> Recipe:
         "roles": {"lm_users": 8, "lm_extra_users": 8, "lm_validation_users": 4, "ranker_folds": 3},
         "prompts": {"history_tokens": 60, "reccot_tokens": 16, "validator_recent": 1},
         "teacher": {"max_tokens": 16},
+        "over_budget_share": 1.0,
         "distillation": {"texts_per_user": 1, "training": training},
         "loop": {
             "rounds": 2,
@@ -98,14 +99,14 @@ def kill_at(function: str, call: int) -> None:
     """Arm the SIGKILL inside sampling, scoring, training or the writing of a table."""
     import trackrec.judges.lm
     import trackrec.lm.generator
-    import trackrec.lm.training
+    import trackrec.lm.trainer
 
     if function == "sampling":
         _count_down(trackrec.lm.generator, "sample", call)
     elif function == "scoring":
         _count_down(trackrec.judges.lm, "score_answers", call)
     elif function == "training":
-        _count_down(trackrec.lm.training._TreeTrainer, "compute_loss", call)
+        _count_down(trackrec.lm.trainer._TreeTrainer, "compute_loss", call)
     elif function == "table":
         _count_down(pl.DataFrame, "write_parquet", call, _half_written)
     else:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from trackrec.cli_data import data
-from trackrec.cli_serve import add_commands
+from trackrec.cli_serve import add_commands, publish, publish_line
 from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
@@ -30,10 +30,15 @@ def _say_version(asked: bool) -> None:
 
 @app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
 def _every_command(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
     ] = False,
-) -> None: ...
+) -> None:
+    from trackrec.lm.processes import only_one
+
+    if context.invoked_subcommand not in ("run", "demo"):
+        only_one(f"trackrec {context.invoked_subcommand}")
 
 
 app.add_typer(data, name="data", rich_help_panel="Prepare")
@@ -69,8 +74,11 @@ def demo(
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
-    """Run the whole method on MovieLens-100K with the embedded model."""
-    _run("quick" if quick else "demo", out, changes)
+    """Run the whole method on MovieLens-100K with the embedded model, and publish its texts to be looked at."""
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run("quick" if quick else "demo", out, changes)
+    publish(str(folder), str(folder / OWN_STORE))
 
 
 @app.command(rich_help_panel="Train")
@@ -81,7 +89,10 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a recipe; start it again to go on where it stopped."""
-    _run(recipe, out, changes)
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run(recipe, out, changes)
+    console.say(f"Look at its texts: {publish_line(folder, folder / OWN_STORE)}")
 
 
 @app.command(rich_help_panel="Check")
@@ -105,6 +116,9 @@ def grounding(
     deletion: Annotated[
         int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
     ] = 0,
+    judge: Annotated[
+        Path | None, typer.Option("--judge", help="YAML file of an engine that is asked about what is left open.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     trust: Trust = False,
 ) -> None:
@@ -119,6 +133,13 @@ def grounding(
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:
         print_grounding(rows, console)
+    if judge is not None:
+        from trackrec.pipeline.entailment import entail_run
+
+        told = ", ".join(f"{count} {name}" for name, count in entail_run(folder, judge).counts.items())
+        Terminal(stderr=True).print(
+            f"The engine on what was left open: {told or 'nothing'}. No measure counts its verdicts."
+        )
 
 
 @app.command(rich_help_panel="Check")
@@ -135,7 +156,7 @@ def check_the_checker(
     quiet_libraries()
     if labels is None:
         page = draw_sentences(folder, sentences)
-        console.print(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
+        console.say(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
         return
     if not labels.is_file():
         raise RunError(f"--labels got {labels}, where there is no file; the page saves one")
@@ -174,11 +195,11 @@ def report(folder: RunFolder) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole or huggingface.")] = "parquet",
+    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole, huggingface or vllm.")] = "parquet",
     fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
     item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
 ) -> None:
-    """Write the ranker users' examples with the RecCoT vectors for another library."""
+    """Write the ranker users' examples with the RecCoT vectors for another library, or G and V for a vLLM server."""
     from trackrec.export import export_run
 
     quiet_libraries()
@@ -197,12 +218,12 @@ def knowledge(
     from trackrec.recipe import load_recipe
 
     done = write_knowledge(load_recipe(recipe, changes or ()), out)
-    console.print(
+    console.say(
         f"{out}: {done.cards:,} cards, {done.kept:,} of them from before; {done.not_known:,} items are not known. "
         f"A recipe reads them by knowledge.cards={out}"
     )
     if done.wrong:
-        console.print("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
+        console.say("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
 
 
 @app.command(rich_help_panel="Prepare")
@@ -220,7 +241,7 @@ def prompts(
 
     quiet_libraries()
     number = write_prompts(load_recipe(recipe, changes or ()), out, "all" if everybody else "taught")
-    console.print(f"{out}: {number:,} prompts")
+    console.say(f"{out}: {number:,} prompts")
 
 
 @app.command(rich_help_panel="Prepare")
@@ -245,23 +266,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
-    from dataclasses import asdict
-
-    from trackrec.doctor import examine
+    from trackrec.doctor import examine, print_findings
 
     found = examine(base_url, key_variable)
-    if as_json:
-        import json
-
-        told = json.dumps([asdict(one) for one in found], indent=1)
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-    else:
-        from rich.table import Table
-
-        table = Table("part", "what", "state", "says")
-        for one in found:
-            table.add_row(one.part, one.name, one.state, one.says)
-        console.print(table, markup=False)
+    print_findings(found, console, as_json)
     if any(one.state == "wrong" for one in found):
         raise typer.Exit(1)
 
@@ -271,7 +279,8 @@ _PANELS = ("Prepare", "Train", "Check", "Write and keep", "Use", "Export")
 app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_help_panel)))  # as help shows them
 
 
-def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
+def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
+    from trackrec.lm import processes
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -281,10 +290,14 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
+    if not processes.is_first():  # it takes part in training; the first process says and writes everything
+        run_recipe(recipe, folder)
+        return folder
     console.say(f"Recipe {recipe.name}, run folder {folder}. Stop it when you like; the same command goes on.")
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
     console.say(f"Report: {write_report(folder)}")
+    return folder
 
 
 def quiet_libraries() -> None:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trackrec.errors import RecipeError
+from trackrec.terminal import Terminal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PANEL = "Write and keep"
-console = Console()
+console = Terminal()
 
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run whose generator and recipe are used.")]
 LogPath = Annotated[
@@ -40,21 +41,26 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    run: RunFolder,
+    run: Annotated[Path | None, typer.Option("--run", help="Run to write from: plan the writing.")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe's name or file: plan its training instead.")] = "",
     log: LogPath = "own",
     items: Items = "",
     engine: Writer = "auto",
     share: Annotated[float, typer.Option(help="Share of the users who are written for, such as 0.05 a day.")] = 1.0,
     price: Annotated[list[str] | None, typer.Option(help="Prices to count with; all of the list if left out.")] = None,
+    card: Annotated[str, typer.Option(help="Of a recipe's training: h100, h200, a100 or a YAML file.")] = "h100",
+    cards: Annotated[int, typer.Option(min=1, help="How many of them train together.")] = 1,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what writing will take: users, shards, tokens, hours and money; nothing is written."""
-    from trackrec.writing.estimate import estimate
-    from trackrec.writing.source import LogSettings
-
-    settings, _ = _settings(changes, engine)
-    found = estimate(run, LogSettings(path=log, items=items), settings, share, price or [])
+    """Say what writing (--run: users, tokens, hours, money) or training (--recipe: memory, tokens, hours) will take."""
+    if (run is None) == (not recipe):
+        raise typer.BadParameter("expected --run (what writing takes) or --recipe (what training takes), one of them")
+    found = (
+        _plan_writing(run, log, items, engine, share, price, changes)
+        if run
+        else _plan_training(recipe, card, cards, changes)
+    )
     if as_json:
         _line("plan", found)
         return
@@ -63,6 +69,23 @@ def plan(
         for key, value in part.items() if isinstance(part, dict) else enumerate(part, 1):
             table.add_row(str(key).replace("_", " "), _shown(value))
         console.print(table, markup=False)
+
+
+def _plan_writing(
+    run: Path, log: str, items: str, engine: str, share: float, price: list[str] | None, changes: list[str] | None
+) -> dict[str, Any]:
+    from trackrec.writing.estimate import estimate
+    from trackrec.writing.source import LogSettings
+
+    settings, _ = _settings(changes, engine)
+    return estimate(run, LogSettings(path=log, items=items), settings, share, price or [])
+
+
+def _plan_training(recipe: str, card: str, cards: int, changes: list[str] | None) -> dict[str, Any]:
+    from trackrec.pipeline.training_plan import plan_training
+    from trackrec.recipe import load_recipe
+
+    return plan_training(load_recipe(recipe, changes or ()), card, cards)
 
 
 def write(
@@ -122,12 +145,12 @@ def status(place: Target, as_json: AsJson = False) -> None:
     if as_json:
         _line("status", found)
         return
-    table = Table("version", "state", "texts", "rejected", "shards", "written for", "says", title=place)
+    table = Table("version", "state", "texts", "rejected", "shards", "written for", "says", title=Text(place))
     for row in found["versions"]:
         cells = [row[name] for name in ("version", "state", "texts", "rejected", "shards", "only", "says")]
         table.add_row(*(_shown(cell) for cell in cells))
     console.print(table, markup=False)
-    console.print(f"Current: {found['current'] or 'nothing is published'}", highlight=False)
+    console.say(f"Current: {found['current'] or 'nothing is published'}")
 
 
 def rollback(
@@ -147,7 +170,7 @@ def rollback(
     if as_json:
         _line("rolled_back", {"version": name})
     else:
-        console.print(f"Current: {name}", highlight=False)
+        console.say(f"Current: {name}")
 
 
 def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any]:
@@ -177,7 +200,7 @@ def _made(kind: type[BaseModel], tree: Any, prefix: str) -> BaseModel:
 
 def _line(event: str, what: dict[str, Any]) -> None:
     """One JSON line."""
-    sys.stdout.write(json.dumps({"event": event} | what, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps({"event": event} | what, default=str) + "\n")
     sys.stdout.flush()
 
 
@@ -192,7 +215,7 @@ def _tell(event: str, what: dict[str, Any]) -> None:
 
 
 def _show_version(manifest: dict[str, Any]) -> None:
-    table = Table("what", "figure", title=f"Version {manifest['version']}", title_justify="left")
+    table = Table("what", "figure", title=Text(f"Version {manifest['version']}"), title_justify="left")
     for name, value in manifest["counts"].items():
         table.add_row(name.replace("_", " "), _shown(value))
     for gate in manifest["gates"]["gates"]:

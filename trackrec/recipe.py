@@ -27,6 +27,7 @@ from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
+from trackrec.prompts.budget import follow_budget
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
@@ -39,6 +40,9 @@ from trackrec.yaml_text import read_yaml
 class DistillationSettings(Settings):
     """How the generator starts off from the teacher's RecCoTs."""
 
+    lm_users: int | None = Field(default=None, ge=1)
+    """Of how many LM users it learns at most, drawn by the seed; null: of all of them. With a number the teacher writes
+    for these and the extra LM users alone: the paper's, which is paid by the token, writes for 5% of the users."""
     texts_per_user: int = Field(default=2, ge=1)
     """Differently worded texts a user; they share one reading of the prompt."""
     extra_users: int = Field(default=0, ge=0)
@@ -117,6 +121,9 @@ class Recipe(Settings):
     """Shape of the adapters."""
     teacher: Annotated[SerializeAsAny[ComponentSettings], component("teacher", "template")] = TeacherSettings()
     """The writer that distillation learns from."""
+    over_budget_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the teacher's texts that may take more than `prompts.reccot_tokens`: they lose whole sentences, and are
+    counted. Above it the run stops."""
     distillation: DistillationSettings = DistillationSettings()
     """From the teacher to the first generator."""
     loop: LoopSettings = LoopSettings()
@@ -172,6 +179,12 @@ class Recipe(Settings):
             rest = {name: value for name, value in teacher.items() if name != "profile"}
             return {**tree, "teacher": rest, "profile": teacher["profile"]}
         return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, tree: Any) -> Any:
+        """Lengths of RecCoTs that are left out follow ``prompts.reccot_tokens``."""
+        return follow_budget(tree) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:

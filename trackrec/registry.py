@@ -35,6 +35,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "lm": "trackrec.judges.lm:LMValidator",
         "matcher": "trackrec.judges.matcher:MatcherValidator",
         "ranker": "trackrec.judges.ranker:RankerValidator",
+        "served": "trackrec.judges.served:ServedValidator",
     },
     "reward": {
         "log_likelihood": "trackrec.judges.rewards:LogLikelihood",

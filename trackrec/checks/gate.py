@@ -122,6 +122,17 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
+def is_ours(teacher: str, distils: bool = True) -> bool:
+    """Whether a run's texts are this project's own: of a teacher whose sentences the checker knows word by word, or of
+    a generator that learned from it.
+
+    Args:
+        teacher: type of the teacher, as in the recipe.
+        distils: whether the generator learns from that teacher.
+    """
+    return distils and teacher in MEASURED_TEACHERS
+
+
 def may_accuse(folder: Path, teacher: str, distils: bool = True) -> bool:
     """Whether the checker's word counts for the texts of a run.
 
@@ -135,7 +146,7 @@ def may_accuse(folder: Path, teacher: str, distils: bool = True) -> bool:
     """
     path = folder / GATE_FILE
     if not path.is_file():
-        return distils and teacher in MEASURED_TEACHERS
+        return is_ours(teacher, distils)
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["open"])
     except (ValueError, KeyError, TypeError) as error:

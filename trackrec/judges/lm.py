@@ -19,13 +19,13 @@ from trackrec.lm.answers import answers_example, answers_loss, score_answers, si
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import MergedCopy
+from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Loss,
     Progress,
     TrainingSettings,
     answer_cross_entropy,
     answer_cross_entropy_given,
-    train,
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
@@ -67,6 +67,7 @@ class LMValidator:
         progress: called while training.
         start: folder of the adapter that ``fit`` starts from; None: a fresh one, which changes nothing.
         training: how ``fit`` tunes; None takes what the settings say of a round.
+        checkpoints: where ``fit`` keeps states of its training; None: nowhere.
     """
 
     Settings = LMValidatorSettings
@@ -85,6 +86,7 @@ class LMValidator:
             settings,
             context.progress,
             context.start,
+            checkpoints=context.checkpoints,
         )
 
     def __init__(
@@ -97,7 +99,9 @@ class LMValidator:
         progress: Progress | None = None,
         start: Path | None = None,
         training: TrainingSettings | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
+        self.checkpoints = checkpoints
         self.model, self.adapter, self.renderer = model, adapter, renderer
         self.histories, self.settings, self.progress = histories, settings, progress
         self.start, self.training = start, training or settings.training
@@ -134,7 +138,7 @@ class LMValidator:
             without += text is None
             tree, ends = self.tree(user, text, by_user[user])
             liked = [bool(target["label"]) for target in by_user[user]]
-            odds = _log_odds(by_user[user], self.settings.item_prior)
+            odds = item_log_odds(by_user[user], self.settings.item_prior)
             examples.append(answers_example(tree, ends, answers, liked, odds))
         if self.start is None:
             self.model.add(self.adapter, seed)
@@ -149,6 +153,7 @@ class LMValidator:
             seed,
             units=lambda example: len(example.answers),
             progress=self.progress,
+            checkpoints=self.checkpoints,
         )
         self.model.save(self.adapter, folder)
         return {
@@ -186,7 +191,7 @@ class LMValidator:
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
         for row in rows:
             pair = pairs[row["user_id"]].pop(0)
-            known = torch.tensor(_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
+            known = torch.tensor(item_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
             probabilities = yes_probability(pair[:, 0].double() + known, pair[:, 1].double())
             for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):
                 parts["user_id"].append(row["user_id"])
@@ -210,7 +215,7 @@ class LMValidator:
         self.model.load(self.adapter, folder)
 
 
-def _log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
+def item_log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
     """The items' counted log-odds of being liked; empty if the model is to judge alone (``prior`` None)."""
     if prior is None:
         return []

@@ -50,6 +50,8 @@ class RewardContext(NamedTuple):
     """Further columns of the items that prompts tell."""
     profile: ProfileSettings
     """How much evidence a claim about a user needs."""
+    is_ours: bool = False
+    """The texts are this project's own: see `trackrec.checks.gate.is_ours`."""
 
 
 class LogLikelihoodSettings(ComponentSettings):

@@ -19,12 +19,13 @@ from trackrec.checks.label_page import history_lines, label_page
 from trackrec.checks.rules import Verdict
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
+from trackrec.files.forgotten import Forgotten
 from trackrec.files.tables import read_table
 from trackrec.files.whole import write_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.dataset import Dataset
+from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.progress import Reporter
-from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -52,9 +53,7 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
         raise RunError(f"--sentences got {sentences}, expected 1 or more")
     recipe = load_recipe(folder / "recipe.yaml")
     dataset = Dataset.of(Run(folder, Reporter(), recipe.seed, reading=True))
-    vocabulary = Vocabulary(
-        dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
-    )
+    vocabulary = vocabulary_of(recipe, dataset)
     judged = _judged(read_table(folder / "reccots.parquet"), dataset, vocabulary)
     if judged.is_empty():
         raise RunError(f"the RecCoTs of {folder} hold no sentence")
@@ -130,6 +129,8 @@ def read_labels(folder: Path, labels: Path) -> tuple[list[Measure], bool]:
     for number, line in enumerate(labels.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             key, label = _label(line, f"{labels}, line {number}")
+            if key not in drawn and Forgotten.of(folder):
+                continue  # a sentence on somebody who was forgotten since
             if key not in drawn:
                 raise RunError(
                     f"{labels}, line {number}: no sentence {key} was drawn; are these labels of another run?"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel
 
+from trackrec.checks.gate import is_ours
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder
 from trackrec.files.hashes import content_of
@@ -39,6 +40,11 @@ Aside = Literal["none", "fresh"]
 """Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
 READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
+_KEPT_ASIDE = tuple(
+    f"{place}.checkpoint_steps"
+    for place in ("distillation.training", "alignment.training", "settings.training", "settings.warm_up")
+)
+"""How often the state of a training is kept changes nothing in what comes out."""
 
 
 class Components:
@@ -73,8 +79,9 @@ class Components:
     @property
     def reward_context(self) -> RewardContext:
         """What rewards may ask for."""
-        prompts = self.recipe.prompts
-        return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, self.recipe.profile)
+        recipe, prompts = self.recipe, self.recipe.prompts
+        ours = is_ours(recipe.teacher.type, recipe.loop.distils)
+        return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, recipe.profile, ours)
 
     def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
         """The recipe's teacher, or one of other settings."""
@@ -98,9 +105,18 @@ class Components:
         return Generator(self.model, self.renderer, self.dataset.history_rows)
 
     def validator(
-        self, kind: Kind, number: int, fold: int, progress: Progress | None = None, start: Path | None = None
+        self,
+        kind: Kind,
+        number: int,
+        fold: int,
+        progress: Progress | None = None,
+        start: Path | None = None,
+        checkpoints: Path | None = None,
     ) -> Validator:
-        """The validator of a kind, round and fold, not yet loaded; ``start``: the adapter that tuning starts from."""
+        """The validator of a kind, round and fold, not yet loaded.
+
+        ``start``: the adapter that tuning starts from; ``checkpoints``: where its states are kept meanwhile.
+        """
         context = JudgeContext(
             name=f"validator-{number}-{fold}",
             items=self.dataset.items,
@@ -111,6 +127,7 @@ class Components:
             encoder=lambda: shared_encoder(self.recipe.encoder),
             progress=progress,
             start=start,
+            checkpoints=checkpoints,
         )
         validator: Validator = make("judge", self.judges[kind], context)
         return validator
@@ -173,14 +190,16 @@ class Components:
         inputs: Sequence[Path],
         settings: dict[str, Any],
         regardless_of: Sequence[str] = (),
+        together: bool = False,
     ) -> None:
         """Run a stage of this loop; its settings are written as plain values, with what is in files that they name."""
         plain = {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        content = content_of(plain)
-        self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
+        content, plain = content_of(plain), without_unset(plain)
+        settings = plain | ({"content": content} if content else {})
+        self.run.do(name, work, inputs, settings, (*regardless_of, *_KEPT_ASIDE), together)
 
     @property
     def model_settings(self) -> dict[str, Any]:
@@ -213,3 +232,10 @@ class Components:
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""
         return self.run.read(f"write-{number}")
+
+
+def without_unset(plain: Any) -> Any:
+    """Plain settings without commits that nobody named: stages of earlier runs, which knew none, stay finished."""
+    if isinstance(plain, dict):
+        return {key: without_unset(value) for key, value in plain.items() if (key, value) != ("revision", "")}
+    return [without_unset(value) for value in plain] if isinstance(plain, list) else plain

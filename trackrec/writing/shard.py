@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.checks.gate import is_ours
 from trackrec.data.tabular import TablesSettings
 from trackrec.errors import TrackRecError
 from trackrec.features.encoder import Encoder, TextEncoder
@@ -19,14 +20,15 @@ from trackrec.features.projection import Projection
 from trackrec.memory import peak_gigabytes
 from trackrec.writing.carry import unchanged_rows
 from trackrec.writing.dealing import dealt_name
+from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.histories import histories_of
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import commit, schema, shard_name
+from trackrec.writing.shard_file import commit, read_shard, schema, shard_name
 from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
 from trackrec.writing.users import draw
 from trackrec.writing.vectors import as_lists, make_encoder, projection_fits
-from trackrec.writing.version_plan import VersionPlan
+from trackrec.writing.version_plan import VersionPlan, read_inputs
 from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
 
 _DAY = 86_400
@@ -61,7 +63,7 @@ class Tools:
     @classmethod
     def _make(cls, place: Place, version: str) -> Tools:
         plan = VersionPlan.model_validate(place.read_json(f"versions/{version}/plan.json"))
-        inputs = place.read_json(f"{plan.work}/inputs.json")
+        inputs = read_inputs(place, plan)
         recipe = Telling.model_validate(inputs["recipe"])
         items = place.read_table(f"{plan.work}/items.parquet")
         projection = None
@@ -74,10 +76,17 @@ class Tools:
             items=items,
             high_water=inputs["high_water"],
             writer=make_writer(plan, items, recipe),
-            checker=Checker(items, recipe) if plan.settings.checked else None,
+            checker=Checker(items, recipe, _is_ours(plan, recipe)) if plan.settings.checked else None,
             encoder=make_encoder(plan.encoder),
             projection=projection,
         )
+
+
+def _is_ours(plan: VersionPlan, recipe: Telling) -> bool:
+    """Whether the template writes, or a generator that learned from it: an engine is anybody's."""
+    return plan.writer == TEMPLATE or (
+        plan.writer == TORCH and is_ours(str(recipe.teacher.get("type")), recipe.generator["distils"])
+    )
 
 
 def make_writer(plan: VersionPlan, items: pl.DataFrame, recipe: Telling) -> TextWriter:
@@ -171,7 +180,9 @@ class ShardWork:
 
 def _dealt(tools: Tools, shard: int) -> pl.DataFrame:
     try:
-        return tools.place.read_table(f"{tools.plan.work}/{dealt_name(shard)}")
+        rows = tools.place.read_table(f"{tools.plan.work}/{dealt_name(shard)}")
+        # Somebody may have been forgotten since the log was dealt.
+        return forgotten_at(tools.place, Path(tools.plan.run)).left_out(rows)
     except FileNotFoundError:  # nobody is in this shard
         return tools.place.read_table(f"{tools.plan.work}/empty.parquet")
 
@@ -179,7 +190,7 @@ def _dealt(tools: Tools, shard: int) -> pl.DataFrame:
 def _base_rows(tools: Tools, name: str) -> pl.DataFrame | None:
     if tools.plan.base is None:
         return None
-    return tools.place.read_table(f"versions/{tools.plan.base}/shards/{name}.parquet")
+    return read_shard(tools.place, tools.plan.base, name)
 
 
 def _write_all(
@@ -234,7 +245,7 @@ def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
 def _texts(tools: Tools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
     """``user_id, text`` of the users who have one, in the order of the histories."""
     written = halving(tools.writer.write, histories, failed)
-    for name in ("prompt_tokens", "completion_tokens"):
+    for name in ("prompt_tokens", "completion_tokens", "cut"):
         if name in written.columns:
             tally.counts[name] += int(written[name].sum())
     order = histories.select(pl.col("user_id").unique(maintain_order=True))

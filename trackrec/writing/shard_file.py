@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.writing.place import Place
+from trackrec.writing.told import ShardManifest, checked, damaged
 from trackrec.writing.truth import SENTENCES
 
 
@@ -68,8 +69,32 @@ def commit(
     place.write(f"{folder}/rejected/{name}.parquet", parquet_bytes(rejected))
     place.write(f"{folder}/shards/{name}.parquet", content)
     if not place.create_json(f"{folder}/shards/{name}.json", told):
-        told = place.read_json(f"{folder}/shards/{name}.json")
+        told = part_of(place, version, name) or told
     return told
+
+
+def part_of(place: Place, version: str, name: str) -> dict[str, Any] | None:
+    """The manifest of a shard; None: there is none, the shard does not count.
+
+    Raises:
+        WriteError: it is damaged.
+    """
+    file = f"versions/{version}/shards/{name}.json"
+    found: dict[str, Any] | None = checked(place.read_json(file), ShardManifest, place.path(file))
+    return found
+
+
+def read_shard(place: Place, version: str, name: str) -> pl.DataFrame:
+    """A shard of a whole version.
+
+    Raises:
+        WriteError: it is not what its manifest says.
+        FileNotFoundError: it is not there.
+    """
+    file, part = f"versions/{version}/shards/{name}.parquet", part_of(place, version, name)
+    if part is None or hashlib.sha256(place.read(file)).hexdigest() != part["sha256"]:
+        raise damaged(place.path(file), "it is not what its manifest says")
+    return place.read_table(file)
 
 
 def finished(place: Place, version: str, shards: int) -> set[int]:

@@ -41,9 +41,10 @@ class Telling(Settings):
     teacher: dict[str, Any]
     """How the template teacher writes; nothing where the run's teacher is another one."""
     encoder: str
-    """The sentence-transformers model that makes vectors of texts."""
+    """The sentence-transformers model that makes vectors of texts; ``id@commit`` where it is pinned."""
     generator: dict[str, Any]
-    """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it."""
+    """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it, and ``distils``:
+    whether it learned from the teacher."""
 
     @classmethod
     def read(cls, path: Path) -> Telling:
@@ -55,7 +56,9 @@ class Telling(Settings):
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         try:
             groups = {name: tree[name] for name in _GROUPS}
-            generator = {name: tree[name] for name in _GENERATOR} | {"writing": tree["loop"]["writing"]}
+            generator = {name: tree[name] for name in _GENERATOR}
+            loop = tree["loop"]
+            generator |= {"writing": loop["writing"], "distils": loop.get("distils", True)}
             encoder, teacher = tree["encoder"], tree["teacher"]
             if encoder["type"] != "sentence-transformer":
                 raise WriteError(
@@ -63,7 +66,9 @@ class Telling(Settings):
                     "name another one by --set encoder=..."
                 )
             template = teacher if teacher["type"] == "template" else {}
-            return cls(**groups, teacher=template, encoder=encoder["name"], generator=generator)
+            commit = encoder.get("revision")
+            named = f"{encoder['name']}@{commit}" if commit else encoder["name"]
+            return cls(**groups, teacher=template, encoder=named, generator=generator)
         except (KeyError, TypeError, ValidationError) as error:
             raise WriteError(
                 f"{path} is no recipe of a run of this version of trackrec ({error!r}): run it anew"
