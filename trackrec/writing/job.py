@@ -24,7 +24,7 @@ from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place, as_json
 from trackrec.writing.run_view import PROJECTION, RunView
 from trackrec.writing.shard import ShardWork
-from trackrec.writing.shard_file import finished, shard_name
+from trackrec.writing.shard_file import LISTED, finished, shard_name
 from trackrec.writing.source import LogSettings, fingerprint, open_log
 from trackrec.writing.telling import Telling
 from trackrec.writing.vectors import told_of
@@ -89,7 +89,7 @@ class Job:
             return unfinished
         run = RunView.open(self.run_folder)
         asked = Asked.of(self.settings, run)
-        base = find_base(versions, run, asked, self.settings.shards) if self.only_changed else None
+        base = find_base(versions, run, asked, self.settings) if self.only_changed else None
         started = int(time.time()) if self.started is None else self.started
         plan = VersionPlan(
             version=versions.next_name(),
@@ -227,10 +227,7 @@ class Job:
                 "core_seconds": round(sum(part["core_seconds"] for part in parts), 2),
             },
             "columns": {"user_id": _type_of(self.place, plan)},
-            "shards": [
-                {"name": part["name"], "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]}
-                for part in parts
-            ],
+            "shards": [{key: part[key] for key in LISTED if key in part} for part in parts],
         }
         self.place.create_json(f"{folder}/manifest.json", manifest)
         return versions.manifest(plan.version) or manifest

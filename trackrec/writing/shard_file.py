@@ -11,6 +11,9 @@ import polars as pl
 from trackrec.writing.place import Place
 from trackrec.writing.truth import SENTENCES
 
+LISTED = ("name", "rows", "bytes", "sha256", "file_version")
+"""What a version's manifest says of each shard; ``file_version`` only where the file is an older version's."""
+
 
 def schema(user: pl.DataType, item: pl.DataType) -> pl.Schema:
     """The columns of a shard.
@@ -57,7 +60,6 @@ def commit(
         The manifest that counts, with size and SHA-256 of the shard.
     """
     content = parquet_bytes(rows)
-    folder = f"versions/{version}"
     told = manifest | {
         "name": name,
         "rows": rows.height,
@@ -65,11 +67,47 @@ def commit(
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
+    place.write(f"versions/{version}/shards/{name}.parquet", content)
+    return _put_manifest(place, version, name, rejected, told)
+
+
+def commit_reference(
+    place: Place, version: str, earlier: str, name: str, rejected: pl.DataFrame, manifest: dict[str, Any]
+) -> dict[str, Any]:
+    """Commit a shard that is an earlier version's file: nothing is copied, the manifest says where it lies.
+
+    Args:
+        place, version, name: as for ``commit``.
+        earlier: the version that has the shard, as a file or as a reference itself.
+        rejected: the shard's users without a text, as they are now.
+        manifest: what there is to say of the shard.
+
+    Returns:
+        The manifest that counts; ``file_version`` is the version in whose folder the file is.
+    """
+    found = place.read_json(f"versions/{earlier}/shards/{name}.json")
+    told = manifest | {key: found[key] for key in ("rows", "bytes", "sha256")}
+    told |= {"name": name, "rejected": rejected.height, "file_version": found.get("file_version", earlier)}
+    return _put_manifest(place, version, name, rejected, told)
+
+
+def _put_manifest(
+    place: Place, version: str, name: str, rejected: pl.DataFrame, told: dict[str, Any]
+) -> dict[str, Any]:
+    folder = f"versions/{version}"
     place.write(f"{folder}/rejected/{name}.parquet", parquet_bytes(rejected))
-    place.write(f"{folder}/shards/{name}.parquet", content)
     if not place.create_json(f"{folder}/shards/{name}.json", told):
         told = place.read_json(f"{folder}/shards/{name}.json")
     return told
+
+
+def shard_file(version: str, shard: dict[str, Any]) -> str:
+    """The file of a shard that a manifest lists, from the place's root: in the version's folder, or in an older one's.
+
+    >>> shard_file("000042", {"name": "00012-of-00064", "file_version": "000040"})
+    'versions/000040/shards/00012-of-00064.parquet'
+    """
+    return f"versions/{shard.get('file_version', version)}/shards/{shard['name']}.parquet"
 
 
 def finished(place: Place, version: str, shards: int) -> set[int]:
