@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from trackrec.writing.executor import LocalExecutor
+from trackrec.writing.executor import LocalExecutor, LocalSettings
 from trackrec.writing.job import Job
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
@@ -85,7 +85,7 @@ def job(run: Path, to: Path | str, log: Path | str, **changes: Any) -> Job:
 
 def publish(run: Path, to: Path | str, log: Path | str, workers: int = 0, **changes: Any) -> dict[str, Any]:
     """Write and publish."""
-    return job(run, to, log, **changes).run(LocalExecutor(workers))
+    return job(run, to, log, **changes).run(LocalExecutor(LocalSettings(workers=workers)))
 
 
 def rows_of(place: Place, manifest: dict[str, Any], table: str = "shards") -> pl.DataFrame:
