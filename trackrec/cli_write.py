@@ -16,6 +16,8 @@ from trackrec.errors import RecipeError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from trackrec.writing.usefulness import TextJudge
+
 PANEL = "Write and keep"
 console = Console()
 
@@ -111,10 +113,22 @@ def write(
         again=again,
         now=until,
         wait=wait,
+        open_judge=_ranker_of,
     )
     manifest = job.run(make_executor({"type": executor} | more), _line if as_json else _tell)
     if not as_json:
         _show_version(manifest)
+
+
+def _ranker_of(run: Path) -> TextJudge:
+    """The ranker that ``trackrec publish --run`` fitted for the service."""
+    from trackrec.errors import RunError
+
+    if not (run / "ranker").is_dir():
+        raise RunError(f"{run} has no ranker yet: trackrec publish --run fits one")
+    from trackrec.serving.ranker import ServingRanker
+
+    return ServingRanker(run / "ranker")
 
 
 def status(place: Target, as_json: AsJson = False) -> None:
