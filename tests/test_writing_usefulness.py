@@ -12,6 +12,7 @@ import pytest
 import yaml
 from writing_world import GENRES, job, made_log, publish, rows_of, write_run
 
+from trackrec.data.feedback import FeedbackSettings
 from trackrec.features.projection import Projection
 from trackrec.rankers.compare import RankingSettings
 from trackrec.serving.ranker import ServingRanker, fit_serving_ranker
@@ -21,6 +22,8 @@ from trackrec.writing.gates import GateSettings
 from trackrec.writing.place import Place
 from trackrec.writing.shard import _TOOLS, make_writer
 from trackrec.writing.status import look
+from trackrec.writing.telling import Telling
+from trackrec.writing.usefulness import Side, compare
 from trackrec.writing.versions import Versions
 
 USERS, EARLY, LATE, ITEMS = 120, 10, 8, 40
@@ -170,3 +173,17 @@ def test_a_run_without_a_ranker(world: dict[str, Path], published: Path, tmp_pat
     second = job(tmp_path / "bare", published, world["all"], **settings).run(LocalExecutor(LocalSettings(workers=0)))
     assert gate_of(second)["passed"]
     assert gate_of(second)["says"].endswith("has no ranker yet: trackrec publish --run fits one")
+
+
+def test_an_implicit_log_gets_items_that_nobody_touched(world: dict[str, Path], published: Path) -> None:
+    """All that such a log tells are likes: as many popular items stand beside them."""
+    place, told = Place(str(published)), Telling.read(world["run"] / "recipe.yaml")
+    second = publish(world["run"], published, world["all"], checked=0.0)
+    first = Versions(place).manifest("000001")
+    assert first is not None
+    implicit = told.model_copy(update={"feedback": FeedbackSettings(kind="implicit")})
+    sides = [Side(manifest["version"], manifest["shards"]) for manifest in (second, first)]
+    found = compare(place, *sides, ranker_of(world["run"]), implicit, wanted=50)
+    assert found.users == 50
+    assert found.events == 50 * 2 * LATE
+    assert found.low <= found.gain <= found.high

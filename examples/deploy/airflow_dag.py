@@ -1,4 +1,4 @@
-"""A DAG for Airflow 3: what it will take, then the users whose history changed; gates decide, people hear of a refusal."""
+"""A DAG for Airflow 3: what it takes, then the users whose history changed; gates decide, people hear of a refusal."""
 
 from __future__ import annotations
 

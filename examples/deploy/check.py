@@ -30,7 +30,7 @@ def check_dag() -> None:
         import airflow
         from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(dag_folder=str(HERE / "airflow_dag.py"), include_examples=False, safe_mode=False)
+        bag = DagBag(dag_folder=str(HERE / "airflow_dag.py"), safe_mode=False)
         assert not bag.import_errors, bag.import_errors
         (dag,) = bag.dags.values()
         found = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}

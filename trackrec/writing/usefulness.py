@@ -37,8 +37,10 @@ _COLUMNS = ["user_id", "raw_vector", "history", "last_event", "version"]
 class TextJudge(Protocol):
     """Predicts what a user likes, with the user's text and without: the ranker that the service uses."""
 
-    popular: Sequence[Any]
-    """Items that many have."""
+    @property
+    def popular(self) -> Sequence[Any]:
+        """Items that many have."""
+        ...
 
     def knows(self, item_id: Any) -> bool:
         """Whether it can predict the item."""
