@@ -2,6 +2,7 @@
 
     python benchmarks/write.py --users 10000 100000 1000000 --workers 1 2 --folder /tmp/write --out write.jsonl
     python benchmarks/write.py --users 10000 40000 --executor local ray cluster --workers 1 2
+    python benchmarks/write.py --users 100000 --workers 1 --changed 0 0.0001 0.05
 
 Texts are the template teacher's and vectors are hashed words, so that no model's time is in it. Each measurement is
 one `trackrec write` in processes of its own; memory and processor time are sums over all of them, Ray's own included,
@@ -84,21 +85,48 @@ def cluster(executor: str) -> Iterator[dict[str, str]]:
         nodes.shutdown()
 
 
-def measure(run: Path, log: Path, to: Path, executor: str, workers: int, changes: list[str]) -> dict[str, Any]:
-    """One `trackrec write`."""
+def make_grown_log(log: Path, share: float) -> Path:
+    """The log with a new event of some users, the first ones by their numbers' hash."""
+    place = log.parent / f"{log.name}-{share:g}"
+    if not (place / "interactions.parquet").is_file():
+        place.mkdir(exist_ok=True)
+        rows = pl.scan_parquet(log / "interactions.parquet")
+        newest = rows.select(pl.col("timestamp").max()).collect(engine="streaming").item()
+        drawn = pl.col("user_id").hash(seed=1) % 10_000 < round(10_000 * share)
+        new = rows.filter(drawn).group_by("user_id").last().select(rows.collect_schema().names())
+        grown = pl.concat([rows, new.with_columns(pl.lit(newest + 60, pl.Int64).alias("timestamp"))])
+        grown.sink_parquet(place / "interactions.parquet")
+        shutil.copyfile(log / "items.parquet", place / "items.parquet")
+    return place
+
+
+def measure(
+    run: Path, log: Path, to: Path, executor: str, workers: int, changes: list[str], only_changed: bool = False
+) -> dict[str, Any]:
+    """One `trackrec write`: in full to a new place, or of those who changed to the place as it is."""
+    if not only_changed:
+        shutil.rmtree(to, ignore_errors=True)
     with cluster(executor) as address:
-        return _measure(run, log, to, executor, workers, changes, address)
+        return _measure(run, log, to, executor, workers, changes, address, only_changed)
 
 
 def _measure(
-    run: Path, log: Path, to: Path, executor: str, workers: int, changes: list[str], address: dict[str, str]
+    run: Path,
+    log: Path,
+    to: Path,
+    executor: str,
+    workers: int,
+    changes: list[str],
+    address: dict[str, str],
+    only_changed: bool,
 ) -> dict[str, Any]:
-    shutil.rmtree(to, ignore_errors=True)
     command = [sys.executable, "-m", "trackrec.cli", "write", "--run", str(run), "--to", str(to), "--json"]
     command += ["--log", str(log / "interactions.parquet"), "--items", str(log / "items.parquet")]
     command += ["--engine", "template", "--executor", "ray" if address else executor, "--workers", str(workers)]
     for change in ["encoder=hashing", *changes]:
         command += ["--set", change]
+    if only_changed:
+        command += ["--only", "changed", "--set", "refresh.new_items=1"]
     environment = os.environ | QUIET | address
     begin = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -126,6 +154,8 @@ def _measure(
         "executor": executor,
         "workers": workers,
         "settings": changes,
+        "carried": manifest["counts"].get("carried", 0),
+        "shards_by_reference": manifest["counts"].get("shards_by_reference", 0),
         "seconds": round(seconds, 1),
         "deal_seconds": events["dealt"]["seconds"],
         "shard_seconds": round(shards, 1),
@@ -185,6 +215,13 @@ class Usage:
             self._now |= self._times()
 
 
+def put(row: dict[str, Any], out: Path) -> None:
+    """Show a measurement and keep it."""
+    print(json.dumps(row), flush=True)
+    with out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def main() -> None:
     """Measure and append one line of JSON a measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -192,6 +229,9 @@ def main() -> None:
     parser.add_argument("--events", type=float, default=40.0, help="events a user, on the average")
     parser.add_argument("--executor", nargs="+", default=["local"], choices=["local", "ray", "cluster"])
     parser.add_argument("--workers", type=int, nargs="+", default=[2])
+    parser.add_argument(
+        "--changed", type=float, nargs="*", default=[], help="then refresh: shares of users who changed"
+    )
     parser.add_argument("--folder", type=Path, default=Path("/tmp/write"))
     parser.add_argument("--out", type=Path, default=Path("write.jsonl"))
     parser.add_argument("--set", action="append", default=[], dest="changes")
@@ -201,10 +241,10 @@ def main() -> None:
         run = make_run(options.folder, log)
         for executor in options.executor:
             for workers in options.workers:
-                row = measure(run, log, options.folder / "to", executor, workers, options.changes)
-                print(json.dumps(row), flush=True)
-                with options.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                told = (options.folder / "to", executor, workers, options.changes)
+                put(measure(run, log, *told), options.out)
+                for share in options.changed:
+                    put(measure(run, make_grown_log(log, share), *told, only_changed=True), options.out)
 
 
 if __name__ == "__main__":
