@@ -4,6 +4,8 @@
 #   make test                       fast and slow tests
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
+#   make attack                     random kills, fuzzed recipes and logs, hostile titles, damaged files: under an hour
+#   make audit                      known weaknesses of the pinned packages, licences of what is installed
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
 #   make deploy-check               Airflow, KubeRay's schema and hadolint on examples/deploy (.venv-deploy; KUBERAY_CRD=FILE)
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
@@ -32,7 +34,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
 PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint check docs deploy-check package lock python-check
+.PHONY: help demo test lint check attack audit docs deploy-check package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -68,6 +70,21 @@ lint: .venv/.installed-dev
 
 check: lint
 	@$(PARALLEL)
+
+# `make test` runs a tenth of it.
+attack: .venv/.installed-dev
+	@TRACKREC_ATTACK=1 $(BIN)/python -m pytest -m slow tests/attack
+
+# pip-audit brings packages of its own, which are none of ours.
+.venv-audit/.installed: | python-check
+	@"$(PYTHON)" -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'pip-audit>=2.9'
+	@touch $@
+
+# A machine that cannot have pip-audit, or not ask the database, says so and goes on with the licences.
+audit: .venv/.installed-dev
+	@$(MAKE) --no-print-directory .venv-audit/.installed || echo "audit: pip-audit could not be installed" >&2
+	@$(BIN)/python .ci/audit.py .venv-audit/bin/pip-audit constraints.txt
 
 # The reference is made from the code, so .venv is needed too; the site's own tools stay out of it.
 .venv-docs/.installed: pyproject.toml | python-check

@@ -1,4 +1,4 @@
-"""The command line of the studies: ``python -m research compare | ablate | new-items | make-log``."""
+"""The command line of the studies: ``python -m research compare | ablate | read | new-items | show-texts | make-log``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def compare(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form: one model, one seed; minutes.")] = False,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option("--texts", help="NAME=FILE: an arm of any file of user_id and text (JSON lines, Parquet)."),
+    ] = None,
+    texts_missing: Annotated[
+        str, typer.Option("--texts-missing", help="error, or leave_out: what a user without a text is.")
+    ] = "error",
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
@@ -34,6 +41,7 @@ def compare(
 
     ``--set comparison.extra.scores=[ranker]`` and the like change what is compared.
     """
+    from research.comparison.file_arms import file_texts
     from research.comparison.job import compare_recipe, comparison_settings
     from research.report.comparison import print_comparison, write_comparison_page
     from trackrec.progress import Reporter
@@ -44,7 +52,7 @@ def compare(
     own = [change.removeprefix(prefix) for change in changes or () if change.startswith(prefix)]
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     folder = out or Path("runs") / loaded.name
-    settings = comparison_settings(quick, own)
+    settings = comparison_settings(quick, own, file_texts(texts or (), texts_missing))
     compare_recipe(loaded, folder, settings, Reporter(console))
     print_comparison(folder, console)
     console.say(f"Page: {write_comparison_page(folder)}")
@@ -87,34 +95,99 @@ def ablate(
     console.say(f"Page: {write_ablation_page(folder)}")
 
 
+@app.command()
+def read(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    file: Annotated[Path | None, typer.Option("--file", help="JSON file for the figures.")] = None,
+    changes: Changes = None,
+    trust: Trust = False,
+) -> None:
+    """What a judge outside the loop reads in the texts of each origin, on all items and on new ones.
+
+    ``--set reading.judge.type=ranker`` and the like change what is done; without a run, the teacher's texts are judged.
+    """
+    from research.reading import ReadingSettings, print_reading, study
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.run import write_json
+    from trackrec.settings import apply_change
+
+    quiet_libraries()
+    prefix = "reading."
+    own: dict[str, Any] = {}
+    for change in changes or ():
+        if change.startswith(prefix):
+            apply_change(own, change.removeprefix(prefix))
+    loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
+    settings = ReadingSettings.model_validate(own)
+    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console))
+    print_reading(rows, console.print)
+    if file is not None:
+        about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
+        write_json(file, about | {"rows": rows})
+        console.say(f"Figures: {file}")
+
+
 @app.command("new-items")
 def new_items(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures.")] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Draw the new items so often, and tell how the figures differ.")
+    ] = 1,
     changes: Changes = None,
 ) -> None:
     """What genres and the tags of knowledge cards are worth by counting alone, on all items and on new ones.
 
     ``--set new_items.new_share=0.1`` and the like change what is compared.
     """
-    from research.new_items import NewItemsSettings, print_study, study
+    from research.new_items.printing import print_spread, print_study
+    from research.new_items.study import NewItemsSettings, study
     from trackrec.recipe import load_recipe
     from trackrec.run import write_json
     from trackrec.settings import apply_change
 
     prefix = "new_items."
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {"item_draws": draws}
     for change in changes or ():
         if change.startswith(prefix):
             apply_change(own, change.removeprefix(prefix))
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     settings = NewItemsSettings.model_validate(own)
-    rows = study(loaded, settings)
-    print_study(rows, console.print)
+    found = study(loaded, settings)
+    print_study(found.rows, console.print)
+    print_spread(found.spread, console.print)
     if out is not None:
         about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
-        write_json(out, about | {"rows": rows})
+        write_json(out, about | found._asdict())
         console.say(f"Figures: {out}")
+
+
+@app.command("show-texts")
+def show_texts(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    users: Annotated[int, typer.Option("--users", help="How many users; those first who have the most texts.")] = 5,
+    user: Annotated[list[str] | None, typer.Option("--user", help="Show this user, by id.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--texts", help="NAME=FILE: also the texts of a file of user_id and text.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the table, in place of the terminal.")] = None,
+) -> None:
+    """Put the RecCoTs of teachers and generators beside each other for the same users, as a table in Markdown."""
+    from research.comparison.file_arms import file_texts
+    from research.show_texts import as_markdown
+    from research.show_texts import show_texts as texts_of
+    from trackrec.files.whole import written_whole
+
+    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
+    table = as_markdown(texts_of(folder, users, files, user or ()))
+    if out is None:
+        console.say(table.rstrip("\n"))
+        return
+    with written_whole(out) as partial:
+        partial.write_text(table, encoding="utf-8")
+    console.say(f"Table: {out}")
 
 
 @app.command("make-log")

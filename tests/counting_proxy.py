@@ -40,9 +40,13 @@ def counting_proxy(target: str) -> Iterator[CountingProxy]:
             state.asked.append(told)
             upstream = http.client.HTTPConnection(str(where.hostname), where.port, timeout=120)
             kept = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
-            upstream.request("POST", self.path, data, kept)
-            response = upstream.getresponse()
-            answer = response.read()
+            try:
+                upstream.request("POST", self.path, data, kept)
+                response = upstream.getresponse()
+                answer = response.read()
+            except (OSError, http.client.HTTPException):  # the server was killed
+                self.close_connection = True
+                return
             if state.drop:
                 self.close_connection = True
                 return

@@ -43,16 +43,17 @@ class LlamaServer:
 
 
 @contextmanager
-def llama_server(log: Path, port: int = 0) -> Iterator[LlamaServer]:
-    """Serve the embedded model until the block ends.
+def llama_server(log: Path, port: int = 0, gguf: Path | None = None) -> Iterator[LlamaServer]:
+    """Serve a model until the block ends.
 
     Args:
         log: what the server says goes there.
         port: 0: any free one.
+        gguf: the model's file; None: the embedded model.
     """
     from trackrec.assets import fetch
 
-    gguf = next(fetch("smollm2-135m-instruct").glob("*.gguf"))
+    gguf = gguf or next(fetch("smollm2-135m-instruct").glob("*.gguf"))
     with log.open("wb") as stream:
         command = [sys.executable, __file__, str(gguf), KEY, str(port)]
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ})
@@ -87,6 +88,9 @@ def _serve(gguf: str, key: str, port: int) -> None:
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.warmup = False
+    # As exact as the model's file: else keys and values are halved to 16 bits, and texts part at near ties.
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.endpoint_metrics = True
     params.api_keys = [key]
     server = xllamacpp.Server(params)

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Which parts of the package each part may import beside itself. The top, lowest first, is in `TOP`."""
 
-TOP = ("recipe", "run", "report", "pipeline", "writing", "export", "serving", "api", "doctor")
+TOP = ("recipe", "run", "report", "pipeline", "writing", "export", "serving", "forgetting", "api", "doctor")
 TOP += ("cli_data", "cli_write", "cli_serve", "cli", "__init__", "__main__")
 """Each of these may import everything in `MAY_IMPORT` and the ones before it."""
 

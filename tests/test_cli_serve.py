@@ -13,9 +13,16 @@ from tests.command_line import call
 from tests.made_publication import made_row, write_publication
 from tests.made_run import LM, write_made_run
 from tests.made_service import USERS, made_run
+from tests.test_forget import ZOE, make_run
+from tests.test_forget_places import traces
+from tests.writing_world import made_log, write_run
+from tests.writing_world import publish as write_place
+from trackrec.checks.label_page import label_page
 from trackrec.engines.base import Usage
 from trackrec.engines.cache import AnswerCache
 from trackrec.store.opening import open_store
+
+TEXT = "Likes films about bees that keep lighthouses."
 
 
 def test_from_a_publication_to_a_store_and_back(
@@ -108,3 +115,58 @@ def test_forget_reaches_kept_answers(
     assert "Removed 1 answers" in capsys.readouterr().out
     assert cache.get("mine", 1) == []
     assert len(cache.get("another's", 1)) == 1
+
+
+def test_nothing_of_a_person_is_left_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run, a publication, a store, kept answers and batch files, all searched byte by byte and unpacked."""
+    run = make_run(tmp_path / "run")
+    pages = tmp_path / "run" / "checker"
+    pages.mkdir()
+    drawn = pl.DataFrame({"id": [0, 1], "user_id": [ZOE, "ann"], "sentence": [TEXT, "Likes drama."]})
+    drawn.write_parquet(pages / "drawn.parquet")
+    tasks = [{"id": n, "sentence": text, "history": []} for n, text in enumerate(drawn["sentence"])]
+    (pages / "label.html").write_text(label_page("two", tasks), encoding="utf-8")
+    written = pl.DataFrame({"user_id": [ZOE, "ann"], "text": [TEXT, "Likes drama."]})
+    written.write_parquet(run / "tables" / "write-0.parquet")
+    log, world = tmp_path / "log.parquet", write_run(tmp_path / "world")
+    made_log(users=9).with_columns(user_id=pl.format("user-{}", "user_id")).with_columns(
+        user_id=pl.col("user_id").replace("user-7", ZOE)
+    ).write_parquet(log)
+    place, store, cache = str(tmp_path / "place"), str(tmp_path / "store.sqlite"), tmp_path / "answers.sqlite"
+    write_place(world, place, log)
+    assert call(monkeypatch, "publish", place, "--to", store) == 0
+    kept = AnswerCache(cache)
+    keys = [f"{n:064x}" for n in range(2)]
+    kept.link([(ZOE, keys[0]), ("ann", keys[1])])
+    kept.put(keys[0], 0, [{"text": TEXT}], Usage(1, 1), Decimal(0), None, "model")
+    batches = [tmp_path / "batch" / "batch-1.jsonl", run / "batch-1.jsonl", run / "teacher" / "out.jsonl"]
+    for batch in batches:
+        batch.parent.mkdir(exist_ok=True)
+        lines = [
+            json.dumps({"custom_id": f"{key}-0", "body": body}) for key, body in zip(keys, (TEXT, "x"), strict=True)
+        ]
+        batch.write_text("\n".join(lines) + "\n")
+    log.unlink()
+    everywhere = ("--run", str(run), "--place", place, "--store", store, "--cache", str(cache))
+    assert len(traces(tmp_path, ZOE)) >= 8
+    assert call(monkeypatch, "forget", ZOE, *everywhere, "--batch", str(tmp_path / "batch")) == 0
+    told = capsys.readouterr().out
+    assert "Removed 3 lines from 3 batch files" in told
+    assert "Removed 1 rows from versions at" in told
+    assert traces(tmp_path, ZOE) == []
+    assert traces(tmp_path, TEXT) == []
+    assert "Likes drama." in (pages / "label.html").read_text(encoding="utf-8")
+    assert keys[1] in batches[0].read_text()
+    assert call(monkeypatch, "forget", ZOE, *everywhere, "--batch", str(tmp_path / "batch")) == 0, "twice is no error"
+    assert call(monkeypatch, "publish", place, "--to", str(tmp_path / "anew.sqlite")) == 0
+
+
+def test_forget_must_be_pointed_at_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert call(monkeypatch, "forget", "7") == 1
+    assert "nothing was named" in capsys.readouterr().err
+    assert call(monkeypatch, "forget", "\udce9", "--place", str(tmp_path)) == 1
+    assert "no text that a table can hold" in capsys.readouterr().err

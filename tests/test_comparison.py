@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from research.comparison.cells import Cell, contrasts
+from research.comparison.file_arms import file_texts
 from research.comparison.job import ComparisonSettings, comparison_settings
 from research.report.comparison import comparison_page, read_comparison, worth_in_events, write_comparison_page
 from research.report.contrasts import in_words, primary_section, relative, told, verdict, with_spread
@@ -227,3 +228,18 @@ def test_settings_come_from_changes() -> None:
         comparison_settings(False, ["extra.scores=[matrix]"])
     with pytest.raises(RecipeError, match=r"comparison\.sedes: .*comparison has models, recent"):
         comparison_settings(False, ["sedes=2"])
+
+
+def test_arms_of_files_are_named_once_and_plainly() -> None:
+    found = comparison_settings(True, ["draws=200"], file_texts(["gpt=a.jsonl", "mine_2=b=c.parquet"], "leave_out"))
+    assert [(texts.name, texts.path, texts.missing) for texts in found.extra.texts] == [
+        ("gpt", "a.jsonl", "leave_out"),
+        ("mine_2", "b=c.parquet", "leave_out"),
+    ]
+    for wrong in ("a.jsonl", "=a.jsonl", "gpt=", "a/b=c.jsonl", "../x=c.jsonl"):
+        with pytest.raises(RecipeError, match="expected NAME=FILE"):
+            file_texts([wrong], "error")
+    with pytest.raises(RecipeError, match="names 'a' twice"):
+        file_texts(["a=x", "a=y"], "error")
+    with pytest.raises(RecipeError, match="expected error or leave_out"):
+        file_texts(["a=x"], "drop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from research.comparison.arms import Arms
 from research.comparison.extra_arms import ExtraArms, ExtraSettings, score_names
+from research.comparison.file_arms import file_texts
 from research.comparison.job import ComparisonSettings, compare_recipe, comparison_settings
 from research.report.comparison import write_comparison_page
 from research.report.contrasts import in_words
-from trackrec.errors import RecipeError
+from trackrec.errors import RecipeError, RunError
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run
@@ -150,3 +152,32 @@ def test_a_validator_that_the_run_has_not_is_refused(recipe: Recipe, compared: C
     components.kinds = ["lm"]
     with pytest.raises(RecipeError, match="asks for the validator 'ranker', but this run tuned lm"):
         ExtraArms(Arms(components, 2), ExtraSettings(scores=("ranker",)))
+
+
+def test_a_file_of_texts_is_an_arm(compared: Compared, recipe: Recipe, tmp_path: Path) -> None:
+    folder = shutil.copytree(compared[0], tmp_path / "run")
+    users = pl.read_parquet(folder / "tables/roles.parquet").filter(pl.col("role") == "ranker")["user_id"].to_list()
+    path = tmp_path / "mine.jsonl"
+
+    def write(told: list[Any]) -> None:
+        path.write_text("".join(json.dumps({"user_id": user, "text": f"Likes film {user}."}) + "\n" for user in told))
+
+    write([*users[1:], users[1], "nobody"])
+    mine = comparison_settings(False, CHANGES + EXTRA, file_texts([f"mine={path}"], "error"))
+    with pytest.raises(RunError, match=r"lack 1 of 14 users.*--texts-missing leave_out"):
+        compare_recipe(recipe, folder, mine)
+    mine = comparison_settings(False, CHANGES + EXTRA, file_texts([f"mine={path}"], "leave_out"))
+    told = json.loads(compare_recipe(recipe, folder, mine).read_text())
+    counts = {"users": 14, "with_vector": 13, "texts_beyond_the_first": 1, "texts_of_others": 1}
+    assert told["coverage"]["texts: mine"] == counts
+    added = {(row["task"], row["against"]) for row in told["rows"] if row["arm"] == "texts: mine"}
+    assert added == {(task, against) for task in ("ctr", "rerank") for against in ("no text", "final round")}
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "manifests").glob("compare-texts-*")}
+    write(users)  # another content under the same name is seen
+    told = json.loads(compare_recipe(recipe, folder, mine).read_text())
+    assert told["coverage"]["texts: mine"] == counts | {
+        "with_vector": 14,
+        "texts_beyond_the_first": 0,
+        "texts_of_others": 0,
+    }
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "manifests").glob("compare-texts-*")} != before

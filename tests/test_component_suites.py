@@ -71,6 +71,11 @@ def test_the_ranker_as_judge(tmp_path: Path) -> None:
     check_judge(lambda world: make("judge", settings, context(world)), tmp_path)
 
 
+def test_the_matcher_as_judge(tmp_path: Path) -> None:
+    settings = find("judge", "matcher").Settings(epochs=40, batch=32, learning_rate=0.02)
+    check_judge(lambda world: make("judge", settings, context(world)), tmp_path)
+
+
 def test_the_language_model_as_judge(tmp_path: Path, tiny_model_folder: Path) -> None:
     training = TrainingSettings(epochs=1, trees_per_step=4, learning_rate=0.01)
     settings = find("judge", "lm").Settings(training=training)

@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from trackrec.cli import app
+from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.writing.engine_file import read_engines
 
 DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
@@ -49,6 +50,9 @@ def test_there_are_commands_of_every_kind() -> None:
 def test_the_file_of_engines_loads() -> None:
     (tree,) = read_engines(DEPLOY / "engines.yaml")
     assert len(tree["engines"]) == 2
+    for engine in tree["engines"]:
+        can = OpenAISettings.model_validate(engine).capabilities
+        assert can.token_ids, "the generator's own prompts are token ids"
     assert all("key" not in name for engine in tree["engines"] for name in engine)
 
 

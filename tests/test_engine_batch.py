@@ -14,6 +14,7 @@ from fake_endpoint import completion, error, fake_endpoint
 from trackrec.engines import batch
 from trackrec.engines.base import Decoding, GenerateRequest, Message
 from trackrec.engines.batch import read_batch, write_batch
+from trackrec.engines.batch_forget import batch_files, forget_in_batches
 from trackrec.engines.budget import BudgetSettings, PriceSettings
 from trackrec.engines.failures import EngineError
 from trackrec.engines.openai import OpenAIEngine
@@ -116,3 +117,36 @@ def test_large_batches_are_split(
     assert [len(file.read_text().splitlines()) for file in files] == [2, 2, 1]
     with pytest.raises(EngineError, match="batch files already"):
         write_batch(make(), REQUESTS, 1, Decoding(), tmp_path / "batch")
+
+
+def test_who_is_forgotten_leaves_batch_files(make: Callable[..., OpenAIEngine], tmp_path: Path) -> None:
+    """Requests and answers, by the cache that they were written with; what somebody else asked for too stays."""
+    shared = GenerateRequest((Message("user", "The same of both"),), seed=9, subject="user 3")
+    both = [*REQUESTS, shared, GenerateRequest(shared.messages, seed=9, subject="user 1")]
+    engine = make()
+    files = write_batch(engine, both, 1, Decoding(), tmp_path / "batch")
+    out = tmp_path / "batch" / "out.jsonl"
+    out.write_text("\n".join(answered(files)) + "\nno line of a batch \u2028 user 3\n", encoding="utf-8")
+    (tmp_path / "batch" / "other.jsonl").write_text('{"id": 3, "text": "user 3"}\n')
+    found = batch_files(tmp_path)
+    assert found == sorted([*files, out])
+    gone = forget_in_batches("user 3", found, [engine.cache])
+    assert (gone.lines, gone.files, gone.unknown) == (3, [str(files[0]), str(out)], 0)
+    for path in found:
+        text = path.read_text(encoding="utf-8")
+        assert "user 3" not in text
+        assert "user 2" in text or path == out
+    asked, answers = (len(path.read_text(encoding="utf-8").split("\n")) - 1 for path in (files[0], out))
+    assert (asked, answers) == (5, 5)
+    assert "The same of both" in files[0].read_text()
+
+
+def test_lines_of_unknown_people_go_by_what_they_say(tmp_path: Path) -> None:
+    line = '{{"custom_id": "{}-0", "response": {{"body": "{}"}}}}\n'
+    file = tmp_path / "out.jsonl"
+    file.write_text("".join(line.format(f"{n:064x}", text) for n, text in enumerate(("Likes bees.", "of zoe-7", "x"))))
+    gone = forget_in_batches("zoe-7", batch_files(file), [], {"Likes bees."})
+    assert (gone.lines, gone.unknown) == (2, 1)
+    assert file.read_text() == line.format(f"{2:064x}", "x")
+    with pytest.raises(EngineError, match="no batch file"):
+        batch_files(tmp_path / "none")

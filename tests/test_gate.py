@@ -19,6 +19,7 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.cli import app
 from trackrec.errors import RunError
 from trackrec.pipeline.check_the_checker import draw_by_verdict, draw_sentences, print_measures, read_labels
+from trackrec.pipeline.forget import forget_user
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import dump_recipe, make_recipe
 
@@ -132,6 +133,36 @@ def test_drawn_labelled_and_read_back(run: Path) -> None:
     console = Console(record=True, width=120)
     print_measures(measures, is_open, console)
     assert "The gate is open" in console.export_text()
+
+
+def test_who_is_forgotten_leaves_the_page_and_labels_stay_readable(run: Path) -> None:
+    """Of two users, one by one; the labels that were given before are read all the same."""
+    kept = pl.read_parquet(run / "reccots.parquet")
+    other = kept.with_columns(user_id=pl.lit(22_447_711, pl.Int64), text=pl.lit("They like quiet heroines."))
+    pl.concat([kept, other]).write_parquet(run / "reccots.parquet")
+    histories = pl.read_parquet(run / "tables" / "histories.parquet")
+    both = [histories, histories.with_columns(user_id=pl.lit(22_447_711, pl.Int64))]
+    pl.concat(both).write_parquet(run / "tables" / "histories.parquet")
+    page = draw_sentences(run, 9)
+    assert "quiet heroines" in page.read_text(encoding="utf-8")
+    labels = run / "labels.jsonl"
+    labels.write_text("".join(f'{{"id": {n}, "label": "not_checkable"}}\n' for n in range(4)), encoding="utf-8")
+    before, _ = read_labels(run, labels)
+    forget_user("22447711", run)
+    left = page.read_text(encoding="utf-8")
+    assert "quiet heroines" not in left
+    assert "Mr. Wrong" in left
+    after, _ = read_labels(run, labels)
+    assert after[0].given == before[0].given
+    forget_user("1", run)
+    assert not page.exists(), "nothing is left to label"
+
+
+def test_a_page_of_another_version_is_removed(run: Path) -> None:
+    page = draw_sentences(run, 3)
+    page.write_text("<p>Mr. Wrong</p>", encoding="utf-8")
+    assert f"could not be searched: {page}" in forget_user("1", run)
+    assert not page.exists()
 
 
 def test_the_command(run: Path) -> None:

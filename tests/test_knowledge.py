@@ -202,13 +202,16 @@ def test_overrides_take_the_place_of_cards(tmp_path: Path) -> None:
         load_cards(KnowledgeSettings(overrides=str(over)), "movielens-100k")
 
 
-def test_embedded_cards_are_whole_and_refused_where_ids_mean_others() -> None:
-    cards = read_cards(embedded_cards("movielens-100k"))
-    assert cards.counts == {"cards": 1682, "not_known": 17}
+@pytest.mark.parametrize(("name", "items", "not_known"), [("movielens-100k", 1682, 17), ("lastfm-2k", 2828, 9)])
+def test_embedded_cards_are_whole_and_refused_where_ids_mean_others(name: str, items: int, not_known: int) -> None:
+    cards = read_cards(embedded_cards(name))
+    assert cards.counts == {"cards": items, "not_known": not_known}
     assert cards.warnings == ()
     assert set(cards.table["model"]) == {"a large language model"}
+    known = cards.table.filter(pl.col("known") > 0)
+    assert known["tags"].list.len().is_between(3, 9).all()
     with pytest.raises(RecipeError, match=r"another item\. Write cards for it"):
-        load_cards(KnowledgeSettings(cards="movielens-100k"), "movielens-1m")
+        load_cards(KnowledgeSettings(cards=name), "movielens-1m")
     assert load_cards(KnowledgeSettings(), "tables") is None
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 from tiny_run import tiny_recipe, write_tiny_log
 
+import research.backbones  # noqa: F401  # makes their names known
 from trackrec.data.sources import read_log
 from trackrec.errors import RecipeError, RunError, TrackRecError
 from trackrec.pipeline.dataset import prepare
@@ -190,3 +191,20 @@ def test_aliases_have_a_limit(tmp_path: Path) -> None:
 def test_the_tiny_log_is_read_at_all(model: Path, log: Path) -> None:
     """So that the refusals above are those of the preflight."""
     assert read_log(tiny_recipe(model, log).source).interactions.height > 0
+
+
+def test_a_served_judge_is_refused_before_the_hours_of_distillation(model: Path, log: Path) -> None:
+    tree = changed(model, log, {})
+
+    def judged(judge: dict[str, Any], **engine: Any) -> Recipe:
+        told = {"type": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "v"} | engine
+        return make_recipe(tree | {"judge": {"type": "served", "engine": told} | judge})
+
+    with pytest.raises(RecipeError, match=r"judge\.engine\.consent is false, and the judge would send the prompts"):
+        check_settings(judged({}, server="vllm"))
+    with pytest.raises(RecipeError, match=r"judge needs token_ids of its engine, .* kind 'openai' lacks"):
+        check_settings(judged({}, consent=True))
+    with pytest.raises(RecipeError, match=r"judge needs messages and scoring of its engine"):
+        check_settings(judged({"asks": "messages"}, consent=True, lacks=["messages", "scoring"]))
+    check_settings(judged({"asks": "messages"}, consent=True))
+    check_settings(judged({}, consent=True, server="vllm"))

@@ -214,11 +214,27 @@ def test_a_stage_that_is_done_again_and_killed_counts_as_not_done(tmp_path: Path
     assert work.times == 2
 
 
+def test_a_figure_that_was_changed_in_a_manifest_is_noticed(tmp_path: Path) -> None:
+    work = Work()
+    Run(tmp_path, Reporter(), 1).do("make", work, [], {})
+    path = tmp_path / "manifests" / "make.json"
+    whole = json.loads(path.read_text())
+    for change in ({"counts": {"users": 10_000}}, {"seconds": 0}, {"seal": "0"}, {"more": 1}):
+        path.write_text(json.dumps(whole | change))
+        with pytest.raises(RunError, match=r"make\.json is damaged"):
+            Run(tmp_path, Reporter(), 1, reading=True).manifest("make")
+    Run(tmp_path, Reporter(), 1).do("make", work, [], {})
+    assert work.times == 2
+    path.write_text(json.dumps({key: value for key, value in whole.items() if key != "seal"}))
+    Run(tmp_path, Reporter(), 1).do("make", work, [], {})
+    assert work.times == 2, "earlier versions wrote no hash"
+
+
 def test_a_folder_of_an_older_version_is_refused(tmp_path: Path) -> None:
     Run(tmp_path, Reporter(), 1).do("data", Work(), [], {})
     path = tmp_path / "manifests" / "data.json"
     manifest = json.loads(path.read_text())
-    del manifest["format"]
+    del manifest["format"], manifest["seal"]
     manifest["versions"]["trackrec"] = "0.0.1"
     path.write_text(json.dumps(manifest))
     for reading in (True, False):

@@ -117,6 +117,16 @@ def test_an_llm_sees_numbered_events_and_no_id() -> None:
     assert request.subject == "4"
 
 
+def test_histories_that_are_seen_in_part_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    world = make_up(users=5)
+    for most, told in ((2, "the newest 2 events of 5 of 5 users"), (6, "")):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "trackrec.teachers"):
+            LLMTeacher(Parrot(), LLMTeacherSettings(most_events=most), CONTEXT).write(world.histories, 1)  # type: ignore[arg-type]
+        assert told in caplog.text
+        assert bool(caplog.text) == bool(told)
+
+
 GOOD = Answer("They like it when monsters win, and no comedy holds them for long [1].")
 
 

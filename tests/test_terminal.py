@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import logging
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from command_line import call
 from rich.progress import Progress
 from rich.table import Table
 from tiny import write_tiny_model
+from writing_world import made_log, publish, write_run
 
 from trackrec import cli
 from trackrec.errors import AssetError, RecipeError, RunError, in_one_line
@@ -97,6 +99,24 @@ def test_the_command_line_prints_hostile_names(
     assert call(monkeypatch, "data", "check", "log.csv") == 1
     told = capsys.readouterr()
     assert obeyed(told.out + told.err) == []
+
+
+@pytest.mark.parametrize("name", ["[/bold]x", "[bold red]x", "a\x1b[2Jb", "[link=y]x"])
+def test_a_place_with_a_hostile_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Names of folders and versions are no markup either, in titles of tables as little as in lines."""
+    run, log = write_run(tmp_path / "run"), tmp_path / "log.parquet"
+    made_log(users=5).write_parquet(log)
+    publish(run, tmp_path / name.replace("/", "|"), log, shards=1)
+    monkeypatch.chdir(tmp_path)
+    place = Path(name.replace("/", "|"))
+    (place / "current.json").write_text(json.dumps({"version": name}))
+    for command in ("status", "rollback"):
+        assert call(monkeypatch, command, str(place)) == 0
+        told = capsys.readouterr().out
+        assert obeyed(told) == []
+        assert command == "rollback" or harmless(name) in told
 
 
 def test_what_the_system_refuses_is_said_in_one_line(

@@ -14,6 +14,7 @@ from writing_world import made_log, write_run
 
 from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, GenerateRequest, Prompt, Score, Usage
 from trackrec.engines.failures import EngineError
+from trackrec.teachers.llm import LLMTeacherSettings
 from trackrec.writing.engine_pool import EnginePool
 from trackrec.writing.engine_writer import EngineWriter
 from trackrec.writing.estimate import estimate, read_prices
@@ -31,9 +32,11 @@ class Echo:
     def __init__(self, name: str, pause: float = 0.0, broken: bool = False) -> None:
         self.name, self.pause, self.broken = name, pause, broken
         self.calls: list[list[GenerateRequest]] = []
+        self.decoding: Decoding | None = None
 
     def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
         self.calls.append(list(requests))
+        self.decoding = decoding
         time.sleep(self.pause)
         if self.broken:
             raise EngineError(f"{self.name} is gone")
@@ -156,6 +159,45 @@ def test_the_writer_sends_the_generators_own_prompt(tmp_path: Path, tiny_model_f
     assert set(sent) == {"5", "9"}
     assert written["prompt_tokens"].to_list() == [len(sent[user].token_ids or ()) for user in ("5", "9")]
     assert len(sent["5"].token_ids or ()) > len(sent["9"].token_ids or ())
+
+
+def test_the_length_is_that_of_the_run_and_what_it_cuts_off_is_counted(tmp_path: Path, tiny_model_folder: Path) -> None:
+    class Cut(Echo):
+        def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
+            super().generate(requests, n, decoding)
+            texts = ["They like war films. They al", "They like war films.", "They al"]
+            return [[Answer(text, finish_reason="length")] for text in texts]
+
+    run = write_run(tmp_path / "run")
+    told = Telling.read(run / "recipe.yaml")
+    own = {"model": {"name": str(tiny_model_folder)}, "writing": {"temperature": 0.0, "max_new_tokens": 77}}
+    recipe = told.model_copy(update={"generator": told.generator | own})
+    items, histories = pl.read_parquet(run / "tables" / "items.parquet"), one_event_each(3)
+    engine = Cut("cut")
+    written = EngineWriter(items, recipe, [{"engines": [{"type": "openai"}]}], [engine]).write(histories)
+    assert engine.decoding == Decoding(temperature=0.0, max_new_tokens=77)
+    assert written["text"].to_list() == ["They like war films.", "They like war films.", ""]
+    assert written["cut"].to_list() == [True, False, False]
+    assert written["reason"].to_list() == ["", "", "text_not_finished"]
+    short = [{"engines": [{"type": "openai"}], "decoding": {"max_new_tokens": 9}}]
+    EngineWriter(items, recipe, short, [engine]).write(histories)
+    assert engine.decoding == Decoding(max_new_tokens=9)
+    asks = [{"engines": [{"type": "openai"}], "prompts": "teacher"}]
+    EngineWriter(items, recipe, asks, [engine]).write(histories)
+    assert engine.decoding == LLMTeacherSettings().decoding
+
+
+def one_event_each(users: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "user_id": range(users),
+            "position": [0] * users,
+            "item_id": range(1, users + 1),
+            "rating": [5.0] * users,
+            "timestamp": range(users),
+            "label": [1] * users,
+        }
+    )
 
 
 def test_an_estimate_by_hand(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from writing_world import STARTED, files_of, made_log, publish, rows_of, write_r
 from trackrec.errors import StoreError
 from trackrec.store.publication import Publication
 from trackrec.writing.failures import WriteError
+from trackrec.writing.forgotten import forget_at
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
 from trackrec.writing.status import look
@@ -150,6 +151,28 @@ def test_a_reference_is_read_only_if_the_file_is_what_was_written(run: Path, log
     path.write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match="cannot be used"):
         publication.manifest("000002")
+
+
+def test_who_is_forgotten_is_gone_from_the_files_that_others_refer_to(run: Path, log: Path, tmp_path: Path) -> None:
+    """In a version that is dropped but for its files, in one that wrote the shard, and in two that refer to it."""
+    for number in range(4):
+        publish(run, tmp_path / "to", log, keep_versions=3, **(EVERY if number else {}))
+    place, versions = Place(str(tmp_path / "to")), Versions(Place(str(tmp_path / "to")))
+    assert versions.manifest("000001") is None
+    said = forget_at("3", place)
+    assert "Removed 4 rows from versions" in said, said
+    for file in parquet_files(tmp_path / "to"):
+        assert 3 not in place.read_table(file)["user_id"]
+    for name in ("000002", "000003", "000004"):
+        manifest = versions.manifest(name)
+        assert manifest is not None
+        assert manifest["counts"]["rows"] == rows_of(place, manifest).height == 59
+        assert manifest["counts"]["shards_by_reference"] == 3
+        records = list(Publication(str(tmp_path / "to")).records(name))
+        assert sorted(record.user_id for record in records) == [user for user in range(1, 61) if user != 3]
+    last = publish(run, tmp_path / "to", log, **EVERY)
+    assert 3 not in rows_of(place, last)["user_id"]
+    assert last["counts"]["shards_by_reference"] == 4
 
 
 def test_users_who_left_and_users_without_text_cost_their_shard_or_nothing(

@@ -51,6 +51,7 @@ def tiny_recipe(model: Path, log: Path, **changes: Any) -> Recipe:
         "roles": {"lm_users": 8, "lm_extra_users": 8, "lm_validation_users": 4, "ranker_folds": 3},
         "prompts": {"history_tokens": 60, "reccot_tokens": 16, "validator_recent": 1},
         "teacher": {"max_tokens": 16},
+        "over_budget_share": 1.0,
         "distillation": {"texts_per_user": 1, "training": training},
         "loop": {
             "rounds": 2,

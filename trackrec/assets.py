@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,22 @@ def resolve_language_model(name: str) -> str:
 def resolve_encoder(name: str) -> str:
     """What to give to ``SentenceTransformer``: the embedded encoder for its own name, every other name as it came."""
     return str(embedded_encoder()) if name.lower() == ENCODER else name
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name can only be that of the Hugging Face hub: no embedded one, nothing on this machine."""
+    known = name.lower() in (LANGUAGE_MODEL, ENCODER) or Path(name).expanduser().exists()
+    return not known and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and not name.startswith((".", "~"))
+
+
+def split_revision(name: str) -> tuple[str, str | None]:
+    """Name and commit of ``name@commit``; no commit: None.
+
+    >>> split_revision("org/model")
+    ('org/model', None)
+    """
+    match = re.fullmatch(r"([\w./-]+)@([0-9a-f]{40})", name)
+    return (match[1], match[2]) if match else (name, None)
 
 
 def _build_once(folder_name: str, build: Callable[[Path], None]) -> Path:

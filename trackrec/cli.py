@@ -135,7 +135,7 @@ def check_the_checker(
     quiet_libraries()
     if labels is None:
         page = draw_sentences(folder, sentences)
-        console.print(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
+        console.say(f"Open {page} in a browser, label by the keys J and F, and save; then give --labels.")
         return
     if not labels.is_file():
         raise RunError(f"--labels got {labels}, where there is no file; the page saves one")
@@ -174,11 +174,11 @@ def report(folder: RunFolder) -> None:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole or huggingface.")] = "parquet",
+    form: Annotated[str, typer.Option("--format", help="parquet, fuxictr, recbole, huggingface or vllm.")] = "parquet",
     fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
     item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
 ) -> None:
-    """Write the ranker users' examples with the RecCoT vectors for another library."""
+    """Write the ranker users' examples with the RecCoT vectors for another library, or G and V for a vLLM server."""
     from trackrec.export import export_run
 
     quiet_libraries()
@@ -197,12 +197,12 @@ def knowledge(
     from trackrec.recipe import load_recipe
 
     done = write_knowledge(load_recipe(recipe, changes or ()), out)
-    console.print(
+    console.say(
         f"{out}: {done.cards:,} cards, {done.kept:,} of them from before; {done.not_known:,} items are not known. "
         f"A recipe reads them by knowledge.cards={out}"
     )
     if done.wrong:
-        console.print("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
+        console.say("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
 
 
 @app.command(rich_help_panel="Prepare")
@@ -220,7 +220,7 @@ def prompts(
 
     quiet_libraries()
     number = write_prompts(load_recipe(recipe, changes or ()), out, "all" if everybody else "taught")
-    console.print(f"{out}: {number:,} prompts")
+    console.say(f"{out}: {number:,} prompts")
 
 
 @app.command(rich_help_panel="Prepare")

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from trackrec.errors import RunError, StoreError
+from trackrec.errors import StoreError
 from trackrec.terminal import Terminal
 
 console = Terminal()
@@ -126,28 +126,23 @@ def monitor(
 
 def forget_person(
     user: Annotated[str, typer.Argument(help="The user's id.")],
-    folder: Annotated[Path, typer.Option("--run", help="Folder of a run.")],
-    stores: Annotated[
-        list[str] | None, typer.Option("--store", help="A store to clean as well; may be given twice.")
+    folder: RunFolder = None,
+    places: Annotated[
+        list[str] | None, typer.Option("--place", help="Publications of trackrec write to clean; may be given twice.")
     ] = None,
+    stores: Annotated[list[str] | None, typer.Option("--store", help="A store to clean; may be given twice.")] = None,
     caches: Annotated[
+        list[Path] | None, typer.Option("--cache", help="Kept answers (an engine's `cache`); may be given twice.")
+    ] = None,
+    batches: Annotated[
         list[Path] | None,
-        typer.Option("--cache", help="Kept answers to clean as well (an engine's `cache`); may be given twice."),
+        typer.Option("--batch", help="A batch file, or a folder of them; needs their --cache; may be given twice."),
     ] = None,
 ) -> None:
-    """Remove a user from every table, shard, manifest and report of a run, from stores and from kept answers."""
-    from trackrec.pipeline.forget import forget_user
-    from trackrec.store.opening import open_store
+    """Remove a person from a run, publications, stores, kept answers and batch files, for good."""
+    from trackrec.forgetting import forget_everywhere
 
-    if missing := [str(cache) for cache in caches or () if not cache.is_file()]:
-        raise RunError(f"--cache got {', '.join(missing)}, where there is no file; name the engine's `cache`")
-    for place in stores or ():  # first: what is served is what hurts
-        console.say(f"Removed {open_store(place).forget(user)} entries from {place}.")
-    for cache in caches or ():
-        from trackrec.engines.cache import AnswerCache
-
-        console.say(f"Removed {AnswerCache(cache).forget(user)} answers from {cache}.")
-    console.say(forget_user(user, folder))
+    forget_everywhere(user, folder, places or (), stores or (), caches or (), batches or (), console.say)
 
 
 @store_app.command()
@@ -190,7 +185,7 @@ def forget(user: Annotated[str, typer.Argument(help="The person's id.")], store:
     from trackrec.store.opening import open_store
 
     gone = open_store(store).forget(user)
-    console.say(f"Removed {gone} entries. Runs and kept answers are cleaned by trackrec forget; publications are not.")
+    console.say(f"Removed {gone} entries. Runs and kept answers and publications are cleaned by trackrec forget.")
 
 
 @store_app.command()

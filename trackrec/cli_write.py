@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trackrec.errors import RecipeError
+from trackrec.terminal import Terminal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trackrec.writing.usefulness import TextJudge
 
 PANEL = "Write and keep"
-console = Console()
+console = Terminal()
 
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run whose generator and recipe are used.")]
 LogPath = Annotated[
@@ -140,12 +141,12 @@ def status(place: Target, as_json: AsJson = False) -> None:
     if as_json:
         _line("status", found)
         return
-    table = Table("version", "state", "texts", "rejected", "shards", "written for", "says", title=place)
+    table = Table("version", "state", "texts", "rejected", "shards", "written for", "says", title=Text(place))
     for row in found["versions"]:
         cells = [row[name] for name in ("version", "state", "texts", "rejected", "shards", "only", "says")]
         table.add_row(*(_shown(cell) for cell in cells))
     console.print(table, markup=False)
-    console.print(f"Current: {found['current'] or 'nothing is published'}", highlight=False)
+    console.say(f"Current: {found['current'] or 'nothing is published'}")
 
 
 def rollback(
@@ -165,7 +166,7 @@ def rollback(
     if as_json:
         _line("rolled_back", {"version": name})
     else:
-        console.print(f"Current: {name}", highlight=False)
+        console.say(f"Current: {name}")
 
 
 def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any, dict[str, Any]]:
@@ -195,7 +196,7 @@ def _made(kind: type[BaseModel], tree: Any, prefix: str) -> BaseModel:
 
 def _line(event: str, what: dict[str, Any]) -> None:
     """One JSON line."""
-    sys.stdout.write(json.dumps({"event": event} | what, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps({"event": event} | what, default=str) + "\n")
     sys.stdout.flush()
 
 
@@ -210,7 +211,7 @@ def _tell(event: str, what: dict[str, Any]) -> None:
 
 
 def _show_version(manifest: dict[str, Any]) -> None:
-    table = Table("what", "figure", title=f"Version {manifest['version']}", title_justify="left")
+    table = Table("what", "figure", title=Text(f"Version {manifest['version']}"), title_justify="left")
     for name, value in manifest["counts"].items():
         table.add_row(name.replace("_", " "), _shown(value))
     for gate in manifest["gates"]["gates"]:

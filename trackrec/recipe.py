@@ -27,6 +27,7 @@ from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings
 from trackrec.lm.training import TrainingSettings
+from trackrec.prompts.budget import follow_budget
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
@@ -117,6 +118,9 @@ class Recipe(Settings):
     """Shape of the adapters."""
     teacher: Annotated[SerializeAsAny[ComponentSettings], component("teacher", "template")] = TeacherSettings()
     """The writer that distillation learns from."""
+    over_budget_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the teacher's texts that may take more than `prompts.reccot_tokens`: they lose whole sentences, and are
+    counted. Above it the run stops."""
     distillation: DistillationSettings = DistillationSettings()
     """From the teacher to the first generator."""
     loop: LoopSettings = LoopSettings()
@@ -172,6 +176,12 @@ class Recipe(Settings):
             rest = {name: value for name, value in teacher.items() if name != "profile"}
             return {**tree, "teacher": rest, "profile": teacher["profile"]}
         return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, tree: Any) -> Any:
+        """Lengths of RecCoTs that are left out follow ``prompts.reccot_tokens``."""
+        return follow_budget(tree) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _enough_extra_users(self) -> Recipe:

@@ -30,7 +30,12 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "local": "trackrec.writing.executor:LocalExecutor",
         "ray": "trackrec.writing.ray_executor:RayExecutor",
     },
-    "judge": {"lm": "trackrec.judges.lm:LMValidator", "ranker": "trackrec.judges.ranker:RankerValidator"},
+    "judge": {
+        "lm": "trackrec.judges.lm:LMValidator",
+        "matcher": "trackrec.judges.matcher:MatcherValidator",
+        "ranker": "trackrec.judges.ranker:RankerValidator",
+        "served": "trackrec.judges.served:ServedValidator",
+    },
     "reward": {
         "log_likelihood": "trackrec.judges.rewards:LogLikelihood",
         "probability": "trackrec.judges.rewards:Probability",

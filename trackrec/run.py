@@ -21,7 +21,7 @@ from trackrec.errors import RunError
 from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
-from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same
+from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same, write_manifest
 from trackrec.files.names import check_name
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
@@ -228,7 +228,7 @@ class Run:
                 self.reporter.line(f"{name}: {place} is not what the stage wrote (damaged or changed); done again")
                 return False
         if taken_over:
-            write_json(path, manifest | {"fingerprint": fingerprint})
+            write_manifest(path, manifest | {"fingerprint": fingerprint})
         self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
         return True
 
@@ -253,10 +253,10 @@ class Run:
         for path in (self.folder / "manifests").glob("*.json") if self.forgotten else ():
             manifest = read_manifest(path) or {}
             if manifest.pop(TAKE_OVER, None):
-                write_json(path, manifest)
+                write_manifest(path, manifest)
 
     def _finish(self, name: str, manifest: dict[str, Any]) -> None:
-        write_json(self._manifest_path(name), manifest)
+        write_manifest(self._manifest_path(name), manifest)
         self._hashes.update({output: {found} for output, found in manifest["outputs"].items()})
 
     def _work(self, name: str, work: Callable[[Stage], None], fingerprint: dict[str, Any]) -> None:

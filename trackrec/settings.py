@@ -13,6 +13,8 @@ Positive = Annotated[int, Field(ge=1)]
 """A whole number from 1."""
 NotNegative = Annotated[int, Field(ge=0)]
 """A whole number from 0."""
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+"""A commit of the Hugging Face hub, 40 hexadecimal digits; empty: none is named. Tags and branches may move."""
 LARGEST = 2**31 - 1
 """The largest whole number that a setting takes: what every library behind it can count to."""
 

@@ -23,6 +23,7 @@ from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.evaluation import Evaluation
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.loop import Loop
+from trackrec.pipeline.revisions import pinned
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
 from trackrec.run import Stage, write_json
@@ -187,6 +188,7 @@ def ablate_recipe(recipe: Recipe, folder: Path, settings: AblationSettings, repo
         The path of ``ablations.json``.
     """
     reporter, started = reporter or Reporter(), time.monotonic()
+    recipe = pinned(recipe, folder)
     use_threads(recipe.model.threads)
     if not (folder / "metrics.json").is_file():
         _run_loop(recipe, folder, reporter)

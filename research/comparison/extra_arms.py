@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from research.comparison.arms import FINAL, NO_TEXT, SWAPPED, Arms
+from research.comparison.file_arms import FileArms, FileTexts
 from research.item_texts import ItemTeacher
 from trackrec.errors import RecipeError
 from trackrec.features.encoder import shared_encoder
@@ -47,6 +48,8 @@ class ExtraSettings(Settings):
     items: tuple[ItemSource, ...] = ()
     """Texts of items, each with and without the user's RecCoT: text is title and attributes, knowledge what KAR calls
     so, here written from the catalogue without a model."""
+    texts: tuple[FileTexts, ...] = ()
+    """Files of texts, an arm each; `--texts NAME=FILE` adds one."""
     item_components: int = Field(default=16, ge=1)
     """Directions of the items' vectors that a model reads; more than of users' vectors, as there are more items to
     learn them from than users."""
@@ -85,7 +88,7 @@ class ExtraArms:
 
     def __init__(self, arms: Arms, settings: ExtraSettings) -> None:
         self.arms, self.components, self.run, self.dataset = arms, arms.components, arms.run, arms.dataset
-        self.settings = settings
+        self.settings, self.files = settings, FileArms(arms, settings.texts)
         unknown = [kind for kind in settings.scores if kind not in self.components.kinds]
         if unknown:
             raise RecipeError(
@@ -101,7 +104,7 @@ class ExtraArms:
         for source in self.settings.items:
             both, alone = item_names(source)
             pairs += [(both, FINAL), (both, alone), (alone, NO_TEXT)]
-        return pairs
+        return pairs + self.files.pairs
 
     def thinly_scored(self) -> list[tuple[tuple[str, str], Path]]:
         """The pairs whose validator scores a part of the examples, each with the table of the scores."""
@@ -115,12 +118,13 @@ class ExtraArms:
             *(name for kind in kinds for name in score_names(kind)),
             *(placebo_name(kind) for kind in kinds if kind in self.placebos),
             *(name for source in self.settings.items for name in item_names(source)),
+            *self.files.names,
         ]
 
     def tables(self, task: Task) -> list[Path]:
         """The tables that the arms read beside the users' vectors."""
         names = [score_table(*wanted) for wanted in self._wanted_scores()] if task == "ctr" else []
-        names += [f"compare-items-{source}" for source in self.settings.items]
+        names += [f"compare-items-{source}" for source in self.settings.items] + self.files.tables
         return [self.run.table(name) for name in names]
 
     def prepare(self) -> None:
@@ -129,6 +133,7 @@ class ExtraArms:
             self._score(kind, swapped)
         for source in self.settings.items:
             self._encode(source)
+        self.files.prepare()
 
     def inputs(self, task: Task, final: pl.DataFrame | None) -> dict[str, Arm]:
         """What each arm gives its rankers; ``final``: the final round's user vectors."""
@@ -143,13 +148,13 @@ class ExtraArms:
             items = (self.run.read(f"compare-items-{source}"),)
             for name, users in zip(item_names(source), (final, None), strict=True):
                 arms[name] = Arm(users, items, item_components=self.settings.item_components)
-        return arms
+        return arms | {name: Arm(vectors) for name, vectors in self.files.inputs().items()}
 
     def coverage(self) -> dict[str, Any]:
         """How much there is of each source, by its name."""
         counts = {f"V's score ({kind})": self.run.manifest(score_table(kind)) for kind in self.settings.scores}
         counts |= {f"items: {source}": self.run.manifest(f"compare-items-{source}") for source in self.settings.items}
-        return {name: manifest["counts"] for name, manifest in counts.items()}
+        return {name: manifest["counts"] for name, manifest in counts.items()} | self.files.coverage()
 
     @property
     def placebos(self) -> list[Kind]:

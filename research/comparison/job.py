@@ -25,6 +25,7 @@ from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run, run_recipe
+from trackrec.pipeline.revisions import pinned
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
 from trackrec.rankers.search import SEARCH, Trial
@@ -96,8 +97,15 @@ PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
 """The metrics of the primary contrast."""
 
 
-def comparison_settings(quick: bool, changes: Sequence[str]) -> ComparisonSettings:
+def comparison_settings(
+    quick: bool, changes: Sequence[str], texts: Sequence[Mapping[str, str]] = ()
+) -> ComparisonSettings:
     """The settings of a comparison from ``key=value`` changes (see :func:`trackrec.recipe.load_recipe`).
+
+    Args:
+        quick: the short form.
+        changes: of settings.
+        texts: arms of files, see :func:`research.comparison.file_arms.file_texts`.
 
     Raises:
         RecipeError: an unknown setting, or a value out of range.
@@ -105,6 +113,8 @@ def comparison_settings(quick: bool, changes: Sequence[str]) -> ComparisonSettin
     tree: dict[str, Any] = dict(QUICK) if quick else {}
     for change in changes:
         apply_change(tree, change)
+    if texts:
+        tree["extra"] = {**tree.get("extra", {}), "texts": list(texts)}
     try:
         return ComparisonSettings.model_validate(tree)
     except ValidationError as error:
@@ -307,7 +317,7 @@ def compare_recipe(
     Returns:
         The path of ``compare.json``.
     """
-    reporter = reporter or Reporter()
+    reporter, recipe = reporter or Reporter(), pinned(recipe, folder)
     if not (folder / "metrics.json").is_file():
         run_recipe(recipe, folder, reporter)
     run = open_run(recipe, folder, reporter)

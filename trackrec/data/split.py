@@ -48,6 +48,9 @@ class SplitSettings(Settings):
     """temporal alone: the share of all interactions that lies before the cut-off."""
     last_events: int = Field(default=1, ge=1)
     """leave_last alone: how many of a user's interactions, the last ones in time, are examples."""
+    new_items: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the catalogue, drawn by a hash of seed and item, that counts as never seen before: nobody's history, no
+    count and no training example holds these items, and figures on them stand beside those on all items."""
 
     @model_validator(mode="after")
     def _ordered(self) -> SplitSettings:

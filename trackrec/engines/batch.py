@@ -65,6 +65,10 @@ def write_batch(
             f"{folder} holds batch files already; read their answers first (they may be under way and paid), or name "
             "another folder"
         )
+    keys = [(r.subject, request_key(engine.settings, r, decoding)) for r in requests]
+    engine.cache.link(
+        [(subject, key) for subject, key in keys if subject is not None]
+    )  # so that a line can be forgotten
     files: list[Path] = []
     lines: list[bytes] = []
     size = 0
@@ -153,6 +157,16 @@ def _parse(text: str) -> tuple[str, int, dict[str, Any]] | None:
         return None
     named = _CUSTOM_ID.fullmatch(str(line.get("custom_id"))) if isinstance(line, dict) else None
     return (named["key"], int(named["first"]), line) if named else None
+
+
+def key_of_line(text: str) -> str | None:
+    """The key of the request that a line of a batch file asks or answers; None if it is no such line."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    named = _CUSTOM_ID.fullmatch(str(line.get("custom_id"))) if isinstance(line, dict) else None
+    return named["key"] if named else None
 
 
 def _take(

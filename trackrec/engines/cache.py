@@ -188,6 +188,21 @@ class AnswerCache:
         with self._write():
             self._base.execute("DELETE FROM asking WHERE key = ? AND owner = ?", (key, self._owner))
 
+    def keys_of(self, subject: str) -> list[str]:
+        """The requests that are about a subject and no other one."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT key FROM subjects AS mine WHERE subject = ? AND NOT EXISTS "
+                "(SELECT 1 FROM subjects WHERE key = mine.key AND subject != mine.subject)",
+                (subject,),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def knows(self, key: str) -> bool:
+        """Whether it is known whom or what a request is about."""
+        with self._lock:
+            return self._base.execute("SELECT 1 FROM subjects WHERE key = ?", (key,)).fetchone() is not None
+
     def forget(self, subject: str) -> int:
         """Remove every answer on a subject that no other subject shares. Returns how many answers went."""
         with self._write():

@@ -13,6 +13,7 @@ from trackrec.export.fuxictr import write_fuxictr
 from trackrec.export.huggingface import write_huggingface
 from trackrec.export.parquet import write_parquet
 from trackrec.export.recbole import write_recbole
+from trackrec.export.vllm import write_vllm
 from trackrec.features.encoder import Encoder
 from trackrec.files.names import EXPORT_MARK
 from trackrec.run import file_hash, write_json, written_whole
@@ -23,7 +24,9 @@ FORMATS: dict[str, Callable[[FeatureTables, Path], None]] = {
     "recbole": write_recbole,
     "huggingface": write_huggingface,
 }
-"""Each writes its files into a folder that is empty."""
+"""Tables for other libraries. Each writes its files into a folder that is empty."""
+SERVED = "vllm"
+"""The format that is no table: generator and validator, to be served."""
 
 MARK = EXPORT_MARK
 
@@ -31,11 +34,11 @@ MARK = EXPORT_MARK
 def export_run(
     folder: Path, form: str, out: Path, fold: int = 0, with_items: bool = True, encoder: Encoder | None = None
 ) -> dict[str, Any]:
-    """Write the features of a finished run in another library's form.
+    """Write the features of a finished run in another library's form, or its models for a server.
 
     Args:
         folder: the run.
-        form: one of ``FORMATS``.
+        form: one of ``FORMATS``, or ``vllm``: see :func:`trackrec.export.vllm.write_vllm`.
         out: a folder that is new, empty, or holds an earlier export, which is replaced as a whole.
         fold, with_items, encoder: see :func:`trackrec.export.features.read_features`.
 
@@ -46,10 +49,12 @@ def export_run(
     Raises:
         RunError: no such format, no finished run, or ``out`` holds something else.
     """
-    if form not in FORMATS:
-        raise RunError(f"unknown format {form!r}: expected one of {', '.join(FORMATS)}")
+    if form not in (*FORMATS, SERVED):
+        raise RunError(f"unknown format {form!r}: expected one of {', '.join((*FORMATS, SERVED))}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).is_file())):
         raise RunError(f"{out} is there and is no earlier export (no {MARK} in it): give --out a new or empty folder")
+    if form == SERVED:
+        return _serve(folder, out)
     tables = read_features(folder, fold, with_items, encoder)
     if not tables.examples.height:
         raise RunError(f"the run {folder} has no examples of ranker users: there is nothing to export")
@@ -67,3 +72,13 @@ def export_run(
         FORMATS[form](tables, partial)
         write_json(partial / MARK, written)
     return json.loads(json.dumps(written))  # type: ignore[no-any-return]
+
+
+def _serve(folder: Path, out: Path) -> dict[str, Any]:
+    if not (folder / "recipe.yaml").is_file():
+        raise RunError(f"{folder} holds no run (no recipe.yaml): expected the folder of a finished one")
+    with written_whole(out) as partial:
+        partial.mkdir(parents=True)
+        written = {"format": SERVED, "recipe_hash": file_hash(folder / "recipe.yaml")} | write_vllm(folder, partial)
+        write_json(partial / MARK, written)
+    return written

@@ -13,7 +13,7 @@ import polars as pl
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.registry import make
-from trackrec.settings import ComponentSettings
+from trackrec.settings import Commit, ComponentSettings
 from trackrec.users.citations import without_citations
 
 Floats = npt.NDArray[np.float32]
@@ -31,6 +31,9 @@ class TextEncoderSettings(ComponentSettings):
     type: str = "sentence-transformer"
     name: str = "all-minilm-l6-v2"
     """The embedded one by name, a local folder or a Hugging Face id."""
+    revision: Commit = ""
+    """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
+    keeps it."""
 
 
 class TextEncoder:
@@ -40,7 +43,8 @@ class TextEncoder:
     of theirs, brought back to unit length: nothing is silently cut off.
 
     Args:
-        name: "all-minilm-l6-v2" (the embedded model), a local folder or a Hugging Face id.
+        name: "all-minilm-l6-v2" (the embedded model), a local folder or a Hugging Face id, ``id@commit`` if it is to be
+            that one.
         batch: texts encoded at once. At 1, a text's vector is the same to the bit whatever else is encoded, which a run
             that goes on after a crash needs; on a CPU it costs nothing.
     """
@@ -50,7 +54,7 @@ class TextEncoder:
     @classmethod
     def make(cls, settings: TextEncoderSettings, context: Any = None) -> TextEncoder:
         """See :mod:`trackrec.registry`."""
-        return cls(settings.name)
+        return cls(f"{settings.name}@{settings.revision}" if settings.revision else settings.name)
 
     def __init__(self, name: str = "all-minilm-l6-v2", batch: int = 1) -> None:
         self.name = name
@@ -82,9 +86,10 @@ class TextEncoder:
         if self._model is None:
             from sentence_transformers import SentenceTransformer
 
-            from trackrec.assets import resolve_encoder
+            from trackrec.assets import resolve_encoder, split_revision
 
-            self._model = SentenceTransformer(resolve_encoder(self.name), device="cpu")
+            name, revision = split_revision(self.name)
+            self._model = SentenceTransformer(resolve_encoder(name), device="cpu", revision=revision)
         return self._model
 
     def _encode_new(self, texts: list[str]) -> Floats:

@@ -38,9 +38,12 @@ class Forgotten:
         marks = {}
         for path in (around / TOMBSTONES for around in (place, *place.parents)):
             if path.is_file():
-                salt, users = _read(path)
+                salt, users = read_tombstones(path.read_bytes(), path)
                 marks[salt] = frozenset(users)
         return cls(marks)
+
+    def __or__(self, other: Forgotten) -> Forgotten:
+        return Forgotten(self.marks | other.marks)
 
     def __bool__(self) -> bool:
         return any(self.marks.values())
@@ -58,8 +61,9 @@ class Forgotten:
         """The table without the rows of these people, by its column ``user_id``."""
         if not self:
             return table
-        gone = [user for user in table["user_id"].unique().to_list() if user in self]
-        return table.filter(~pl.col("user_id").is_in(pl.Series(gone, dtype=table.schema["user_id"]).implode()))
+        gone = [user for user in table["user_id"].unique().drop_nulls().to_list() if user in self]
+        theirs = pl.col("user_id").is_in(pl.Series(gone, dtype=table.schema["user_id"]).implode())
+        return table.filter(~theirs.fill_null(False))
 
 
 def remember(folder: Path, user: str) -> None:
@@ -70,20 +74,40 @@ def remember(folder: Path, user: str) -> None:
         user: the id as text.
     """
     path = folder / TOMBSTONES
-    salt, users = _read(path) if path.is_file() else (secrets.token_hex(16), [])
-    write_json(path, {"salt": salt, "users": sorted({*users, _mark(salt, user)})})
+    write_json(path, with_tombstone(path.read_bytes() if path.is_file() else None, path, user))
 
 
-def _read(path: Path) -> tuple[str, list[str]]:
+def with_tombstone(content: bytes | None, where: object, user: str) -> dict[str, Any]:
+    """What a file of tombstones holds once somebody more is forgotten.
+
+    Args:
+        content: of the file as it is; None: there is none.
+        where: the file, for messages.
+        user: the id as text.
+    """
+    salt, users = (secrets.token_hex(16), []) if content is None else read_tombstones(content, where)
+    return {"salt": salt, "users": sorted({*users, _mark(salt, user)})}
+
+
+def read_tombstones(content: bytes, where: object) -> tuple[str, list[str]]:
+    """The salt and the hashes in a file of tombstones.
+
+    Args:
+        content: of the file.
+        where: the file, for messages.
+
+    Raises:
+        RunError: it is damaged, so that nobody knows whom to leave out.
+    """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(content)
         return str(told["salt"]), [str(user) for user in told["users"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{path} is damaged: it says who was forgotten, and without it they would come back. Put it back, or "
+            f"{where} is damaged: it says who was forgotten, and without it they would come back. Put it back, or "
             "forget them again after deleting it"
         ) from error
 
 
 def _mark(salt: str, user: Any) -> str:
-    return hashlib.sha256(f"{salt}\0{user}".encode()).hexdigest()
+    return hashlib.sha256(f"{salt}\0{user}".encode("utf-8", "surrogatepass")).hexdigest()

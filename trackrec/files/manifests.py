@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from trackrec.errors import RunError
+from trackrec.files.whole import write_json
 
 FORMAT = 2
 """How a run folder is laid out. Raised where an older folder can no longer be gone on with."""
 
+SEAL = "seal"
+"""Key of a manifest: the hash of all else in it."""
 TAKE_OVER = "take_over"
 """Key of a manifest: settings that follow from tables out of which somebody was taken since. The stage stays finished;
 the next start writes down what they are now."""
@@ -24,9 +28,25 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         whole = isinstance(manifest["fingerprint"]["settings"], dict) and isinstance(manifest["outputs"], dict)
-        return manifest if whole and isinstance(manifest["seconds"], (int, float)) else None
+        return manifest if whole and isinstance(manifest["seconds"], (int, float)) and is_sealed(manifest) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Write a stage's manifest, with a hash of what it says: a figure that changes afterwards is noticed."""
+    plain = json.loads(json.dumps(manifest, default=str))
+    write_json(path, plain | {SEAL: _seal_of(plain)})
+
+
+def is_sealed(manifest: dict[str, Any]) -> bool:
+    """Whether a manifest says what was written; earlier versions wrote no hash."""
+    return SEAL not in manifest or manifest[SEAL] == _seal_of(manifest)
+
+
+def _seal_of(manifest: dict[str, Any]) -> str:
+    told = {key: value for key, value in manifest.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def check_format(folder: Path) -> None:

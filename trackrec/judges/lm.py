@@ -134,7 +134,7 @@ class LMValidator:
             without += text is None
             tree, ends = self.tree(user, text, by_user[user])
             liked = [bool(target["label"]) for target in by_user[user]]
-            odds = _log_odds(by_user[user], self.settings.item_prior)
+            odds = item_log_odds(by_user[user], self.settings.item_prior)
             examples.append(answers_example(tree, ends, answers, liked, odds))
         if self.start is None:
             self.model.add(self.adapter, seed)
@@ -186,7 +186,7 @@ class LMValidator:
         parts: dict[str, list[Any]] = {"user_id": [], "sample": [], "event_id": [], "label": [], "yes_probability": []}
         for row in rows:
             pair = pairs[row["user_id"]].pop(0)
-            known = torch.tensor(_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
+            known = torch.tensor(item_log_odds(by_user[row["user_id"]], prior) or 0.0, dtype=torch.float64)
             probabilities = yes_probability(pair[:, 0].double() + known, pair[:, 1].double())
             for target, probability in zip(by_user[row["user_id"]], probabilities.tolist(), strict=True):
                 parts["user_id"].append(row["user_id"])
@@ -210,7 +210,7 @@ class LMValidator:
         self.model.load(self.adapter, folder)
 
 
-def _log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
+def item_log_odds(targets: Sequence[Row], prior: float | None) -> list[float]:
     """The items' counted log-odds of being liked; empty if the model is to judge alone (``prior`` None)."""
     if prior is None:
         return []

@@ -14,7 +14,7 @@ import polars as pl
 from trackrec.errors import LogError
 from trackrec.users.catalogue import clean_text
 
-EMBEDDED: Mapping[str, str] = {"movielens-100k": "movielens-100k"}
+EMBEDDED: Mapping[str, str] = {"lastfm-2k": "lastfm-2k", "movielens-100k": "movielens-100k"}
 """Cards that ship with the package, by name, and the data source whose item ids they speak of."""
 MOST_TAGS = 9
 """Most tags of a card; further ones are left out and counted."""

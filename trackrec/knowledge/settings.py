@@ -12,8 +12,8 @@ class KnowledgeSettings(Settings):
     """What is known of items beside the catalogue."""
 
     cards: str | None = None
-    """Cards of the items: ``movielens-100k`` (they ship with the package), or a file of JSON lines or Parquet. null:
-    none."""
+    """Cards of the items: ``movielens-100k`` or ``lastfm-2k`` (they ship with the package, each for the source of its
+    name), or a file of JSON lines or Parquet. null: none."""
     overrides: str | None = None
     """A file of cards that take the place of those of ``cards``, such as corrections by hand. null: none."""
     min_items: int = Field(default=2, ge=1)

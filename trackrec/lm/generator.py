@@ -33,6 +33,9 @@ from trackrec.users.catalogue import Row
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = {False: (64, 2048), True: (512, 16384)}
+"""Most texts that are written at a time, and most prompt tokens in a pass, without and with a GPU. With a model of 135M
+parameters and prompts of 800 tokens that is up to 25 GB."""
 GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
 
 
@@ -204,7 +207,8 @@ class Writer:
         prompts = [self.generator.prompt(user) for user in users]
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
-        texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding)
+        at_once, budget = AT_ONCE[self.model.device.type == "cuda"]
+        texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding, at_once, budget)
         read = [[renderer.read(text.token_ids) for text in continuations] for continuations in texts]
         thought = [characters for group in read for _, characters in group if characters]
         if thought:

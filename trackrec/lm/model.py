@@ -28,7 +28,7 @@ from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
-from trackrec.settings import Settings
+from trackrec.settings import Commit, Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ class LanguageModelSettings(Settings):
 
     name: str = "smollm2-135m-instruct"
     """The embedded model's name, a Hugging Face id, or a local folder."""
+    revision: Commit = ""
+    """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
+    keeps it."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
     device: str = "auto"
@@ -83,11 +86,12 @@ class LanguageModel:
         self.adapter_settings = adapter or AdapterSettings()
         use_threads(settings.threads)
         self.path = resolve_language_model(settings.name)
+        self.revision = settings.revision or "main"
         auto = settings.device == "auto"
         self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, trust_remote_code=remote_code_is_trusted()
+                self.path, revision=self.revision, trust_remote_code=remote_code_is_trusted()
             )
             base = self._base()
         except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
@@ -99,6 +103,8 @@ class LanguageModel:
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
         logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run
+        if self.device.type == "cuda":  # float32 products on tensor cores: several times as fast, off by about 1e-3
+            torch.set_float32_matmul_precision("high")
         # PEFT needs a first adapter to make its layers; this one is never active.
         self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
@@ -107,12 +113,13 @@ class LanguageModel:
     def _base(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             self.path,
+            revision=self.revision,
             dtype=getattr(torch, self.settings.dtype),
             use_safetensors=True,
             trust_remote_code=remote_code_is_trusted(),
         )
         model.to(self.device)  # type: ignore[arg-type]
-        return quicken(model.eval())
+        return quicken(model.eval()) if self.device.type == "cpu" else model.eval()
 
     def _follows_plans(self, model: PreTrainedModel) -> bool:
         """Give the model our attention and try it on a small tree; a model that it does not fit keeps its own."""
@@ -128,7 +135,7 @@ class LanguageModel:
                 try:
                     model.set_attn_implementation(ATTENTION)
                     found = _hidden(model, batch)
-                except (ValueError, TypeError, AttributeError) as error:
+                except (ValueError, TypeError, AttributeError, RuntimeError) as error:
                     reason = f"its attention cannot be replaced ({error})"
                 else:
                     off = float((found - expected).norm() / expected.norm())
@@ -154,6 +161,7 @@ class LanguageModel:
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
             base_model_name_or_path=str(self.settings.name),
+            revision=self.settings.revision or None,
         )
 
     @property
@@ -180,7 +188,7 @@ class LanguageModel:
             raise RunError(f"no adapter in {folder}: expected adapter_config.json and adapter_model.safetensors there")
         self.drop(name)
         self.changed(name)
-        self.peft.load_adapter(str(folder), adapter_name=name, is_trainable=True)
+        self.peft.load_adapter(str(folder), name, is_trainable=True, torch_device=str(self.device))
         self.adapters.add(name)
 
     def drop(self, name: str) -> None:

@@ -36,7 +36,7 @@ class DecodingSettings(Settings):
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus: the smallest set of tokens with at least this probability is drawn from."""
     max_new_tokens: int = Field(default=64, ge=1)
-    """Most tokens of a RecCoT, its end token included."""
+    """Most tokens of a RecCoT, its end token included; left out of a recipe: `prompts.reccot_tokens`."""
 
 
 @dataclass(frozen=True)

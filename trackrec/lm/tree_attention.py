@@ -174,6 +174,10 @@ class BlockPlan:
         return torch.cat(results).index_select(0, self.place).view(1, -1, heads, width)
 
 
+NARROWEST = 16
+"""FlexAttention's kernels need heads of this width at least."""
+
+
 class FlexPlan:
     """Attention by FlexAttention over all tokens at once, which skips what nobody sees; for CUDA.
 
@@ -185,23 +189,32 @@ class FlexPlan:
         self.positions = batch.position_ids[0].to(device)
         first, last = intervals(batch.trees)
         self.first, self.last = first.to(device), last.to(device)
-        self.tokens, self.device = len(first), device
+        self.batch, self.tokens, self.device = batch, len(first), device
         self._masks: dict[int | None, Any] = {}
+        self._blocks: BlockPlan | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None) -> Tensor:
         """Attention of every token to its branch; see ``attention.Plan``."""
         from torch.nn.attention.flex_attention import create_block_mask
 
+        width = query.shape[-1]
+        if width < NARROWEST and self.device.type == "cuda":
+            self._blocks = self._blocks or BlockPlan(self.batch, self.device)
+            return self._blocks.attend(layer, query, key, value, scale, window)
         if window not in self._masks:
             first, last, positions = self.first, self.last, self.positions
+            # A number would become a symbol of the compiled kernel, which does not compile with it; so would the scale.
+            reach = None if window is None else torch.tensor(window, device=self.device)
 
             def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
                 below = (first[k] <= first[q]) & (first[q] <= last[k]) & (positions[k] <= positions[q])
-                return below if window is None else below & (positions[q] - positions[k] < window)
+                return below if reach is None else below & (positions[q] - positions[k] < reach)
 
             self._masks[window] = create_block_mask(sees, None, None, self.tokens, self.tokens, device=str(self.device))
+        if scale != width**-0.5:
+            query = query * (scale * width**0.5)
         result = _flex_attention(self.device.type)(
-            query, key, value, block_mask=self._masks[window], scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+            query, key, value, block_mask=self._masks[window], enable_gqa=query.shape[1] != key.shape[1]
         )
         return result.transpose(1, 2)  # type: ignore[no-any-return]
 
@@ -210,6 +223,9 @@ class FlexPlan:
 def _flex_attention(device: str) -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
+    # Beyond the limit torch would compute the full table of scores without a word: with and without gradients, short
+    # and long inputs and every width of heads are compiled each for itself.
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
     return torch.compile(flex_attention, dynamic=True) if device == "cuda" else flex_attention
 
 

@@ -19,6 +19,7 @@ from trackrec.checks.label_page import history_lines, label_page
 from trackrec.checks.rules import Verdict
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
+from trackrec.files.forgotten import Forgotten
 from trackrec.files.tables import read_table
 from trackrec.files.whole import write_table
 from trackrec.metrics.probability import Interval
@@ -130,6 +131,8 @@ def read_labels(folder: Path, labels: Path) -> tuple[list[Measure], bool]:
     for number, line in enumerate(labels.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             key, label = _label(line, f"{labels}, line {number}")
+            if key not in drawn and Forgotten.of(folder):
+                continue  # a sentence on somebody who was forgotten since
             if key not in drawn:
                 raise RunError(
                     f"{labels}, line {number}: no sentence {key} was drawn; are these labels of another run?"

@@ -179,7 +179,7 @@ class Components:
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        content = content_of(plain)
+        content, plain = content_of(plain), without_unset(plain)
         self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
 
     @property
@@ -213,3 +213,10 @@ class Components:
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""
         return self.run.read(f"write-{number}")
+
+
+def without_unset(plain: Any) -> Any:
+    """Plain settings without commits that nobody named: stages of earlier runs, which knew none, stay finished."""
+    if isinstance(plain, dict):
+        return {key: without_unset(value) for key, value in plain.items() if (key, value) != ("revision", "")}
+    return [without_unset(value) for value in plain] if isinstance(plain, list) else plain

@@ -14,6 +14,7 @@ from trackrec.data.cold import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
 from trackrec.data.log import Log
+from trackrec.data.new_items import draw_new_items, to_learn_from, without_new_items
 from trackrec.data.roles import Role, assign_roles
 from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
@@ -129,6 +130,8 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
         split = split_log(log, recipe.split, feedback)
         if feedback.kind == "implicit":
             split = add_negatives(split, log.interactions, source.interactions, feedback, recipe.seed)
+        new = draw_new_items(log.items["item_id"], recipe.split.new_items, recipe.seed)
+        split = without_new_items(split, new) if recipe.split.new_items else split
         roles = assign_roles(split, recipe.roles, recipe.seed)
         roles = with_turns(roles, recipe.seed)
         ranker = int((roles["role"] == Role.RANKER).sum())
@@ -136,11 +139,11 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
         roles = roles.with_columns(evaluated=(pl.col("turn") < count).fill_null(False))
         lm_users = roles.filter(pl.col("role").is_in([Role.LM, Role.LM_EXTRA]))["user_id"]
         of_lm_users = pl.col("user_id").is_in(lm_users.implode())
-        known = log.interactions.filter(of_lm_users)
+        known = log.interactions.filter(of_lm_users & ~pl.col("item_id").is_in(new.implode()))
         known = label_events(known, split.histories, feedback, recipe.split.like_threshold)
         if feedback.kind == "implicit":  # without them every item would be liked by all who touched it
             columns = ("user_id", "event_id", "item_id", "rating", "timestamp", "label")
-            negatives = split.examples.filter("sampled", of_lm_users)
+            negatives = to_learn_from(split.examples, roles).filter("sampled", of_lm_users)
             known = pl.concat([known.select(columns), negatives.select(columns)])
         if split.cutoff is not None:
             known = known.filter(pl.col("timestamp") < split.cutoff)
@@ -153,10 +156,10 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
             Role.LM_VALIDATION: recipe.evaluation.validation_targets_per_user,
             Role.RANKER: recipe.evaluation.targets_per_user,
         }
-        parts = []
+        examples, parts = to_learn_from(split.examples, roles), []
         for role, number in per_user.items():
             users = roles.filter((pl.col("role") == role) & ((pl.col("role") != Role.RANKER) | pl.col("evaluated")))
-            chosen = choose_targets(split.examples, users["user_id"].to_list(), number, recipe.seed)
+            chosen = choose_targets(examples, users["user_id"].to_list(), number, recipe.seed)
             parts.append(chosen.with_columns(role=pl.lit(str(role))))
         targets = statistics.lookup(pl.concat(parts))
         means = statistics.baseline(targets.select("user_id", "event_id", "item_id", "label"), split.histories)
@@ -171,7 +174,7 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
         stage.write("items", items)
         expected = statistics.lookup(split.histories)["like_share_smoothed"].alias("expected")
         stage.write("histories", split.histories.with_columns(expected))
-        stage.write("examples", statistics.lookup(split.examples).drop("mean_rating", "like_share_smoothed"))
+        stage.write("examples", statistics.lookup(examples).drop("mean_rating", "like_share_smoothed"))
         stage.write("roles", roles)
         stage.write(
             "targets", targets.select("user_id", "role", "slot", "event_id", "item_id", "label", "raters", "likes")
@@ -190,6 +193,8 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
         name: getattr(recipe, name).model_dump(mode="json")
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
+    if not recipe.split.new_items:  # runs from before this setting stay finished
+        settings["split"].pop("new_items")
     if cards is not None:  # the cards themselves, so that a corrected file is read anew
         told = recipe.knowledge.model_dump(mode="json", exclude={"writer"})
         settings |= {"knowledge": told, "cards": text_hash(cards.table)}

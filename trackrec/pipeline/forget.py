@@ -15,9 +15,11 @@ from trackrec.errors import RunError
 from trackrec.files.forgotten import TOMBSTONES, Forgotten, remember
 from trackrec.files.hashes import file_hash
 from trackrec.files.lock import LOCK, OWNER, locked
+from trackrec.files.manifests import SEAL, is_sealed, write_manifest
 from trackrec.files.names import EXPORT_MARK
 from trackrec.files.whole import abandoned, partial_of, remove, write_json
 from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
+from trackrec.pipeline.forget_pages import forget_in_pages
 from trackrec.pipeline.forget_tables import UserTables
 from trackrec.report import write_report
 
@@ -79,6 +81,7 @@ def _forget(user: str, folder: Path) -> _Found:
         found.exports.append(str(export))
     tuned = [output for manifest in manifests for output in manifest.adapters_tuned_on(user)]
     found.adapters = [os.path.relpath(path, folder) for path in derived_adapters(manifests, tuned)]
+    found.damaged += forget_in_pages(user, folder)
     changed: dict[Path, tuple[str, str]] = {}
     for path in tables.paths():
         before = file_hash(path)
@@ -92,10 +95,13 @@ def _forget(user: str, folder: Path) -> _Found:
     for manifest in manifests:
         after = manifest.without(user, changed)
         if after != manifest.tree:
-            write_json(manifest.path, after)
+            # What was changed by hand before does not become right by this.
+            right = SEAL in manifest.tree and is_sealed(manifest.tree)
+            (write_manifest if right else write_json)(manifest.path, after)
             found.manifests += 1
-    if (folder / "report" / "index.html").is_file():
-        write_report(folder)
+    for page in sorted(folder.rglob("report/index.html")):
+        if (page.parent.parent / "recipe.yaml").is_file():
+            write_report(page.parent.parent)
     found.elsewhere = [str(path) for path in _others(folder) if _names(path, user, tables.texts)]
     return found
 

@@ -17,6 +17,7 @@ from trackrec.pipeline.features import Features
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.preflight import check_settings, check_tables
 from trackrec.pipeline.results import Results
+from trackrec.pipeline.revisions import pinned
 from trackrec.pipeline.truth import Truth
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe, dump_recipe, load_recipe
@@ -42,6 +43,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
             ``Loop``).
     """
     check_settings(recipe)
+    recipe = pinned(recipe, folder)
     run = open_run(recipe, folder, reporter or Reporter())
     with locked(folder):
         _all_stages(recipe, run)

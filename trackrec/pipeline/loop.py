@@ -18,6 +18,7 @@ from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
+from trackrec.pipeline.budget import beyond_validator, check_budget
 from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Components
 from trackrec.pipeline.tuning import Tuning
 from trackrec.registry import make
@@ -70,8 +71,15 @@ class Loop:
             table = write_texts(
                 self.components.teacher(), self.dataset.histories, self.components.renderer, seed, per_user, users
             )
+            counted = check_budget(table["text"], self.components.renderer, recipe.over_budget_share)
             stage.write("teacher", table)
-            stage.counts = {"users": len(users), "texts": table.height}
+            stage.counts = {"users": len(users), "texts": table.height} | counted
+            if counted["over_budget"]:
+                self.run.reporter.line(
+                    f"teach: {counted['over_budget']} of {table.height} texts take more than prompts.reccot_tokens "
+                    f"(the longest {counted['longest']}) and lose sentences",
+                    style="yellow",
+                )
 
         settings = {
             "teacher": recipe.teacher,
@@ -144,6 +152,7 @@ class Loop:
                 "texts": table.height,
                 "tokens": int(lengths.sum()),
                 "unfinished": int((~table["finished"]).sum()),
+                "beyond_validator": beyond_validator(table["text"], self.components.renderer),
             }
 
         settings = {"decoding": decoding, "n": n, "seed": seed, "users": users, "shard_users": self.recipe.shard_users}

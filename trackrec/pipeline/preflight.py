@@ -13,9 +13,11 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.data.verdict import find_label_problems
+from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import TextEncoderSettings
 from trackrec.judges.ranker import RankerValidatorSettings
+from trackrec.judges.served import ServedValidatorSettings
 from trackrec.prompts.domains import find_domain
 from trackrec.rankers.compare import ranker_examples, tested_folds
 from trackrec.recipe import Recipe
@@ -31,7 +33,15 @@ def check_settings(recipe: Recipe) -> None:
         RecipeError: with all of them.
     """
     find_domain(recipe.prompts.domain)
-    found = [*_sampling(recipe), *_recent(recipe), *_users(recipe), *_machine(recipe), *_models(recipe)]
+    found = [
+        *_sampling(recipe),
+        *_lengths(recipe),
+        *_served(recipe),
+        *_recent(recipe),
+        *_users(recipe),
+        *_machine(recipe),
+        *_models(recipe),
+    ]
     if found:
         raise RecipeError("; ".join(found))
 
@@ -68,6 +78,38 @@ def _sampling(recipe: Recipe) -> list[str]:
             "preferred: set it to 1"
         ]
     return []
+
+
+def _lengths(recipe: Recipe) -> list[str]:
+    """A generator that writes more than the validator reads."""
+    budget = recipe.prompts.reccot_tokens
+    places = (("loop.sampling", recipe.loop.sampling), ("loop.writing", recipe.loop.writing))
+    return [
+        f"{place}.max_new_tokens is {decoding.max_new_tokens}, but the validator reads {budget} tokens of a RecCoT "
+        "(prompts.reccot_tokens): leave the one out, so that it follows, or raise the other"
+        for place, decoding in places
+        if decoding.max_new_tokens > budget
+    ]
+
+
+def _served(recipe: Recipe) -> list[str]:
+    """Judges at an endpoint, which would be asked only after hours of distillation."""
+    found = []
+    for place, judge in (("judge", recipe.judge), ("observer", recipe.observer)):
+        if isinstance(judge, ServedValidatorSettings) and isinstance(judge.engine, OpenAISettings):
+            engine = judge.engine
+            if not engine.consent:
+                found.append(
+                    f"{place}.engine.consent is false, and the judge would send {engine.what_leaves()}: set it to true "
+                    "if they may go there, or take another judge"
+                )
+            lacking = [name for name in (judge.asks, "scoring") if not getattr(engine.capabilities, name)]
+            if lacking:
+                found.append(
+                    f"{place} needs {' and '.join(lacking)} of its engine, which a server of kind {engine.server!r} "
+                    f"lacks: say the right {place}.engine.server, {place}.asks=messages, or take another judge"
+                )
+    return found
 
 
 def _recent(recipe: Recipe) -> list[str]:

@@ -40,7 +40,9 @@ def write_prompts(recipe: Recipe, path: Path, whom: Whom = "taught") -> int:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = prepare(recipe, Run(Path(scratch) / "run", Reporter(), recipe.seed))
     tokenizer = AutoTokenizer.from_pretrained(
-        resolve_language_model(recipe.model.name), trust_remote_code=remote_code_is_trusted()
+        resolve_language_model(recipe.model.name),
+        revision=recipe.model.revision or "main",
+        trust_remote_code=remote_code_is_trusted(),
     )
     renderer = Renderer(tokenizer, dataset.items, recipe.prompts, profile=recipe.profile)
     roles = (Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)

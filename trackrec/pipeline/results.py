@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from trackrec.data.new_items import NEW
 from trackrec.data.roles import Role
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER, with_target_reward
@@ -152,11 +153,22 @@ class Results:
                 self._difference("v_own", self.promoted, final, other, scores[other])
 
     def _score_rows(self, arm: str, number: int | None, table: pl.DataFrame) -> None:
-        users, labels = table["user_id"].to_numpy(), table["label"].to_numpy()
-        scores = table["yes_probability"].to_numpy()
-        for name, statistic in METRICS.items():
-            interval = bootstrap_users(statistic, users, labels, scores, seed=self.recipe.seed, draws=self._draws)
-            self._add(arm, name, interval, users, table.height, number, CONDITIONAL)
+        for items, part in self._by_items(table):
+            users, labels = part["user_id"].to_numpy(), part["label"].to_numpy()
+            scores = part["yes_probability"].to_numpy()
+            for name, statistic in METRICS.items():
+                interval = bootstrap_users(statistic, users, labels, scores, seed=self.recipe.seed, draws=self._draws)
+                self._add(arm, name + items, interval, users, part.height, number, CONDITIONAL)
+
+    def _by_items(self, table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+        """All examples; where some items count as new, also those of new and of other items. What is measured on a
+        part bears its name behind."""
+        yield "", table
+        if NEW in self.dataset.examples.columns:
+            said = self.dataset.examples.select("user_id", "event_id", NEW)
+            both = table.join(said, on=["user_id", "event_id"], how="left", maintain_order="left")
+            yield "_new_items", both.filter(NEW)
+            yield "_known_items", both.filter(~pl.col(NEW))
 
     def _calibrated(self, arm: str, number: int, table: pl.DataFrame) -> None:
         """LogLoss after Platt scaling that was fitted on LM validation users."""
@@ -182,15 +194,16 @@ class Results:
             how="inner",
             maintain_order="left",
         )
-        users, labels = both["user_id"].to_numpy(), both["label"].to_numpy()
-        scores, others = both["yes_probability"].to_numpy(), both["other"].to_numpy()
         note = f"{arm}{'' if number is None else f' of round {number}'} less {other[0]}"
         note += "" if other[1] is None else f" of round {other[1]}"
-        for name in ("auc", "gauc"):
-            interval = paired_bootstrap(
-                METRICS[name], users, labels, scores, others, seed=self.recipe.seed, draws=self._draws
-            )
-            self._add(arm, f"{name}_difference", interval, users, both.height, number, note)
+        for items, part in self._by_items(both):
+            users, labels = part["user_id"].to_numpy(), part["label"].to_numpy()
+            scores, others = part["yes_probability"].to_numpy(), part["other"].to_numpy()
+            for name in ("auc", "gauc"):
+                interval = paired_bootstrap(
+                    METRICS[name], users, labels, scores, others, seed=self.recipe.seed, draws=self._draws
+                )
+                self._add(arm, f"{name}_difference{items}", interval, users, part.height, number, note)
 
     def matrix(self) -> None:
         """AUC of every G(i) with every V(j) on LM validation users."""
@@ -254,19 +267,22 @@ class Results:
             table = predictions.filter(pl.col("arm") == arm).sort("seed", "fold", "user_id", "event_id")
             one = table.filter(pl.col("seed") == table["seed"][0])
             arms[arm] = (one, table["probability"].to_numpy().reshape(seeds, -1))
-        one = arms[ARMS[0]][0]
-        users, labels, folds = one["user_id"].to_numpy(), one["label"].to_numpy(), one["fold"].to_numpy()
-        common: dict[str, Any] = {"seed": self.recipe.seed, "draws": self._draws, "folds": folds}
-        note = f"DIN, last {self.recipe.ranking.recent} events in view, {seeds} seeds, {len(np.unique(folds))} folds"
-        for arm, (_, scores) in arms.items():
-            for name in ("auc", "gauc", "log_loss"):
-                interval = bootstrap_users(METRICS[name], users, labels, scores, **common)
-                self._add(arm, name, interval, users, one.height, self.promoted, note)
-        for other in ("din_no_text", "din_swapped"):
-            for name in ("auc", "gauc"):
-                interval = paired_bootstrap(METRICS[name], users, labels, arms["din_own"][1], arms[other][1], **common)
-                text = f"din_own less {other}; {note}"
-                self._add("din_own", f"{name}_difference", interval, users, one.height, self.promoted, text)
+        whole = arms[ARMS[0]][0].with_row_index("row")
+        folds = whole["fold"].n_unique()
+        note = f"DIN, last {self.recipe.ranking.recent} events in view, {seeds} seeds, {folds} folds"
+        for items, one in self._by_items(whole):
+            users, labels = one["user_id"].to_numpy(), one["label"].to_numpy()
+            common: dict[str, Any] = {"seed": self.recipe.seed, "draws": self._draws, "folds": one["fold"].to_numpy()}
+            mine = {arm: scores[:, one["row"].to_numpy()] for arm, (_, scores) in arms.items()}
+            for arm, scores in mine.items():
+                for name in ("auc", "gauc", "log_loss"):
+                    interval = bootstrap_users(METRICS[name], users, labels, scores, **common)
+                    self._add(arm, name + items, interval, users, one.height, self.promoted, note)
+            for other in ("din_no_text", "din_swapped"):
+                for name in ("auc", "gauc"):
+                    interval = paired_bootstrap(METRICS[name], users, labels, mine["din_own"], mine[other], **common)
+                    text = f"din_own less {other}; {note}"
+                    self._add("din_own", f"{name}_difference{items}", interval, users, one.height, self.promoted, text)
 
     @cached_property
     def _roles(self) -> dict[Any, str]:

@@ -113,7 +113,7 @@ class Tuning:
                             self._training_targets(kind, users), texts, partial, self._seed(aside) + fold
                         )
                 stage.counts[f"fold-{fold}"] = info | {
-                    "tuned_on": users,
+                    "tuned_on": users if info.get("tuned", True) else [],
                     "starts_from": start.name if start else "base model",
                 }
 
@@ -128,7 +128,7 @@ class Tuning:
         """What decides a tuning, beside its inputs."""
         settings = self.components.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
-        more |= self.components.encoder_settings if kind == "ranker" else {}
+        more |= {} if kind == "lm" else self.components.encoder_settings
         return {"settings": settings} | self.components.prompt_settings | more
 
     def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from pydantic import Field
 
+from trackrec.prompts.budget import RECCOT_TOKENS
 from trackrec.prompts.chat import ChatFrame, PlainText, find_end, render_frame
 from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
 from trackrec.prompts.domain import Domain
@@ -53,8 +54,10 @@ class PromptSettings(Settings):
     itself."""
     validator_recent: Annotated[int, Field(ge=0)] | Literal["all"] = 3
     """How many of the last history events the validator sees beside the RecCoT; ``all``: as many as the generator."""
-    reccot_tokens: int = Field(default=64, ge=8)
-    """Budget of a RecCoT, its end token included."""
+    reccot_tokens: int = Field(default=RECCOT_TOKENS, ge=8)
+    """Budget of a RecCoT, its end token included: what the generator learns and writes and the validator reads. In a
+    recipe the lengths that are left out follow it: `loop.sampling.max_new_tokens`, `loop.writing.max_new_tokens`,
+    `teacher.max_tokens` (template), `teacher.words` and `teacher.decoding.max_new_tokens` (llm)."""
     template: TemplateSettings = TemplateSettings()
     """What the model's chat template is told."""
     show_statistics: bool = True
@@ -161,10 +164,7 @@ class Renderer:
 
     def generator_turns(self, history: Sequence[Row]) -> tuple[str, str]:
         """The system turn and the user's turn of ``generator_prompt``, as texts."""
-        shown = self.shown_events(history)
-        first = len(history) - shown
-        rows = enumerate(history[first:], start=first + 1)
-        lines = "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
+        lines = self._line_texts(history, self.shown_events(history))
         digest = self.digest(history) if self.settings.digest else ""
         return self.domain.generator_instruction, lines + digest
 
@@ -202,6 +202,12 @@ class Renderer:
                 return [*ids, self._end]
         return ids[: budget + 1]
 
+    def reccot_lengths(self, text: str) -> tuple[int, int]:
+        """Tokens of a whole RecCoT as the generator is to write it, its end token included, and as the validator reads
+        it; what is beyond ``reccot_tokens`` is cut there."""
+        written = len(self._plain.encode(self._lead + clean_text(text, limit=None))) + 1
+        return written, len(self._plain.encode(f" {self._shown_reccot(text)}"))
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of sampled token ids, without control tokens and without what the model thought in tags."""
         return self.read(ids)[0]
@@ -225,10 +231,28 @@ class Renderer:
 
         Citations are left out: the validator does not see the events that they name.
         """
-        shown = self.domain.placeholder if text is None else clean_text(without_citations(text), limit=None)
         # A space in front makes the first word the same token as inside a sentence.
-        ids = self._plain.encode(f" {shown}")[: self.settings.reccot_tokens]
+        ids = self._plain.encode(f" {self._shown_reccot(text)}")[: self.settings.reccot_tokens]
         return self._plain.encode(self.domain.reccot_label) + ids + self._plain.encode("\n")
+
+    def _shown_reccot(self, text: str | None) -> str:
+        return self.domain.placeholder if text is None else clean_text(without_citations(text), limit=None)
+
+    def validator_turns(
+        self, history: Sequence[Row], text: str | None, item_id: object, raters: int, likes: int
+    ) -> tuple[str, str]:
+        """The system turn and the user's turn of the validator's prompt, as texts; the RecCoT is shown whole.
+
+        Args:
+            history: the user's events, oldest first.
+            text: the RecCoT; None is the fixed placeholder.
+            item_id, raters, likes: of the target, see ``target_segment``.
+        """
+        recent = self.settings.validator_recent
+        shown = self.shown_events(history) if recent == "all" else min(recent, len(history))
+        reccot = f"{self.domain.reccot_label} {self._shown_reccot(text)}\n"
+        told = self._line_texts(history, shown) + reccot + self.target_text(item_id, raters, likes)
+        return self.domain.validator_instruction, told
 
     def target_segment(self, item_id: object, raters: int, likes: int) -> list[int]:
         """The target's part of the validator's prompt, up to where the answer token comes.
@@ -278,6 +302,12 @@ class Renderer:
         first = len(history) - shown
         numbered = enumerate(history[first:], start=first + 1)
         return [token for number, row in numbered for token in self._history_line(row, number)]
+
+    def _line_texts(self, history: Sequence[Row], shown: int) -> str:
+        """As ``_lines``, as text."""
+        first = len(history) - shown
+        rows = enumerate(history[first:], start=first + 1)
+        return "".join(self.line_text(row["item_id"], row["rating"], number) for number, row in rows)
 
     def _history_line(self, row: Row, number: int) -> list[int]:
         return self._plain.encode(self.line_text(row["item_id"], row["rating"], number))

@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.data.log import stable_hash
+from trackrec.data.new_items import known_items
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.metrics.cold_start import count_seen
@@ -162,10 +163,13 @@ def tested_folds(folds: list[int], settings: RankingSettings) -> list[int]:
 def fold_parts(
     frame: pl.DataFrame, folds: list[int], fold: int, per_user: int | None, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Training, validation and test examples when a fold is tested: the next fold stops the training early."""
-    stop = folds[(folds.index(fold) + 1) % len(folds)]
-    train = thin(frame.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
-    return train, thin(frame.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
+    """Training, validation and test examples when a fold is tested: the next fold stops the training early.
+
+    New items (see :mod:`trackrec.data.new_items`) are in the test alone.
+    """
+    stop, known = folds[(folds.index(fold) + 1) % len(folds)], known_items(frame)
+    train = thin(known.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
+    return train, thin(known.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
 
 
 def seen_counts(split: SplitTables, roles: pl.DataFrame, settings: RankingSettings, seed: int) -> pl.DataFrame:

@@ -49,7 +49,7 @@ METRICS = {
     "log_loss_calibrated": "LogLoss, calibrated",
     "accuracy": "accuracy",
 }
-KINDS = {"lm": "language-model V", "ranker": "ranker V"}
+KINDS = {"lm": "language-model V", "matcher": "matcher V", "ranker": "ranker V"}
 FILTERS = {
     "users": "users that came in",
     "samples": "RecCoTs that came in",

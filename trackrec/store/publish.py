@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from trackrec.store.objections import Rewriter, apply_objections, objections_of
 from trackrec.store.publication import Publication
-from trackrec.store.record import Record, key_of
+from trackrec.store.record import Record, key_of, read_value
 from trackrec.store.store import FEEDBACK, Store
 from trackrec.store.summary import summarise
 from trackrec.store.versions import Version
@@ -56,7 +55,7 @@ def publish(
 
 
 def _as_people_want(publication: Publication, version: str, store: Store, rewriter: Rewriter) -> Iterator[Record]:
-    told: dict[bytes, list[dict[str, Any]]] = {key: json.loads(value) for key, value in store.tables.scan(FEEDBACK)}
+    told: dict[bytes, list[dict[str, Any]]] = {key: read_value(value) for key, value in store.tables.scan(FEEDBACK)}
     for record in publication.records(version):
         entries = told.get(key_of(record.user_id))
         yield record if entries is None else apply_objections(record, objections_of(entries), rewriter)

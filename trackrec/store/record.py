@@ -206,7 +206,7 @@ class Stored:
                     f"a record of the store has {len(self.value)} bytes, but its head says {start + length}: it was "
                     "cut off; publish the version again"
                 )
-            self._parts["body"] = _loads(self.value[start:])
+            self._parts["body"] = read_value(self.value[start:])
         body: dict[str, Any] = self._parts["body"]
         return body
 
@@ -224,17 +224,16 @@ class Stored:
     def record(self) -> Record:
         """All of it."""
         body = self.body
-        return Record(
-            **{
-                **body,
+        try:
+            told = {
                 "sentences": tuple(
                     Sentence(one["text"], one["verdict"], one["way"], tuple(one["events"])) for one in body["sentences"]
                 ),
                 "history": tuple(Event(**event) for event in body["history"]),
-            },
-            vector=self.vector,
-            raw_vector=self.raw_vector,
-        )
+            }
+            return Record(**(body | told), vector=self.vector, raw_vector=self.raw_vector)
+        except (KeyError, TypeError) as error:
+            raise _not_ours(error) from error
 
     def _lengths(self) -> tuple[int, int, int]:
         if len(self.value) < _HEAD.size or self.value[:4] != _MAGIC:
@@ -244,6 +243,25 @@ class Stored:
             )
         _, length, vector, raw = _HEAD.unpack_from(self.value)
         return length, vector, raw
+
+
+def read_value(value: bytes) -> Any:
+    """What a value of the store says, which is JSON.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return _loads(value)
+    except ValueError as error:
+        raise _not_ours(error) from error
+
+
+def _not_ours(error: Exception) -> StoreError:
+    return StoreError(
+        f"a record of the store is damaged ({str(error)[:100]}): publish the version again; meanwhile trackrec "
+        "store rollback serves the one before"
+    )
 
 
 def _vector(values: Any, name: str) -> Floats | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackrec.errors import StoreError
-from trackrec.store.record import Record, Stored, encode_record, key_of
+from trackrec.store.record import Record, Stored, encode_record, key_of, read_value
 from trackrec.store.tables import Tables
 from trackrec.store.versions import State, Version
 
@@ -213,7 +213,7 @@ class Store:
     def about(self, version: str) -> dict[str, Any]:
         """``manifest``: what the publication says of a version. ``summary``: what was measured when it was loaded."""
         value = self.tables.view(lambda _: ABOUT, [version.encode()]).values[0]
-        told: dict[str, Any] = {"manifest": {}, "summary": {}} if value is None else json.loads(value)
+        told: dict[str, Any] = {"manifest": {}, "summary": {}} if value is None else read_value(value)
         return told
 
     def replace(self, version: str, before: Stored, after: Record) -> bool:
@@ -246,7 +246,7 @@ class Store:
     def feedback(self, user_id: Any) -> list[dict[str, Any]]:
         """What a person objected to or added, oldest first."""
         value = self.tables.view(lambda _: FEEDBACK, [key_of(user_id)]).values[0]
-        told: list[dict[str, Any]] = [] if value is None else json.loads(value)
+        told: list[dict[str, Any]] = [] if value is None else read_value(value)
         return told
 
     def add_feedback(self, user_id: Any, entry: dict[str, Any]) -> None:
@@ -257,7 +257,7 @@ class Store:
             if old is None:
                 self.tables.write(FEEDBACK, [(key, json.dumps([entry]).encode())])
                 return
-            if self.tables.replace(FEEDBACK, key, old, json.dumps([*json.loads(old), entry]).encode()):
+            if self.tables.replace(FEEDBACK, key, old, json.dumps([*read_value(old), entry]).encode()):
                 return
 
     def keep_monitored(self, told: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ class Store:
     def monitored(self) -> dict[str, Any] | None:
         """What ``trackrec monitor`` found last; None: it never ran on this store."""
         value = self.tables.view(lambda _: MONITORED, [b"last"]).values[0]
-        told: dict[str, Any] | None = None if value is None else json.loads(value)
+        told: dict[str, Any] | None = None if value is None else read_value(value)
         return told
 
     def some_ids(self, prefix: str, most: int) -> list[str]:

@@ -44,11 +44,12 @@ class LLMTeacherSettings(ComponentSettings):
     engine: Annotated[SerializeAsAny[ComponentSettings], component("engine", "openai")] = OpenAISettings(model="gpt-4o")
     """Which model writes, and where. An endpoint needs `consent: true`."""
     decoding: Decoding = Decoding(temperature=0.7, max_new_tokens=512)
-    """How it writes."""
+    """How it writes. Its most tokens are counted by its own tokenizer, with what it thinks; left out of a recipe: 512,
+    or twice `prompts.reccot_tokens` if that is more."""
     instructions: str = INSTRUCTIONS
     """What it is told; `{person}`, `{items}`, `{attribute}`, `{least}` and `{most}` are filled in."""
     words: tuple[Positive, Positive] = (80, 160)
-    """Least and most words that it is asked for."""
+    """Least and most words that it is asked for; left out of a recipe: .3 and .6 times `prompts.reccot_tokens`."""
     most_events: int = Field(default=200, ge=1)
     """The newest events that it gets to see; the number of users whose history was cut is told."""
     failed_share: float = Field(default=0.1, ge=0, le=1)
@@ -85,6 +86,10 @@ class LLMTeacher:
         """
         parts = histories.sort("position").partition_by("user_id", maintain_order=True, as_dict=True)
         users = histories["user_id"].unique(maintain_order=True).to_list()
+        cut = sum(parts[(user,)].height > self.settings.most_events for user in users)
+        if cut:
+            told = "the teacher sees the newest %d events of %d of %d users, who have more (teacher.most_events)"
+            log.warning(told, self.settings.most_events, cut, len(users))
         requests = [self.request(user, parts[(user,)], seed) for user in users]
         answers = self.engine.generate(requests, per_user, self.settings.decoding)
         rows: list[tuple[Any, int, str]] = []

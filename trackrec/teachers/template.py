@@ -40,7 +40,8 @@ class TeacherSettings(ComponentSettings):
 
     type: str = "template"
     max_tokens: int = Field(default=60, ge=16)
-    """Most tokens of a text, without the end token; clauses are left out to keep to it, never cut."""
+    """Most tokens of a text, without the end token; clauses are left out to keep to it, never cut. Left out of a
+    recipe: 4 less than `prompts.reccot_tokens`."""
     tells: tuple[Fact, ...] = ("generosity", "habit", "age", "genres", "counts", "titles")
     """What it tells. Titles cost many tokens, and a small generator does not read on which side they belong."""
     most_tags: int = Field(default=4, ge=1)

@@ -37,12 +37,15 @@ class TextsTeacher:
     Args:
         texts: ``user_id, text``; the users' ids as text, so that files need not know their type.
         settings: see :class:`TextsTeacherSettings`.
+        choice: how users without a text are left out, for the message.
     """
 
     Settings = TextsTeacherSettings
 
-    def __init__(self, texts: pl.DataFrame, settings: TextsTeacherSettings) -> None:
-        self.settings = settings
+    def __init__(
+        self, texts: pl.DataFrame, settings: TextsTeacherSettings, choice: str = "teacher.missing=leave_out"
+    ) -> None:
+        self.settings, self.choice = settings, choice
         place = pl.int_range(pl.len()).over("user_id")
         self.texts = texts.with_columns(place=place, texts=pl.len().over("user_id"))
 
@@ -84,7 +87,7 @@ class TextsTeacher:
             if self.settings.missing == "error":
                 raise RunError(
                     f"{told}. Add their texts (`trackrec prompts` writes the prompts), or go on without these users by "
-                    "teacher.missing=leave_out"
+                    f"{self.choice}"
                 )
             log.warning("%s; they are left out of what is learnt from the teacher", told)
         return found.drop_nulls("text")

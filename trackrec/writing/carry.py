@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from trackrec.data.refresh import RefreshSettings, list_refresh
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import shard_file
+from trackrec.writing.shard_file import known_part, read_shard
 from trackrec.writing.version_plan import VersionPlan
 
 NEEDED = ["user_id", "history", "expires"]
@@ -30,8 +31,10 @@ class Carried:
     """Whether these are all rows that there were."""
     counts: dict[str, int] = field(default_factory=dict)
     """Characters and sentences of the shard as it was."""
-    file: str = ""
-    """The shard as it was."""
+    version: str = ""
+    """The version before."""
+    shard: dict[str, Any] = field(default_factory=dict)
+    """What it says of the shard."""
 
     @classmethod
     def find(cls, place: Place, plan: VersionPlan, name: str, histories: pl.DataFrame, newest: int) -> Carried:
@@ -45,18 +48,17 @@ class Carried:
         """
         if plan.base is None:
             return cls(histories.clear().select("user_id"))
-        before = place.read_json(f"versions/{plan.base}/shards/{name}.json")
-        file = shard_file(plan.base, before)
-        base = place.read_table(file, NEEDED)
+        before = known_part(place, plan.base, name)
+        base = read_shard(place, plan.base, before, NEEDED)
         users = unchanged_users(base, histories, newest, plan.started, plan.settings.refresh)
         counts = {key: n for key, n in before["counts"].items() if key.startswith(("characters", SENTENCE_COUNTS))}
-        return cls(users, users.height == base.height, counts, file)
+        return cls(users, users.height == base.height, counts, plan.base, before)
 
     def rows(self, place: Place, schema: pl.Schema) -> pl.DataFrame:
         """The rows that stay."""
         if self.users.is_empty():
             return pl.DataFrame(schema=schema)
-        rows = place.read_table(self.file)
+        rows = read_shard(place, self.version, self.shard)
         return rows.join(self.users, on="user_id", how="semi", maintain_order="left").cast(schema)
 
 

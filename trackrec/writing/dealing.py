@@ -14,7 +14,8 @@ import polars as pl
 import pyarrow.parquet
 
 from trackrec.errors import LogError
-from trackrec.writing.place import Place
+from trackrec.files.forgotten import Forgotten
+from trackrec.writing.place import DEALING, Place
 from trackrec.writing.users import shard_of
 
 log = logging.getLogger("trackrec.writing")
@@ -30,7 +31,9 @@ def dealt_name(shard: int) -> str:
     return f"dealt/{shard:05d}.parquet"
 
 
-def deal(rows: pl.LazyFrame, shards: int, place: Place, folder: str) -> dict[str, int]:
+def deal(
+    rows: pl.LazyFrame, shards: int, place: Place, folder: str, forgotten: Forgotten | None = None
+) -> dict[str, int]:
     """Deal a log's rows into a file a shard: ``PLACE/FOLDER/dealt/00012.parquet``, all rows of a user in one of them,
     in the log's order. A shard without a row gets no file.
 
@@ -38,6 +41,7 @@ def deal(rows: pl.LazyFrame, shards: int, place: Place, folder: str) -> dict[str
         rows: with ``user_id`` and ``timestamp``, in the log's order.
         shards: how many.
         place, folder: where the files go.
+        forgotten: people whose rows are left out.
 
     Returns:
         ``rows``, and ``high_water``: the newest time among rows that can be used.
@@ -48,8 +52,8 @@ def deal(rows: pl.LazyFrame, shards: int, place: Place, folder: str) -> dict[str
     local = Path(place.path(folder)) if place.is_local else None
     if local is not None:
         local.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".deal-", dir=local) as scratch:
-        dealer = _Dealer(Path(scratch), shards)
+    with tempfile.TemporaryDirectory(prefix=DEALING, dir=local) as scratch:
+        dealer = _Dealer(Path(scratch), shards, forgotten or Forgotten({}))
         groups = -(-shards // OPEN_FILES)
         if groups == 1:
             files = dealer.into_shards(rows, range(shards))
@@ -70,8 +74,8 @@ def deal(rows: pl.LazyFrame, shards: int, place: Place, folder: str) -> dict[str
 
 
 class _Dealer:
-    def __init__(self, scratch: Path, shards: int) -> None:
-        self.scratch, self.shards = scratch, shards
+    def __init__(self, scratch: Path, shards: int, forgotten: Forgotten) -> None:
+        self.scratch, self.shards, self.forgotten = scratch, shards, forgotten
         self.rows, self.high_water = 0, 0
 
     def into_shards(self, rows: pl.LazyFrame, members: range, counted: bool = False) -> dict[int, Path]:
@@ -86,7 +90,8 @@ class _Dealer:
         files: dict[int, Path] = {}
         writers: dict[int, Any] = {}
         with ExitStack() as opened:
-            for batch in rows.collect_batches(chunk_size=BATCH, maintain_order=True, engine="streaming"):
+            for read in rows.collect_batches(chunk_size=BATCH, maintain_order=True, engine="streaming"):
+                batch = self.forgotten.left_out(read)
                 if not counted:
                     self._count(batch)
                 place = (shard_of(batch["user_id"], self.shards) // size).to_numpy()

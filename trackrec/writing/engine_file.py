@@ -21,8 +21,8 @@ class EngineFile(Settings):
     prompts: Literal["generator", "teacher"] = "generator"
     """generator: token ids of the run's own prompt, for endpoints that serve its generator. teacher: messages that ask
     any large model for a text with citations."""
-    decoding: Decoding = Decoding(temperature=0.0, max_new_tokens=64)
-    """How texts are drawn."""
+    decoding: Decoding | None = None
+    """How texts are drawn; null: as the run's generator draws them, or (prompts: teacher) as the teacher `llm` does."""
     chunk: int = Field(default=32, ge=1)
     """Prompts that an engine is given at once; neighbours share their beginning, so that its prefix cache hits."""
     rest: float = Field(default=30.0, ge=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.engines.base import Answer, Engine, GenerateRequest, require
+from trackrec.engines.base import Answer, Decoding, Engine, GenerateRequest, require
 from trackrec.registry import make, settings_of
 from trackrec.teachers.base import TeacherContext
 from trackrec.teachers.llm import LLMTeacher, LLMTeacherSettings
@@ -14,7 +14,7 @@ from trackrec.writing.engine_file import EngineFile
 from trackrec.writing.engine_pool import EnginePool
 from trackrec.writing.telling import Telling
 from trackrec.writing.users import draw
-from trackrec.writing.writers import whole_sentences
+from trackrec.writing.writers import was_cut, whole_sentences
 
 
 class EngineWriter:
@@ -36,7 +36,7 @@ class EngineWriter:
         self.settings = EngineFile.model_validate(trees[0])
         made = engines or [make("engine", settings_of("engine", tree)) for tree in self.settings.engines]
         self.pool = EnginePool(made, self.settings.chunk, self.settings.rest)
-        self._recipe, self._decoding = recipe, self.settings.decoding
+        self._recipe, self._decoding = recipe, self._own_decoding(recipe)
         need = "messages" if self.settings.prompts == "teacher" else "token_ids"
         for engine in made:
             require(engine, [need], "writing for everybody")
@@ -56,8 +56,17 @@ class EngineWriter:
             "reason": pl.String,
             "prompt_tokens": pl.Int64,
             "completion_tokens": pl.Int64,
+            "cut": pl.Boolean,
         }
         return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _own_decoding(self, recipe: Telling) -> Decoding:
+        """That of the file; if it names none, that of the run's generator, or of the teacher `llm`."""
+        if self.settings.decoding is not None:
+            return self.settings.decoding
+        if self.settings.prompts == "teacher":
+            return LLMTeacherSettings().decoding
+        return Decoding.model_validate(recipe.generator["writing"])
 
     def _seed(self, user: Any) -> int:
         return int(draw(self._recipe.seed, user) * 2**31)
@@ -72,8 +81,12 @@ class _Prompts:
         from trackrec.assets import resolve_language_model
         from trackrec.prompts.renderer import Renderer
 
-        name = str(recipe.generator["model"]["name"])
-        tokenizer = AutoTokenizer.from_pretrained(resolve_language_model(name), trust_remote_code=False)
+        model = recipe.generator["model"]
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_language_model(str(model["name"])),
+            revision=model.get("revision") or "main",
+            trust_remote_code=False,
+        )
         self._renderer = Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
         context = TeacherContext(items, self._renderer, recipe.profile)
         self._teacher = LLMTeacher(pool, LLMTeacherSettings(), context) if asks else None
@@ -85,9 +98,10 @@ class _Prompts:
         return self._teacher.request(user, history, seed)
 
 
-def _usable(answer: Answer) -> tuple[str, str, int, int]:
-    """Text, reason, tokens read and written."""
-    used = answer.usage.prompt_tokens, answer.usage.completion_tokens
+def _usable(answer: Answer) -> tuple[str, str, int, int, bool]:
+    """Text, reason, tokens read and written, and whether a sentence that was not finished is left out."""
+    used, finished = (answer.usage.prompt_tokens, answer.usage.completion_tokens), answer.finish_reason != "length"
     if answer.failure is not None:
-        return "", f"engine: {answer.failure}", *used
-    return *whole_sentences(answer.text, answer.finish_reason != "length"), *used
+        return "", f"engine: {answer.failure}", *used, False
+    text, reason = whole_sentences(answer.text, finished)
+    return text, reason, *used, was_cut(text, answer.text, finished)

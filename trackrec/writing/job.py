@@ -19,17 +19,18 @@ from trackrec.writing.base import Asked, find_base, same_decade
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
 from trackrec.writing.failures import GateError, TooManyRejected, WriteError
+from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.gates import GateSettings, pass_gates
 from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place, as_json
 from trackrec.writing.run_view import PROJECTION, RunView
 from trackrec.writing.shard import ShardWork
-from trackrec.writing.shard_file import LISTED, finished, shard_name
+from trackrec.writing.shard_file import LISTED, finished, part_of, shard_name
 from trackrec.writing.source import LogSettings, fingerprint, open_log
 from trackrec.writing.telling import Telling
 from trackrec.writing.usefulness import OpenJudge, usefulness_gate
 from trackrec.writing.vectors import told_of
-from trackrec.writing.version_plan import VersionPlan, WritingSettings
+from trackrec.writing.version_plan import VersionPlan, WritingSettings, read_inputs
 from trackrec.writing.versions import Versions
 from trackrec.writing.writers import TORCH
 
@@ -121,7 +122,7 @@ class Job:
 
     def _deal(self, plan: VersionPlan, tell: Tell) -> int:
         """Deal the log into the shards' files and put down what workers need; the newest time in the log."""
-        inputs = self.place.read_json(f"{plan.work}/inputs.json")
+        inputs = read_inputs(self.place, plan)
         if inputs is not None:
             return int(inputs["high_water"])
         begin = time.monotonic()
@@ -137,7 +138,7 @@ class Job:
             plan = VersionPlan.model_validate(plan.model_dump() | told)
             same_decade(Versions(self.place), plan)
             self.place.write_json(f"versions/{plan.version}/plan.json", plan.model_dump(mode="json"))
-            dealt = deal(log.rows, shards, self.place, plan.work)
+            dealt = deal(log.rows, shards, self.place, plan.work, forgotten_at(self.place, Path(plan.run)))
             empty = log.rows.limit(1).collect().clear()
         _put_table(self.place, f"{plan.work}/empty.parquet", empty)
         _put_table(self.place, f"{plan.work}/items.parquet", items)
@@ -159,7 +160,7 @@ class Job:
         folder = f"versions/{plan.version}/shards"
         for shard in sorted(done):
             name = shard_name(shard, plan.shards)
-            counts = self.place.read_json(f"{folder}/{name}.json")["counts"]
+            counts = (part_of(self.place, plan.version, name) or {})["counts"]
             if self.again and counts["failed"]:
                 self.place.remove(f"{folder}/{name}.json")
                 done.remove(shard)
@@ -188,10 +189,11 @@ class Job:
         """The manifest, put last of all a version's files."""
         plan = versions.plan(plan.version) or plan
         folder = f"versions/{plan.version}"
-        parts = [self.place.read_json(f"{folder}/shards/{shard_name(n, plan.shards)}.json") for n in range(plan.shards)]
-        lost = [number for number, part in enumerate(parts) if part is None]
+        read = [part_of(self.place, plan.version, shard_name(number, plan.shards)) for number in range(plan.shards)]
+        lost = [number for number, part in enumerate(read) if part is None]
         if lost:
             raise WriteError(f"shards {lost[:5]} of version {plan.version} are not there: start again")
+        parts = [part for part in read if part is not None]
         counts, reasons, seconds = Counter[str](), Counter[str](), Counter[str]()
         for part in parts:
             counts.update(part["counts"] | {"rows": part["rows"], "rejected": part["rejected"], "bytes": part["bytes"]})
@@ -200,7 +202,7 @@ class Job:
         current = versions.current()
         before = versions.manifest(current) if current else None
         shards = [{key: part[key] for key in LISTED if key in part} for part in parts]
-        recipe = Telling.model_validate(self.place.read_json(f"{plan.work}/inputs.json")["recipe"])
+        recipe = Telling.model_validate(read_inputs(self.place, plan)["recipe"])
         useful = usefulness_gate(self.place, plan, shards, before, recipe, self.gates, self.open_judge)
         passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates, useful)
         projection = self._put_projection(plan)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -16,10 +15,15 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from trackrec.errors import RunError
+from trackrec.files.tables import table_of
 from trackrec.writing.failures import WriteError
+from trackrec.writing.told import damaged
 
 T = TypeVar("T")
 
+DEALING = ".deal-"
+"""How the name of a folder begins in which a log is being dealt out."""
 ATTEMPTS = 6
 """So often a request to object storage is made before its error stands."""
 _FIRST_PAUSE = 0.1
@@ -167,11 +171,17 @@ class Place:
         return float(self._again(lambda: self._fs.modified(self.path(name))).timestamp())
 
     def read_json(self, name: str) -> Any:
-        """The value in a JSON file; None if there is no such file."""
+        """The value in a JSON file; None if there is no such file.
+
+        Raises:
+            WriteError: it is damaged.
+        """
         try:
             return json.loads(self.read(name))
         except FileNotFoundError:
             return None
+        except (ValueError, RecursionError) as error:
+            raise damaged(self.path(name), error) from error
 
     def write_json(self, name: str, value: Any) -> None:
         """Put a value as a JSON file."""
@@ -181,11 +191,16 @@ class Place:
         """As ``create``, of a value as JSON."""
         return self.create(name, as_json(value))
 
-    def read_table(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-        """A Parquet file."""
-        if self.is_local:
-            return pl.read_parquet(Path(self.path(name)), columns=columns, memory_map=False, glob=False)
-        return pl.read_parquet(io.BytesIO(self.read(name)), columns=columns)
+    def read_table(self, name: str) -> pl.DataFrame:
+        """A Parquet file.
+
+        Raises:
+            WriteError: it is damaged.
+        """
+        try:
+            return table_of(self.read(name), name)
+        except RunError as error:
+            raise damaged(self.path(name), error.__cause__) from error
 
     @contextlib.contextmanager
     def _beside(self, name: str) -> Any:
@@ -204,6 +219,8 @@ class Place:
         if self.is_local:
             for left in Path(self.root).rglob(".*.partial"):
                 left.unlink(missing_ok=True)
+            for left in Path(self.root).glob(f"versions/*/work/{DEALING}*"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _again(self, request: Callable[[], T]) -> T:
         for attempt in range(ATTEMPTS):

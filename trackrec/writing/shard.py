@@ -19,6 +19,7 @@ from trackrec.features.projection import Projection
 from trackrec.memory import peak_gigabytes
 from trackrec.writing.carry import SENTENCE_COUNTS, Carried
 from trackrec.writing.dealing import dealt_name
+from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.histories import ShardHistories, histories_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import commit, commit_reference, schema, shard_name
@@ -26,7 +27,7 @@ from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
 from trackrec.writing.users import draw
 from trackrec.writing.vectors import as_lists, make_encoder, projection_fits
-from trackrec.writing.version_plan import VersionPlan
+from trackrec.writing.version_plan import VersionPlan, read_inputs
 from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
 
 _DAY = 86_400
@@ -61,7 +62,7 @@ class Tools:
     @classmethod
     def _make(cls, place: Place, version: str) -> Tools:
         plan = VersionPlan.model_validate(place.read_json(f"versions/{version}/plan.json"))
-        inputs = place.read_json(f"{plan.work}/inputs.json")
+        inputs = read_inputs(place, plan)
         recipe = Telling.model_validate(inputs["recipe"])
         items = place.read_table(f"{plan.work}/items.parquet")
         projection = None
@@ -166,7 +167,9 @@ class ShardWork:
 def _histories(tools: Tools, shard: int) -> ShardHistories:
     recipe, plan = tools.recipe, tools.plan
     try:
-        rows = tools.place.read_table(f"{plan.work}/{dealt_name(shard)}")
+        # Somebody may have been forgotten since the log was dealt.
+        forgotten = forgotten_at(tools.place, Path(plan.run))
+        rows = forgotten.left_out(tools.place.read_table(f"{plan.work}/{dealt_name(shard)}"))
     except FileNotFoundError:  # nobody is in this shard
         rows = tools.place.read_table(f"{plan.work}/empty.parquet")
     return histories_of(
@@ -232,7 +235,7 @@ def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
 def _texts(tools: Tools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
     """``user_id, text`` of the users who have one, in the order of the histories."""
     written = halving(tools.writer.write, histories, failed)
-    for name in ("prompt_tokens", "completion_tokens"):
+    for name in ("prompt_tokens", "completion_tokens", "cut"):
         if name in written.columns:
             tally.counts[name] += int(written[name].sum())
     order = histories.select(pl.col("user_id").unique(maintain_order=True))

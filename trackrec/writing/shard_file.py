@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
+from trackrec.errors import RunError
+from trackrec.files.tables import table_of
 from trackrec.writing.place import Place
+from trackrec.writing.told import ShardManifest, checked, damaged
 from trackrec.writing.truth import SENTENCES
 
 LISTED = ("name", "rows", "bytes", "sha256", "file_version")
@@ -85,7 +89,7 @@ def commit_reference(
     Returns:
         The manifest that counts; ``file_version`` is the version in whose folder the file is.
     """
-    found = place.read_json(f"versions/{earlier}/shards/{name}.json")
+    found = known_part(place, earlier, name)
     told = manifest | {key: found[key] for key in ("rows", "bytes", "sha256")}
     told |= {"name": name, "rejected": rejected.height, "file_version": found.get("file_version", earlier)}
     return _put_manifest(place, version, name, rejected, told)
@@ -97,7 +101,7 @@ def _put_manifest(
     folder = f"versions/{version}"
     place.write(f"{folder}/rejected/{name}.parquet", parquet_bytes(rejected))
     if not place.create_json(f"{folder}/shards/{name}.json", told):
-        told = place.read_json(f"{folder}/shards/{name}.json")
+        told = part_of(place, version, name) or told
     return told
 
 
@@ -108,6 +112,51 @@ def shard_file(version: str, shard: dict[str, Any]) -> str:
     'versions/000040/shards/00012-of-00064.parquet'
     """
     return f"versions/{shard.get('file_version', version)}/shards/{shard['name']}.parquet"
+
+
+def part_of(place: Place, version: str, name: str) -> dict[str, Any] | None:
+    """The manifest of a shard; None: there is none, the shard does not count.
+
+    Raises:
+        WriteError: it is damaged.
+    """
+    file = f"versions/{version}/shards/{name}.json"
+    found: dict[str, Any] | None = checked(place.read_json(file), ShardManifest, place.path(file))
+    return found
+
+
+def known_part(place: Place, version: str, name: str) -> dict[str, Any]:
+    """The manifest of a shard of a whole version.
+
+    Raises:
+        WriteError: it is damaged, or not there.
+    """
+    found = part_of(place, version, name)
+    if found is None:
+        raise damaged(place.path(f"versions/{version}/shards/{name}.json"), "it is gone")
+    return found
+
+
+def read_shard(place: Place, version: str, shard: dict[str, Any], columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """A shard of a whole version.
+
+    Args:
+        place, version: of the shard.
+        shard: what a manifest says of it.
+        columns: those that are wanted; None: all.
+
+    Raises:
+        WriteError: it is not what its manifest says.
+        FileNotFoundError: it is not there.
+    """
+    file = shard_file(version, shard)
+    content = place.read(file)
+    if hashlib.sha256(content).hexdigest() != shard["sha256"]:
+        raise damaged(place.path(file), "it is not what its manifest says")
+    try:
+        return table_of(content, file, columns)
+    except RunError as error:
+        raise damaged(place.path(file), error.__cause__) from error
 
 
 def finished(place: Place, version: str, shards: int) -> set[int]:

@@ -41,7 +41,7 @@ class Telling(Settings):
     teacher: dict[str, Any]
     """How the template teacher writes; nothing where the run's teacher is another one."""
     encoder: str
-    """The sentence-transformers model that makes vectors of texts."""
+    """The sentence-transformers model that makes vectors of texts; ``id@commit`` where it is pinned."""
     generator: dict[str, Any]
     """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it."""
 
@@ -63,7 +63,9 @@ class Telling(Settings):
                     "name another one by --set encoder=..."
                 )
             template = teacher if teacher["type"] == "template" else {}
-            return cls(**groups, teacher=template, encoder=encoder["name"], generator=generator)
+            commit = encoder.get("revision")
+            named = f"{encoder['name']}@{commit}" if commit else encoder["name"]
+            return cls(**groups, teacher=template, encoder=named, generator=generator)
         except (KeyError, TypeError, ValidationError) as error:
             raise WriteError(
                 f"{path} is no recipe of a run of this version of trackrec ({error!r}): run it anew"

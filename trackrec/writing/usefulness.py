@@ -19,7 +19,7 @@ from trackrec.metrics.intervals import paired_bootstrap
 from trackrec.metrics.probability import auc
 from trackrec.writing.gates import Gate, GateSettings
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import shard_file
+from trackrec.writing.shard_file import read_shard
 from trackrec.writing.telling import Telling
 from trackrec.writing.users import draw
 from trackrec.writing.version_plan import VersionPlan
@@ -211,25 +211,21 @@ def _pairs(place: Place, new: Side, old: Side, seed: int) -> Iterator[pl.DataFra
     if {shard["name"] for shard in new.shards} == set(names):
         for shard in sorted(new.shards, key=lambda shard: draw(seed, shard["name"])):
             if "file_version" not in shard:  # else nobody in it was written for
-                yield _both(
-                    place,
-                    new.version,
-                    [shard_file(new.version, shard)],
-                    [shard_file(old.version, names[shard["name"]])],
-                )
+                yield _both(place, Side(new.version, [shard]), Side(old.version, [names[shard["name"]]]))
         return
     if sum(shard["rows"] for side in (new, old) for shard in side.shards) > 2 * MOST_ROWS:
         raise _NotLookedAtError(
             f"version {old.version} has {len(old.shards)} shards, the new one {len(new.shards)}: to find users in "
             f"both, all would be read; --set shards={len(old.shards)} keeps the number"
         )
-    files = [[shard_file(side.version, shard) for shard in side.shards] for side in (new, old)]
-    yield _both(place, new.version, *files)
+    yield _both(place, new, old)
 
 
-def _both(place: Place, version: str, new: list[str], old: list[str]) -> pl.DataFrame:
-    here, there = (pl.concat([place.read_table(file, _COLUMNS) for file in files]) for files in (new, old))
-    here = here.filter(pl.col("version") == version)
+def _both(place: Place, new: Side, old: Side) -> pl.DataFrame:
+    here, there = (
+        pl.concat([read_shard(place, side.version, shard, _COLUMNS) for shard in side.shards]) for side in (new, old)
+    )
+    here = here.filter(pl.col("version") == new.version)
     return here.join(there, on="user_id", how="inner", suffix="_old").filter(
         pl.col("last_event") > pl.col("last_event_old"),
         pl.col("raw_vector").is_not_null() & pl.col("raw_vector_old").is_not_null(),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from trackrec.data.refresh import RefreshSettings
 from trackrec.settings import Settings
+from trackrec.writing.told import Inputs, checked
+
+if TYPE_CHECKING:
+    from trackrec.writing.place import Place
 
 ONLY_CHANGED = "changed"
 
@@ -88,3 +92,13 @@ class VersionPlan(Settings):
         """Whether going on with the other plan gives what this one would, but for the moment."""
         mine, theirs = (plan.model_dump(exclude={"version", "started", "now"}) for plan in (self, other))
         return mine == theirs
+
+
+def read_inputs(place: Place, plan: VersionPlan) -> Any:
+    """What workers need beside the plan: the run's ``recipe`` and the log's newest time; None: not put down yet.
+
+    Raises:
+        WriteError: it is damaged.
+    """
+    file = f"{plan.work}/inputs.json"
+    return checked(place.read_json(file), Inputs, place.path(file))

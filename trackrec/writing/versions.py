@@ -8,6 +8,7 @@ from typing import Any
 from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
+from trackrec.writing.told import Pointer, VersionManifest, checked
 from trackrec.writing.version_plan import VersionPlan
 
 POINTER = "current.json"
@@ -29,17 +30,19 @@ class Versions:
 
     def current(self) -> str | None:
         """The version that readers read; None: nothing is published."""
-        pointer = self.place.read_json(POINTER)
+        pointer = checked(self.place.read_json(POINTER), Pointer, self.place.path(POINTER))
         return None if pointer is None else str(pointer["version"])
 
     def manifest(self, name: str) -> dict[str, Any] | None:
         """The manifest of a version; None: it is not whole."""
-        found: dict[str, Any] | None = self.place.read_json(f"versions/{name}/manifest.json")
+        file = f"versions/{name}/manifest.json"
+        found: dict[str, Any] | None = checked(self.place.read_json(file), VersionManifest, self.place.path(file))
         return found
 
     def plan(self, name: str) -> VersionPlan | None:
         """The plan of a version; None: it has none."""
-        found = self.place.read_json(f"versions/{name}/plan.json")
+        file = f"versions/{name}/plan.json"
+        found = checked(self.place.read_json(file), VersionPlan, self.place.path(file))
         return None if found is None else VersionPlan.model_validate(found)
 
     def unfinished(self) -> VersionPlan | None:

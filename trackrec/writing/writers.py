@@ -45,7 +45,8 @@ class TextWriter(Protocol):
 
         Returns:
             ``user_id, text`` and, where there are such, ``reason`` (why there is no text that can be used; ""),
-            ``prompt_tokens, completion_tokens``. A user that is left out has no text.
+            ``prompt_tokens, completion_tokens, cut`` (whether it lost a sentence that was not finished). A user that is
+            left out has no text.
         """
         ...
 
@@ -110,7 +111,8 @@ class TorchWriter:
         users = list(self._rows)
         prompts = [len(self._generator.prompt(user)) for user in users]
         table = self._writer.write(users, 1, self._decoding, self._seed)
-        texts = [whole_sentences(*row) for row in table.select("text", "finished").iter_rows()]
+        drawn = table.select("text", "finished").rows()
+        texts = [whole_sentences(*row) for row in drawn]
         return pl.DataFrame(
             {
                 "user_id": table["user_id"],
@@ -118,6 +120,7 @@ class TorchWriter:
                 "reason": pl.Series([reason for _, reason in texts], dtype=pl.String),
                 "prompt_tokens": prompts,
                 "completion_tokens": table["token_ids"].list.len(),
+                "cut": [was_cut(text, *row) for (text, _), row in zip(texts, drawn, strict=True)],
             }
         )
 
@@ -134,6 +137,11 @@ def whole_sentences(text: str, finished: bool) -> tuple[str, str]:
         if not text:
             return "", UNFINISHED
     return text, "" if text else EMPTY
+
+
+def was_cut(kept: str, text: str, finished: bool) -> bool:
+    """Whether a text that stays lost its last sentence, which its most tokens cut off."""
+    return bool(kept) and not finished and kept != text.strip()
 
 
 def about_tokens(text: str) -> int:

@@ -1,0 +1,135 @@
+"""`make audit`: known weaknesses of the pinned packages, and the licences of what is installed.
+
+    .venv/bin/python .ci/audit.py .venv-audit/bin/pip-audit constraints.txt
+
+Exit code 1 if a pinned version has a known weakness, or a licence is refused or not known. Where the advisory database
+cannot be reached that is said, and does not fail: a machine without a network can build and test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+REFUSED = re.compile(
+    r"\b(A?GPL|GNU (?:Affero )?General Public|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|EUPL|OSL|"
+    r"CC[- ]BY[- ](?:NC|SA|ND)|non-?commercial|proprietary|other/proprietary)",
+    re.IGNORECASE,
+)
+"""Licences that Apache-2.0 cannot live with, or that bind whoever serves with it. The LGPL is none of them."""
+KNOWN = re.compile(
+    r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public|Zlib|OLDAP|OpenLDAP|BSL-1\.0|CC0|"
+    r"HPND|CNRI|Unlicense|LGPL|Lesser General Public|Public Domain|ZPL|Zope)",
+    re.IGNORECASE,
+)
+ALLOWED = {
+    "nvidia-": "NVIDIA's libraries come with torch's CUDA build, under NVIDIA's own licence; they are not passed on",
+    "cuda-": "as nvidia-",
+    "trackrec": "this package",
+}
+"""Packages (by the beginning of the name) whose licence is looked at by people, and why they stay."""
+
+
+def licence_of(package: Distribution) -> str:
+    """What a package says of its licence: the SPDX expression, its classifiers, or the first line of the text."""
+    told = package.metadata
+    if told.get("License-Expression"):
+        return str(told["License-Expression"])
+    classified = [
+        name.rpartition(" :: ")[2] for name in told.get_all("Classifier", []) if name.startswith("License ::")
+    ]
+    if classified := [name for name in classified if name != "OSI Approved"]:
+        return " OR ".join(classified)
+    lines = str(told.get("License") or "").strip().splitlines()
+    return lines[0].strip()[:80] if lines else ""
+
+
+def why_refused(name: str, licence: str) -> str:
+    """Why a package cannot stay; "" if it can. Of several licences to choose from (OR) one that is allowed is enough.
+
+    >>> why_refused("tool", "GPL-3.0-only OR MIT")
+    ''
+    >>> why_refused("tool", "GPL-3.0-only")
+    "its licence is 'GPL-3.0-only'"
+    """
+    if any(name.lower().startswith(allowed) for allowed in ALLOWED):
+        return ""
+    if not licence:
+        return "it says nothing of its licence"
+    choices = re.split(r"\s+OR\s+", licence)
+    if any(KNOWN.search(choice) and not REFUSED.search(choice) for choice in choices):
+        return ""
+    return f"its licence is {licence!r}" + ("" if REFUSED.search(licence) else ", which is on no list")
+
+
+def read_audit(told: dict[str, Any]) -> tuple[list[str], int, int]:
+    """Weaknesses, and how many packages were looked up and how many could not be, from pip-audit's JSON."""
+    weak, looked_up, skipped = [], 0, 0
+    for package in told.get("dependencies", []):
+        if "skip_reason" in package:
+            skipped += 1
+            continue
+        looked_up += 1
+        for one in package.get("vulns", []):
+            mended = ", ".join(one.get("fix_versions") or ()) or "no version yet"
+            names = ", ".join([one["id"], *(one.get("aliases") or ())])
+            weak.append(f"{package['name']} {package['version']}: {names}; mended in {mended}")
+    return weak, looked_up, skipped
+
+
+def weaknesses(pip_audit: str, pins: str) -> list[str]:
+    """Known weaknesses of pinned versions; [] where none is known or nobody can be asked, which is said."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "audit.json"
+        command = [pip_audit, "--requirement", pins, "--no-deps", "--disable-pip", "--vulnerability-service", "osv"]
+        command += ["--format", "json", "--output", str(out), "--progress-spinner", "off", "--timeout", "20"]
+        try:
+            run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            told, said = (json.loads(out.read_text()) if out.is_file() else {}), run.stderr.strip()
+        except (subprocess.TimeoutExpired, OSError, ValueError) as error:
+            told, said = {}, str(error)
+    weak, looked_up, skipped = read_audit(told)
+    if not looked_up:
+        last = said.splitlines()[-1][:200] if said else "no package was found there"
+        say(f"audit: NOT CHECKED for known weaknesses: the advisory database cannot be reached ({last})")
+    else:
+        say(f"audit: {looked_up} pinned packages looked up, {skipped} unknown to the database, {len(weak)} weaknesses")
+    return weak
+
+
+def licences(packages: Iterable[Distribution]) -> list[str]:
+    """Licences that are refused; the list of all is printed."""
+    found = {str(package.metadata["Name"]): licence_of(package) for package in packages}
+    by_licence: dict[str, list[str]] = {}
+    for name, licence in found.items():
+        by_licence.setdefault(licence or "not said", []).append(name)
+    for licence, names in sorted(by_licence.items()):
+        say(f"  {licence}: {', '.join(sorted(names, key=str.lower))}")
+    say(f"audit: {len(found)} packages, {len(by_licence)} licences")
+    return [f"{name}: {why}" for name, licence in sorted(found.items()) if (why := why_refused(name, licence))]
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(line + "\n")
+
+
+def main(pip_audit: str, pins: str) -> int:
+    """Both; the exit code."""
+    refused, weak = licences(distributions()), weaknesses(pip_audit, pins)
+    for line in refused:
+        say(f"audit: REFUSED: {line}")
+    for line in weak:
+        say(f"audit: WEAK: {line}")
+    return 1 if refused or weak else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

@@ -1,0 +1,1 @@
+"""The study of what knowledge is worth on items that nobody has seen."""
