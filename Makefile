@@ -9,6 +9,7 @@
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
 #   make deploy-check               Airflow, KubeRay's schema and hadolint on examples/deploy (.venv-deploy; KUBERAY_CRD=FILE)
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
+#   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make lock                       write constraints.txt anew from a clean environment
 #   make help                       this list
 #
@@ -24,6 +25,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 	done; echo python3)
 QUICK ?=
 OUT ?=
+NAMES ?=
 
 BIN := .venv/bin
 # Wheels alone: no compiler runs during the install. Byte code is left to the first import of what is really used,
@@ -48,7 +50,7 @@ python-check:
 .venv/.installed: pyproject.toml constraints.txt | python-check
 	@echo "Setting up .venv with $(PYTHON) (once, a few minutes) ..."
 	@"$(PYTHON)" -m venv .venv
-	@$(INSTALL) --editable .
+	@$(INSTALL) --editable '.[serve]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
@@ -129,3 +131,7 @@ lock: python-check
 	@{ echo "# Exact versions that TrackRec is tested with. Written by \`make lock\`; change pyproject.toml instead."; \
 		.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-lock
+
+.PHONY: integrations
+integrations: .venv/.installed-dev
+	@$(BIN)/python examples/integrations --docs $(NAMES)

@@ -1,13 +1,15 @@
 """The service under load: one person, 100 vectors, 200 candidates, beside a bare FastAPI route in the same run.
 
-    python benchmarks/service.py --users 1000000 --seconds 15 --steady 300
+    python benchmarks/service.py --users 1000000 --seconds 15 --steady 600
 
-needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the table of docs/service.md.
+needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the tables of docs/costs.md. The steady load at
+the end comes at a fixed rate, of all kinds of requests, while the memory of the service is watched.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import re
@@ -211,12 +213,60 @@ def resident(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def steady(address: str, pid: int, users: int, seconds: int, rate: float) -> None:
+    """Ask at a fixed rate, and print every half minute the memory of the service and how long answers took.
+
+    Of twenty requests sixteen are for a person, three for 100 vectors, one for a ranking. A request that is late
+    because the one before was slow is not left out, and its waiting counts.
+    """
+    chance = np.random.default_rng(4)
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    head = {"Content-Type": "application/json"}
+
+    def ask(kind: int) -> bool:
+        if kind < 16:
+            connection.request("GET", f"/v1/users/{chance.integers(1, users + 1)}")
+        elif kind < 19:
+            body = json.dumps({"ids": chance.integers(1, users + 1, 100).tolist()})
+            connection.request("POST", "/v1/vectors", body, head)
+        else:
+            candidates = chance.integers(1, ITEMS + 1, 200).tolist()
+            body = json.dumps({"user_id": int(chance.integers(1, users + 1)), "candidates": candidates})
+            connection.request("POST", "/v1/rank", body, head)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status == 200
+
+    print(f"\nsteady load of {rate:g} requests/s for {seconds} s\n")
+    print("| after s | MB | requests | failed | p50 ms | p99 ms |\n|---|---|---|---|---|---|")
+    started = time.perf_counter()
+    times: list[float] = []
+    number = failed = 0
+    shown = 0.0
+    print(f"| 0 | {resident(pid):.0f} | | | | |", flush=True)
+    while (now := time.perf_counter() - started) < seconds:
+        due = number / rate
+        if due > now:
+            time.sleep(due - now)
+        failed += not ask(number % 20)
+        number += 1
+        times.append(1000 * (time.perf_counter() - started - due))
+        if now - shown >= 30:
+            shown = now
+            p50, p99 = np.percentile(times, [50, 99])
+            print(f"| {now:.0f} | {resident(pid):.0f} | {number:,} | {failed} | {p50:.1f} | {p99:.1f} |", flush=True)
+            times.clear()
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=15, help="of each measurement")
     parser.add_argument("--steady", type=int, default=60, help="seconds of steady load while memory is watched")
+    parser.add_argument("--rate", type=float, default=200.0, help="requests a second of the steady load")
+    parser.add_argument("--only-steady", action="store_true", help="leave the other measurements out")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of the bare route and the service")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "trackrec-service")
     given = parser.parse_args()
@@ -237,68 +287,53 @@ def main() -> None:
         while file.read(1 << 24):
             pass
     print("load of the machine (1 minute):", os.getloadavg()[0], "on", os.cpu_count(), "cores")
+    command = ("-m", "trackrec.cli", "serve", "--store", str(place), "--run", str(run), "--port", "PORT")
+    with serving(*command, "--set", "rate=0") as (address, pid):
+        if not given.only_steady:
+            compare(address, pid, store, given)
+        if given.steady:
+            steady(address, pid, given.users, given.steady, given.rate)
+
+
+def compare(address: str, pid: int, store: Store, given: argparse.Namespace) -> None:
+    """Every kind of request as fast as it goes, beside a bare route turn and turn about: the machine's mood changes."""
+    size = (given.folder / f"store-{given.users}.sqlite").stat().st_size / 1e9
     p50, p99 = store_times(store, given.users)
-    print(f"\nstore read, taken apart: p50 {p50:.0f} us, p99 {p99:.0f} us ({place.stat().st_size / 1e9:.1f} GB)\n")
+    print(f"\nstore read, taken apart: p50 {p50:.0f} us, p99 {p99:.0f} us ({size:.1f} GB)\n")
     print("| request | p50 ms | p99 ms | requests/s | CPU ms a request | failed |\n|---|---|---|---|---|---|")
 
     def row(name: str, found: Load) -> None:
         told = f"| {name} | {found.p50:.2f} | {found.p99:.2f} | {found.requests:,.0f} | {found.cpu:.3f} | "
         print(f"{told}{found.failed} |", flush=True)
 
-    command = (
-        "-m",
-        "trackrec.cli",
-        "serve",
-        "--store",
-        str(place),
-        "--run",
-        str(run),
-        "--port",
-        "PORT",
-        "--set",
-        "rate=0",
-    )
-    with serving(*command) as (address, pid):
-        body = given.folder / "body.json"
-        body.write_bytes(urllib.request.urlopen(f"{address}/v1/users/1").read())
-        with serving("-c", BARE, str(body), "PORT") as (bare_address, bare_pid):
-            rounds = [
-                (
-                    load(bare_address, bare_pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
-                    load(address, pid, SCRIPTS["one person"], given.users, given.seconds, given.connections),
-                )
-                for _ in range(2)
-            ]  # turn and turn about: the machine's mood changes
-        for bare, one in rounds:
-            row("bare FastAPI route, the same bytes", bare)
-            row("one person", one)
-        ratio = sum(bare.requests for bare, _ in rounds) / sum(one.requests for _, one in rounds)
-        cpu_ratio = sum(one.cpu for _, one in rounds) / sum(bare.cpu for bare, _ in rounds)
-        for name in ("100 vectors", "rank 200"):
-            row(name, load(address, pid, SCRIPTS[name], given.users, given.seconds, given.connections))
-        row("rank 200, one connection", load(address, pid, SCRIPTS["rank 200"], given.users, given.seconds, 1))
-        stop = threading.Event()
+    def one(where: str, process: int, users: int = given.users) -> Load:
+        return load(where, process, SCRIPTS["one person"], users, given.seconds, given.connections)
 
-        def switching() -> None:
-            while not stop.wait(0.5):
-                store.switch("two")
-                store.switch("one")
+    body = given.folder / "body.json"
+    body.write_bytes(urllib.request.urlopen(f"{address}/v1/users/1").read())
+    with serving("-c", BARE, str(body), "PORT") as (bare_address, bare_pid):
+        rounds = [(one(bare_address, bare_pid), one(address, pid)) for _ in range(given.rounds)]
+    for bare, ours in rounds:
+        row("bare FastAPI route, the same bytes", bare)
+        row("one person", ours)
+    ratio = sum(bare.requests for bare, _ in rounds) / sum(ours.requests for _, ours in rounds)
+    cpu_ratio = sum(ours.cpu for _, ours in rounds) / sum(bare.cpu for bare, _ in rounds)
+    for name in ("100 vectors", "rank 200"):
+        row(name, load(address, pid, SCRIPTS[name], given.users, given.seconds, given.connections))
+    row("rank 200, one connection", load(address, pid, SCRIPTS["rank 200"], given.users, given.seconds, 1))
+    stop = threading.Event()
 
-        thread = threading.Thread(target=switching)
-        thread.start()
-        row(
-            "one person while versions are switched 4 times a second",
-            load(address, pid, SCRIPTS["one person"], min(SECOND, given.users), given.seconds, given.connections),
-        )
-        stop.set()
-        thread.join()
-        memory = [resident(pid)]
-        for _ in range(max(1, given.steady // 20)):
-            load(address, pid, SCRIPTS["one person"], given.users, 10, given.connections)
-            load(address, pid, SCRIPTS["100 vectors"], given.users, 10, given.connections)
-            memory.append(resident(pid))
+    def switching() -> None:
+        while not stop.wait(0.5):
+            store.switch("two")
+            store.switch("one")
+
+    thread = threading.Thread(target=switching)
+    thread.start()
+    row("one person while versions are switched 4 times a second", one(address, pid, min(SECOND, given.users)))
+    stop.set()
+    thread.join()
     print(f"\none person by the bare route: {cpu_ratio:.2f} in processor time, {ratio:.2f} in requests/s")
-    print("memory under steady load, MB:", json.dumps([round(value) for value in memory]))
 
 
 if __name__ == "__main__":

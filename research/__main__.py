@@ -1,4 +1,4 @@
-"""The command line of the studies: ``python -m research compare | ablate | read | new-items | show-texts | make-log``."""
+"""The command line of the studies, ``python -m research --help``: comparison, ablation, what texts tell, new items."""
 
 from __future__ import annotations
 

@@ -3,13 +3,15 @@
 ``python tests/checker_accuracy.py`` prints all measures on MovieLens-100K: made claims, hand-labelled sentences of this
 project's own models, and free sentences of other writers (``--free CARDS`` prints these alone, with the tags of the
 knowledge cards in that file).
-The latter are held against two labellers, and these against each other (Cohen's kappa); the second one knew neither the
-checker nor the first one's labels. ``--sentences`` leaves the made claims out.
+The latter are held against two labellers, and these against each other (Cohen's kappa); the second one knew neither
+the checker nor the first one's labels. ``--sentences`` leaves the made claims out. ``--judge FILE N`` asks the engine that a
+file names about N free sentences, and prints how right it is as entailment judge.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,13 +22,15 @@ import polars as pl
 from claim_maker import ClaimMaker, Made
 from sklearn.metrics import cohen_kappa_score
 
-from trackrec.checks.grounding import Verdict, ground
+from trackrec.checks.entailment import Asked, EntailmentJudge, read_entailment
+from trackrec.checks.grounding import GroundedSentence, Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.rows import rows_by_user
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.metrics.intervals import bootstrap_users
 from trackrec.metrics.probability import Interval, wilson
 from trackrec.prompts.domains import find_domain
+from trackrec.registry import make
 
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
 SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"
@@ -92,8 +96,15 @@ class Labelled(NamedTuple):
     checker: str
 
 
-def check_labelled(histories: pl.DataFrame, vocabulary: Vocabulary) -> list[Labelled]:
-    """Every hand-labelled sentence with the checker's verdict."""
+def check_labelled(histories: pl.DataFrame, vocabulary: Vocabulary, ours: Vocabulary | None = None) -> list[Labelled]:
+    """Every hand-labelled sentence with the checker's verdict.
+
+    Args:
+        histories: of all users.
+        vocabulary: what can be named.
+        ours: likewise, for sentences of generators that were tuned on this project's template, as their run knows them
+            to be; None: the checker is not told who wrote them.
+    """
     rows = rows_by_user(histories)
     second = {line["id"]: line["verdict"] for line in read_lines(SECOND)}
     return [
@@ -102,7 +113,11 @@ def check_labelled(histories: pl.DataFrame, vocabulary: Vocabulary) -> list[Labe
             line["half"],
             line["verdict"],
             second.get(number),
-            text_verdict(line["sentence"], rows[line["user_id"]], vocabulary),
+            text_verdict(
+                line["sentence"],
+                rows[line["user_id"]],
+                vocabulary if ours is None or line["source"].startswith("zero-shot") else ours,
+            ),
         )
         for number, line in enumerate(read_lines(SENTENCES))
     ]
@@ -155,6 +170,19 @@ def print_free(found: Sequence[Free]) -> None:
         print(f"  {writer:42} {len(mine):4} sentences, false accusations {false}, falsely supported {wrong}")
 
 
+def print_judge(file: Path, sentences: int, histories: pl.DataFrame, vocabulary: Vocabulary) -> None:
+    """How right an engine is as entailment judge: on free sentences drawn with seed 17, whatever the other ways say."""
+    lines = random.Random(17).sample(read_lines(FREE), sentences)
+    rows, settings = rows_by_user(histories), read_entailment(file)
+    judge = EntailmentJudge(make("engine", settings.engine), settings, find_domain("movies"), vocabulary)
+    asked = [Asked(one["user_id"], [GroundedSentence(one["sentence"], ())], rows[one["user_id"]]) for one in lines]
+    given = [str(found[0].verdict) for found in judge.judge(asked)]
+    labels = [{"no_claim": str(Verdict.NOT_CHECKABLE)}.get(one["label"], one["label"]) for one in lines]
+    print(f"{judge.engine.name} on {sentences} free sentences: {dict(judge.counts)}")
+    print(f"labels: {dict(Counter(labels))}")
+    _print("entailment judge", accuracy(zip(labels, given, strict=True)))
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file with one in each line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -197,12 +225,20 @@ def main(show: bool, sentences_only: bool = False) -> None:
     """Print the figures; ``show``: also the mistakes on development wordings."""
     histories, items = movielens()
     vocabulary = Vocabulary(items, find_domain("movies"))
+    if "--judge" in sys.argv:
+        place = sys.argv.index("--judge")
+        print_judge(Path(sys.argv[place + 1]), int(sys.argv[place + 2]), histories, vocabulary)
+        return
     if "--free" in sys.argv:
         cards = pl.read_ndjson(sys.argv[sys.argv.index("--free") + 1]).select("item_id", "tags")
         tagged = Vocabulary(items.join(cards, on="item_id", how="left"), find_domain("movies"))
         for split in ("dev", "held_out"):
             print_free(check_free(histories, tagged, split))
         return
+    ours = Vocabulary(items, find_domain("movies"), is_ours=True)
+    print("The checker knows which sentences are of generators tuned on the template:")
+    print_labelled(check_labelled(histories, vocabulary, ours))
+    print("It is not told who wrote them:")
     print_labelled(check_labelled(histories, vocabulary))
     if sentences_only:
         return

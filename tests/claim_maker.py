@@ -1,7 +1,8 @@
 """Claims with known truth, written by rule from real histories: true and false alike, in many wordings.
 
 It shares no code with the checker: it counts with Polars on raw titles and genres, and its wordings are its own. The
-rules of truth are those of ``docs/grounding.md``. A wording belongs to the development or the held-out half by a hash.
+rules of truth are those of ``docs/grounding-rules.md``. A wording belongs to the development or the held-out half by a
+hash.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "features": BASE | {"data", "users"},
     "rankers": BASE | {"data", "users", "features"},
     "judges": BASE | {"data", "users", "prompts", "lm", "engines", "features", "rankers"},
-    "checks": BASE | {"data", "users", "prompts", "judges"},
+    "checks": BASE | {"data", "users", "prompts", "engines", "judges"},
     "store": BASE | {"data", "users", "features"},
     "testing": BASE
     | {"data", "users", "prompts", "lm", "engines", "knowledge", "teachers", "features", "rankers"}

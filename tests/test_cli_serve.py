@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -170,3 +171,11 @@ def test_forget_must_be_pointed_at_something(
     assert "nothing was named" in capsys.readouterr().err
     assert call(monkeypatch, "forget", "\udce9", "--place", str(tmp_path)) == 1
     assert "no text that a table can hold" in capsys.readouterr().err
+
+
+def test_what_serving_needs_is_named_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert call(monkeypatch, "serve", "--store", str(tmp_path / "store.sqlite")) == 1
+    assert "serving needs the package uvicorn: pip install 'trackrec[serve]'" in capsys.readouterr().err

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 import torch
 
 from research.backbones.fibinet import PairProducts
 from research.backbones.fignn import FieldGraph
+from trackrec.rankers.adaptor import AdaptorSettings
+from trackrec.rankers.base import BackboneSettings, RankerSizes
 from trackrec.rankers.dcnv2 import MatrixCross
 from trackrec.rankers.deepctr import CIN, FM, AttentionSequencePoolingLayer, _layers
 from trackrec.rankers.din import attend
+from trackrec.rankers.examples import Examples, ItemTable, VectorTable
+from trackrec.rankers.inputs import TextInputs
 
 
 @pytest.mark.parametrize("units", [(5,), (5, 4)])
@@ -71,3 +76,28 @@ def test_a_node_hears_all_others_but_not_itself() -> None:
     heard = torch.tensor([[1.5, 2.0], [2.0, 1.5], [0.5, 0.5]])  # each the mean of the other two
     expected = graph.cell(heard, start[0]) + start[0]
     assert torch.allclose(graph(start)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["hybrid-expert", "linear"])
+def test_many_items_for_one_text_give_what_each_gives_alone(kind: str) -> None:
+    items = ItemTable(pl.Series([1, 2]), torch.eye(3)[:, :2], torch.tensor([0, 1, 2]))
+    sizes = RankerSizes(items, ratings=3, texts=(4,))
+    inputs = TextInputs(sizes, BackboneSettings(adaptor=AdaptorSettings(kind=kind))).eval()  # type: ignore[arg-type]
+    table = VectorTable(torch.randn(2, 4, generator=torch.Generator().manual_seed(0)))
+    number = 7
+    batch = Examples(
+        item=torch.ones(number, dtype=torch.int64),
+        recent=torch.zeros(number, 0, dtype=torch.int64),
+        rating=torch.zeros(number, 0, dtype=torch.int64),
+        seen=torch.zeros(number, dtype=torch.int64),
+        dense=torch.zeros(number, 0),
+        vector=torch.arange(number) % 2,
+        label=torch.zeros(number),
+    )
+    together = inputs(batch, table)[0]
+    alone = torch.cat([inputs(batch.take(slice(k, k + 1)), table)[0] for k in range(number)])
+    torch.testing.assert_close(together, alone)
+    assert together[0, -1] == 0, "row 0 is no text"
+    assert together[1, -1] == 1
+    inputs.train()
+    torch.testing.assert_close(inputs(batch, table)[0], together)

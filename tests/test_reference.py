@@ -68,3 +68,15 @@ def test_every_file_that_a_page_names_is_there() -> None:
     found = {(page.name, name) for page in pages for name in named.findall(page.read_text(encoding="utf-8"))}
     assert len(found) > 20
     assert [(page, name) for page, name in sorted(found) if not (ROOT / name).is_file()] == []
+
+
+def test_pictures_are_there_small_and_shown() -> None:
+    shown = {
+        (page.parent / match[1]).resolve()
+        for page in (ROOT / "docs").glob("*.md")
+        for match in re.finditer(r"!\[[^\]]+\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    }
+    kept = {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
+    assert shown == kept
+    assert kept
+    assert [path.name for path in kept if path.stat().st_size > 150_000] == []

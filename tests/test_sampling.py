@@ -241,3 +241,18 @@ def test_inverting_finds_where_the_running_sum_passes_the_point(size: int) -> No
         below = above - weights[torch.arange(40), found].double()
         assert bool((below <= point + 1e-6).all())
         assert bool((point < above + 1e-6).all())
+
+
+@pytest.mark.parametrize("more", [({"cos": 1},), ()], ids=["more", "bare"])
+@pytest.mark.parametrize("named", [{}, {"kwargs": {"cos": 1}}], ids=["by place", "by name"])
+def test_the_cache_takes_what_any_version_of_transformers_hands_over(
+    more: tuple[object, ...], named: dict[str, object]
+) -> None:
+    cache = SharedPrompts(slots=1, n=2, prompt_tokens=3, new_tokens=2)
+    cache.fill(torch.tensor([0]), [[torch.ones(1, 3, 4)]], [[torch.ones(1, 3, 4)]])
+    cache.step(torch.tensor([1]))
+    key, value = torch.full((1, 1, 1, 4), 5.0), torch.full((1, 1, 1, 4), 7.0)
+    assert cache.update(key, value, 0, *more, **named) == (key, value)
+    assert cache.keys[0][1, 0, 0].tolist() == [5.0] * 4
+    assert cache.values[0][1, 0, 0].tolist() == [7.0] * 4
+    assert not cache.keys[0][0].any()

@@ -18,6 +18,7 @@ import pytest
 from tests.made_publication import WRITTEN, made_row, write_publication
 from tests.made_service import USERS, made_service, read_problem
 from tests.running import running
+from trackrec.serving import ranking
 from trackrec.serving.app import build_app
 from trackrec.serving.service import Service
 from trackrec.store.publication import Publication
@@ -203,6 +204,15 @@ def test_who_has_no_text_is_ranked_for_by_events(person: str, text: str, client:
     assert all(one["probability"] == one["without_text"] for one in told["items"])
 
 
+def test_many_candidates_are_ranked_as_few_are(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"user_id": 7, "candidates": list(range(1, 31))}
+    at_once = client.post("/v1/rank", json=body).json()
+    monkeypatch.setattr(ranking, "AT_ONCE", 0)
+    in_a_thread = client.post("/v1/rank", json=body).json()
+    assert in_a_thread == at_once
+    assert all(one["probability"] == round(one["probability"], 6) for one in at_once["items"])
+
+
 @pytest.mark.parametrize("rating", ["NaN", "Infinity", "-Infinity", '"a"'])
 def test_a_rating_is_a_number(rating: str, client: httpx.Client) -> None:
     body = f'{{"user_id": 7, "candidates": [1], "events": [{{"item_id": 1, "rating": {rating}}}]}}'
@@ -360,6 +370,36 @@ def test_objections_over_http(tmp_path: Path) -> None:
         service.store.forget(7)
         assert client.get("/v1/users/7").status_code == 404
         assert client.get("/v1/users/7/held").status_code == 404
+
+
+def test_somebody_forgotten_a_moment_ago_is_unknown_everywhere(tmp_path: Path) -> None:
+    service = made_service(tmp_path)
+    with running(build_app(service)) as address, httpx.Client(base_url=address, timeout=30) as client:
+        assert client.get("/v1/users/7").status_code == 200
+        service.store.forget(7)
+        for path in ("", "/why/1", "/held"):
+            assert client.get(f"/v1/users/7{path}").status_code == 404
+        assert client.post("/v1/vectors", json={"ids": [7, 8]}).json()["vectors"][0]["status"] == "unknown"
+        ranked = client.post("/v1/rank", json={"user_id": 7, "candidates": [1, 2]}).json()
+        assert (ranked["text"], ranked["events"]) == ("unknown", 0), "nor is the history used"
+        assert "7" not in client.get("/v1/users?prefix=7&limit=50").json()["ids"]
+        said = {"kind": "add", "sentence": "I like opera."}
+        assert client.post("/v1/users/7/objections", json=said).status_code == 404
+        assert service.store.feedback(7) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/vectors", {"ids": [1, "x" * 10_000]}),
+        ("/v1/vectors", {"ids": ["ü" * 600]}),
+        ("/v1/rank", {"user_id": "x" * 10_000, "candidates": [1]}),
+    ],
+)
+def test_ids_of_many_bytes_are_refused_in_bodies_too(path: str, body: dict[str, Any], client: httpx.Client) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422
+    assert "more than 1024 bytes" in read_problem(answer)["detail"]
 
 
 def test_a_version_is_switched_under_load_without_a_failed_request(tmp_path: Path) -> None:

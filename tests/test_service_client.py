@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tests.redis_server import free_port
 from tests.running import running
 from trackrec.serving.app import build_app
 from trackrec.serving.client import Client, ServiceError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +53,31 @@ def test_refusals_are_errors_in_words(client: Client) -> None:
 def test_the_token_is_needed(client: Client) -> None:
     with pytest.raises(ServiceError, match="answered 401"):
         Client(str(client._client.base_url)).user(7)
+
+
+def test_the_example_runs(client: Client) -> None:
+    address = str(client._client.base_url)
+
+    def example(person: str, token: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "TRACKREC_TOKEN": token}
+        command = [sys.executable, str(ROOT / "examples" / "ask_the_service.py"), address, person]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    done = example("7", "t")
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert lines[0] == client.user(7).text
+    assert lines[1].startswith("  supported: This viewer enjoys Thriller.")
+    assert [line for line in lines if line.startswith("vector: [")]
+    assert len([line for line in lines if ", without the text " in line]) == 3
+    assert "answered 404: nobody of that id" in example("nobody", "t").stderr
+    assert "answered 401" in example("7", "wrong").stderr
+
+
+def test_the_documents_python_asks_as_shown(client: Client) -> None:
+    page = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    shown: dict[str, object] = {"os": os, "Client": lambda _, token: client}
+    exec(compile(code, "docs/service.md", "exec"), shown)
+    assert shown["vector"] == pytest.approx(made_row(7)["vector"])
+    assert [item.item_id in (3, 14, 25) for item in shown["ranked"].items] == [True, True]  # type: ignore[attr-defined]

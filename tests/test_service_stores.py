@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.made_service import read_problem
+from tests.made_service import made_service, read_problem
 from tests.redis_server import redis_server
 from tests.running import running
 from trackrec.serving.app import build_app
@@ -76,3 +77,22 @@ def test_a_slow_or_dead_redis_is_503_in_time_and_comes_back(tmp_path: Path) -> N
             process.kill()
             process.wait()
             assert client.get("/v1/users/1").status_code == 503
+
+
+def test_a_file_that_somebody_else_holds_is_read_but_not_written(tmp_path: Path) -> None:
+    service = made_service(tmp_path, ranker=False, seconds=0.3)
+    store = open_store(str(tmp_path / "store.sqlite"), seconds=0.3)
+    service.store = store
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
+    with running(build_app(service)) as address, httpx.Client(base_url=address, timeout=30) as client:
+        other.execute("BEGIN IMMEDIATE")
+        said = {"kind": "add", "sentence": "I like opera."}
+        started = time.monotonic()
+        refused = client.post("/v1/users/7/objections", json=said)
+        assert refused.status_code == 503
+        assert str(tmp_path) not in read_problem(refused)["detail"]
+        assert time.monotonic() - started < 5
+        assert client.get("/v1/users/7").json()["objections"] == 0
+        other.execute("ROLLBACK")
+        assert client.post("/v1/users/7/objections", json=said).json()["user"]["objections"] == 1
+    other.close()

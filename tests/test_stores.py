@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from tests.redis_server import redis_server
 from trackrec.errors import StoreError
 from trackrec.store.opening import open_store
-from trackrec.store.record import Stored, encode_record, key_of
+from trackrec.store.record import Event, Sentence, Stored, encode_record, key_of
 from trackrec.store.sqlite_tables import SqliteTables
 from trackrec.store.tables import Tables
 from trackrec.testing.store_suite import StoreSuite, made_record
@@ -147,3 +149,17 @@ def test_a_store_without_sqlite_state_is_read_as_empty(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "store.sqlite").close()
     store = open_store(str(tmp_path / "store.sqlite"))
     assert store.state().versions == {}
+
+
+ODD = '],"events":[1],"history":[ \\" ,"history":[], '
+"""What would be found in a record if strings were not escaped in it."""
+
+
+@pytest.mark.parametrize("history", [(), (Event(1, ODD, 2.5, None),), (Event(1, 5, None, 9), Event(2, ODD, 1.0, 10))])
+def test_a_history_is_passed_on_as_it_lies(history: tuple[Event, ...]) -> None:
+    record = replace(made_record(1), user_id=ODD, text=ODD, sentences=(Sentence(ODD, ODD, ODD, (1, 2)),))
+    stored = Stored(encode_record(replace(record, history=history)))
+    told, lies = stored.told()
+    assert json.loads(lies) == stored.body["history"]
+    assert told == {**stored.body, "history": []}
+    assert stored.has_vector == (stored.raw_vector is not None)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from trackrec.cli_data import data
-from trackrec.cli_serve import add_commands
+from trackrec.cli_serve import add_commands, publish, publish_line
 from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
@@ -69,8 +69,11 @@ def demo(
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
-    """Run the whole method on MovieLens-100K with the embedded model."""
-    _run("quick" if quick else "demo", out, changes)
+    """Run the whole method on MovieLens-100K with the embedded model, and publish its texts to be looked at."""
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run("quick" if quick else "demo", out, changes)
+    publish(str(folder), str(folder / OWN_STORE))
 
 
 @app.command(rich_help_panel="Train")
@@ -81,7 +84,10 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a recipe; start it again to go on where it stopped."""
-    _run(recipe, out, changes)
+    from trackrec.serving.run_texts import OWN_STORE
+
+    folder = _run(recipe, out, changes)
+    console.say(f"Look at its texts: {publish_line(folder, folder / OWN_STORE)}")
 
 
 @app.command(rich_help_panel="Check")
@@ -105,6 +111,9 @@ def grounding(
     deletion: Annotated[
         int, typer.Option("--deletion", help="So many users' texts are written again without a claim's evidence.")
     ] = 0,
+    judge: Annotated[
+        Path | None, typer.Option("--judge", help="YAML file of an engine that is asked about what is left open.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     trust: Trust = False,
 ) -> None:
@@ -119,6 +128,13 @@ def grounding(
         console.print(json.dumps(as_tree(rows), indent=1), highlight=False, markup=False, soft_wrap=True)
     else:
         print_grounding(rows, console)
+    if judge is not None:
+        from trackrec.pipeline.entailment import entail_run
+
+        told = ", ".join(f"{count} {name}" for name, count in entail_run(folder, judge).counts.items())
+        Terminal(stderr=True).print(
+            f"The engine on what was left open: {told or 'nothing'}. No measure counts its verdicts."
+        )
 
 
 @app.command(rich_help_panel="Check")
@@ -271,7 +287,7 @@ _PANELS = ("Prepare", "Train", "Check", "Write and keep", "Use", "Export")
 app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_help_panel)))  # as help shows them
 
 
-def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
+def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -285,6 +301,7 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> None:
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)
     console.say(f"Report: {write_report(folder)}")
+    return folder
 
 
 def quiet_libraries() -> None:

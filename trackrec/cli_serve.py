@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +25,16 @@ StorePlace = Annotated[
     str, typer.Option("--store", help="A file, sqlite:PATH, lmdb:FOLDER, redis://HOST:PORT/DATABASE or unix://SOCKET.")
 ]
 RunFolder = Annotated[Path | None, typer.Option("--run", help="Folder of a run: items and ranker.")]
-Cards = Annotated[Path | None, typer.Option("--cards", help="Knowledge cards (JSON lines) for a run's items.")]
+Cards = Annotated[
+    str | None,
+    typer.Option("--cards", help="A file of knowledge cards for a run's items, or movielens-100k: those that ship."),
+]
 
 
 def publish(
-    place: Annotated[str, typer.Argument(help="Folder or URL that trackrec write wrote to.")],
+    place: Annotated[
+        str, typer.Argument(help="Folder or URL that trackrec write wrote to; or a finished run: its own texts.")
+    ],
     to: Annotated[str, typer.Option("--to", help="The store: a file, sqlite:, lmdb:, redis:// or unix://.")],
     version: Annotated[str | None, typer.Option(help="Which version; the place's current one if not given.")] = None,
     run: RunFolder = None,
@@ -35,14 +43,19 @@ def publish(
 ) -> None:
     """Load a written version into a store, check it, and serve it in the place of the one before.
 
-    With --run, a ranker on the published vectors is fitted into RUN/ranker if there is none yet.
+    With --run, a ranker on the published vectors is fitted into RUN/ranker if there is none yet. Where PLACE is itself
+    the folder of a run, that run's own texts are published, of the users that it wrote for.
     """
+    from trackrec.serving.run_texts import RunTexts
     from trackrec.store.opening import open_store
-    from trackrec.store.publication import Publication
+    from trackrec.store.publication import Publication, Published
     from trackrec.store.publish import publish as load
 
+    source: Published = Publication(place)
+    if RunTexts.is_run(place):
+        source, run = RunTexts(Path(place)), run or Path(place)
     store = open_store(to)
-    name, loaded = load(Publication(place), store, version, switch, keep)
+    name, loaded = load(source, store, version, switch, keep)
     served = f"serves {name!r}" if switch else f"holds {name!r} beside {store.state().current!r}"
     console.say(f"{to} {served}: {loaded.records:,} people.")
     if run is not None and not (run / "ranker").is_dir():
@@ -53,8 +66,32 @@ def publish(
             f"Ranker in {run / 'ranker'!s}: AUC {figures['auc_with_text']:.4f} with the text, "
             f"{figures['auc_without_text']:.4f} without, on {figures['held_out_examples']:,} examples held out."
         )
-    more = "" if run is None else f" --run {run}"
-    console.say(f"Look at it: trackrec serve --store {to}{more}")
+    console.say(f"Look at it: {_serve_line(to, run)}")
+
+
+def _serve_line(store: str, run: Path | None) -> str:
+    """The command that serves a store, to be copied into this very shell."""
+    from trackrec.serving.cards import Cards
+
+    words = [_program(), "serve", "--store", store]
+    if run is not None:
+        cards = Cards.shipped_for(run) if (run / "recipe.yaml").is_file() else None
+        words += ["--run", str(run), *(["--cards", cards] if cards else [])]
+    return shlex.join(words)
+
+
+def publish_line(run: Path, store: Path) -> str:
+    """The command that puts a run's own texts into a store."""
+    return shlex.join([_program(), "publish", str(run), "--to", str(store)])
+
+
+def _program() -> str:
+    """What this command line was called by: its name where the shell finds it by that, else its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("trackrec")
+    if called.stem != "trackrec" or (found is not None and Path(found).resolve() == called.resolve()):
+        return "trackrec"
+    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 def serve(
@@ -71,11 +108,15 @@ def serve(
 ) -> None:
     """Serve texts, vectors, rankings and the page from a store."""
     import torch
-    import uvicorn
 
-    from trackrec.serving.app import build_app
-    from trackrec.serving.guard import LOOPBACK
-    from trackrec.serving.service import Service
+    try:
+        import uvicorn
+
+        from trackrec.serving.app import build_app
+        from trackrec.serving.guard import LOOPBACK
+        from trackrec.serving.service import Service
+    except ModuleNotFoundError as error:
+        raise StoreError(f"serving needs the package {error.name}: pip install 'trackrec[serve]'") from error
     from trackrec.serving.settings import read_settings
     from trackrec.store.opening import open_store
 
@@ -141,8 +182,11 @@ def forget_person(
 ) -> None:
     """Remove a person from a run, publications, stores, kept answers and batch files, for good."""
     from trackrec.forgetting import forget_everywhere
+    from trackrec.serving.run_texts import OWN_STORE
 
-    forget_everywhere(user, folder, places or (), stores or (), caches or (), batches or (), console.say)
+    own = [str(folder / OWN_STORE)] if folder is not None and (folder / OWN_STORE).is_file() else []
+    everywhere = [*dict.fromkeys([*(stores or ()), *own])]
+    forget_everywhere(user, folder, places or (), everywhere, caches or (), batches or (), console.say)
 
 
 @store_app.command()

@@ -26,6 +26,7 @@ ClaimKind = Literal[
     "mixed",
     "fame",
     "cited",
+    "entailed",
 ]
 
 
@@ -41,6 +42,7 @@ class Claim:
     ``bound`` only upwards (most) or downwards (least). ``generosity``: how easily the user is pleased, next to others.
     ``often``: the history has more of this kind than everybody's have. ``mixed``: it has more of no kind. ``fame``: how
     well known its items are. ``cited``: the events whose numbers the sentence gives bear it out.
+    ``entailed``: an engine was asked whether the history bears it out.
     """
 
     kind: ClaimKind

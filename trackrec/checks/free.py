@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
@@ -26,15 +27,46 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\b(?:which|that|who|whose|by|from|starring|since|because|of|as)\b", re.IGNORECASE)
+_PLAIN = frozenset(
+    ["the", "a", "and", "or", "both", "all", "of", "for", "to", "film", "movie", "book", "their", "also"]
+)
+"""Words between a verb and what it speaks of that narrow nothing down."""
+_BLENDED = re.compile(
+    r"\b(?:blend(?:s|ed|ing)?|mix(?:es|ed|ing|ture)?|combin\w+|incorporat\w+|featur\w+|intertwin\w+|elements?|touch|hints?|aspects?)\b[^.;:]*$",
+    re.IGNORECASE,
+)
+"""A kind that is one part of something: "films that blend comedy and romance"."""
+_GENERAL = frozenset(
+    [
+        "in",
+        "on",
+        "with",
+        "most",
+        "any",
+        "many",
+        "other",
+        "every",
+        "such",
+        "genre",
+        "genres",
+        "watching",
+        "reading",
+        "his",
+        "her",
+    ]
+)
+_AND = re.compile(r"\s*(?:,|,? and|,? or|/)\s*")
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
-    r"\s*(?:\w+ )?(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having)\b",
+    r"\s*(?:\w+ ){0,2}(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
+    r"|,? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
     re.IGNORECASE,
 )
 LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
 """From which share of likes on free text may call a kind liked, and up to which not."""
 SURE_LIKED, SURE_DISLIKED, SURE_EVENTS = 0.75, 0.25, 3
-"""Shares, and the least events, that deny the opposite."""
+"""Shares, and the least events, that deny the opposite: so many if all of them do, or the words are strong, else twice as
+many."""
 
 
 class Scale:
@@ -74,10 +106,20 @@ class FreeJudge:
             return []
         found = self._compared(prose)
         if not found:
-            found = [judged for said in prose.said if (judged := self.title(said, prose))]
+            found = self._titles(prose)
         groups = [(prose.text[a:b], self.of_kind(values)) for a, b, values in self.groups(prose)]
         counted = tallies(prose.masked, prose.opinions, self.history, groups) if self.scale.has_stars else []
         return [*found, *counted, *(self.kinds(prose) if not counted else ())]
+
+    def _titles(self, prose: Prose) -> list[Judged]:
+        """What is said of each title; of several that one verb speaks of none is borne out if the history goes the other
+        way on another one."""
+        found: dict[tuple[int, int], list[Judged]] = {}
+        for said in prose.said:
+            if (judged := self.title(said, prose)) is not None:
+                verb = said.sign if judged.claim.kind == "direction" else None
+                found.setdefault((verb.start, verb.end) if verb else (-1, said.name.start), []).append(judged)
+        return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
 
     def title(self, said: Said, prose: Prose) -> Judged | None:
         """What is said of one title."""
@@ -98,7 +140,12 @@ class FreeJudge:
             low, high = said.rating.low, said.rating.high or said.rating.low
             right = any(low - 0.01 <= self.history.events[place].rating <= high + 0.01 for place in places)
             claim = Claim("rating", subject, self._words(said, said.rating, prose), value=high)
-            right = right and not self._denied(said, places, prose)
+            denied = right and self._denied(said, places, prose)
+            if denied and not self._is_blunt(said, prose):
+                return None
+            right = right and not denied
+            if not right and said.rating.weak:
+                return None
             if right or (said.is_near and (name.is_whole or len(places) == 1)):
                 return Judged(claim, Verdict.SUPPORTED if right else Verdict.CONTRADICTED, told, places)
             return None
@@ -124,6 +171,13 @@ class FreeJudge:
             return False
         return all(self.scale.side(place) == -sign.sign for place in places)
 
+    def _is_blunt(self, said: Said, prose: Prose) -> bool:
+        """Whether the words that go against the stars stand right by the title, or are the list's heading."""
+        if prose.lead is not None and not prose.lead.is_rating:
+            return True
+        gap = words_between(said.name, said.sign, prose.masked) if said.sign else ""
+        return not set(WORD.findall(gap.replace(HIDDEN, " ").lower())) - _PLAIN
+
     def _words(self, said: Said, one: Opinion, prose: Prose) -> str:
         start, end = min(said.name.start, max(one.start, 0)), max(said.name.end, one.end)
         return prose.text[start:end].strip()
@@ -145,11 +199,33 @@ class FreeJudge:
 
     def kinds(self, prose: Prose) -> list[Judged]:
         """What is said of kinds of items: genres, attributes, tags."""
-        found = []
-        for start, end, values in self.groups(prose):
-            if (opinion := _direct(start, end, prose, self.vocabulary)) is not None:
-                found.append(self._kind(start, end, values, opinion, prose))
-        return [judged for judged in found if judged]
+        found: dict[Opinion, list[Judged]] = {}
+        groups = self.groups(prose)
+        opinions = [_direct(start, end, prose, self.vocabulary) for start, end, _ in groups]
+        for place in range(len(groups) - 2, -1, -1):  # "Drama and Crime receive low ratings"
+            behind, joined = opinions[place + 1], _AND.fullmatch(prose.masked, groups[place][1], groups[place + 1][0])
+            if opinions[place] is None and joined and behind is not None and behind.side == "before":
+                opinions[place] = behind
+        for (start, end, values), opinion in zip(groups, opinions, strict=True):
+            if opinion is not None:
+                judged = self._kind(start, end, values, opinion, prose)
+                found.setdefault(opinion, []).extend([judged] if judged else [])
+        return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
+
+    def _of_one_mind(self, found: list[Judged]) -> list[Judged]:
+        """Of a list none is borne out while the history goes the other way on another one."""
+
+        def is_opposed(one: Judged) -> bool:
+            good = sum(self.scale.side(place) > 0 for place in one.evidence) / len(one.evidence)
+            if one.claim.subject.kind == "title" and one.claim.sign > 0:  # a three is no dislike
+                good = 1 - sum(self.scale.side(place) < 0 for place in one.evidence) / len(one.evidence)
+            return good <= DISLIKED_SHARE if one.claim.sign > 0 else good >= LIKED_SHARE
+
+        if not any(one.verdict == Verdict.NOT_CHECKABLE and one.evidence and is_opposed(one) for one in found):
+            return found
+        return [
+            replace(one, verdict=Verdict.NOT_CHECKABLE) if one.verdict == Verdict.SUPPORTED else one for one in found
+        ]
 
     def groups(self, prose: Prose) -> list[tuple[int, int, tuple[str, ...]]]:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
@@ -190,12 +266,35 @@ class FreeJudge:
             else (share <= DISLIKED_SHARE and share <= own)
         ):
             return Judged(claim, Verdict.SUPPORTED, reason, places)
-        sure = len(places) >= SURE_EVENTS and (
+        against = (
             (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
         )
-        narrowed = _RESTRICTED.match(prose.masked, end) is not None
-        verdict = Verdict.CONTRADICTED if sure and not narrowed and not opinion.weak else Verdict.NOT_CHECKABLE
+        least = SURE_EVENTS if good in (0, len(places)) or opinion.strong else 2 * SURE_EVENTS
+        sure = len(places) >= least and against
+        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None or self._is_narrowed(
+            start, opinion, prose
+        )
+        tagged = any(self.vocabulary.is_tag(value) for value in values)
+        accuse = sure and not narrowed and not opinion.weak and not tagged
+        verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
+
+    def _end_of_list(self, end: int, prose: Prose) -> int:
+        """Where the list of kinds ends that a kind is part of: "action and sci-fi elements"."""
+        for start, stop, _ in self.groups(prose):
+            if start > end and _AND.fullmatch(prose.masked, end, start):
+                end = stop
+        return end
+
+    def _is_narrowed(self, start: int, opinion: Opinion, prose: Prose) -> bool:
+        """Whether words before a kind narrow it down: "aversion to poorly made comedies"."""
+        gap = prose.masked[opinion.end : start] if 0 <= opinion.end <= start else ""
+        if _BLENDED.search(prose.masked[:start]):
+            return True
+        joined = re.split(r",| and | or ", gap)[-1]
+        return any(
+            word.lower() not in _PLAIN | _GENERAL and not self.vocabulary.is_noun(word) for word in WORD.findall(joined)
+        )
 
 
 def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opinion | None:

@@ -1,8 +1,9 @@
 """The gate: the checker's word counts only where its rate of false accusations is known.
 
-On texts of the `template` teacher, and of generators distilled from it, the rate has been measured (docs/grounding.md).
-On any other corpus it is unknown until somebody has labelled a sample (``trackrec check-the-checker``): until then no
-reward is taken off, and nothing is withheld from publishing, because the checker calls it false.
+On texts of the `template` teacher, and of generators distilled from it, the rate has been measured
+(docs/grounding-accuracy.md). On any other corpus it is unknown until somebody has labelled a
+sample (``trackrec check-the-checker``): until then no reward is taken off, and nothing is withheld from publishing,
+because the checker calls it false.
 """
 
 from __future__ import annotations
@@ -121,6 +122,17 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
+def is_ours(teacher: str, distils: bool = True) -> bool:
+    """Whether a run's texts are this project's own: of a teacher whose sentences the checker knows word by word, or of
+    a generator that learned from it.
+
+    Args:
+        teacher: type of the teacher, as in the recipe.
+        distils: whether the generator learns from that teacher.
+    """
+    return distils and teacher in MEASURED_TEACHERS
+
+
 def may_accuse(folder: Path, teacher: str, distils: bool = True) -> bool:
     """Whether the checker's word counts for the texts of a run.
 
@@ -134,7 +146,7 @@ def may_accuse(folder: Path, teacher: str, distils: bool = True) -> bool:
     """
     path = folder / GATE_FILE
     if not path.is_file():
-        return distils and teacher in MEASURED_TEACHERS
+        return is_ours(teacher, distils)
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["open"])
     except (ValueError, KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.prose import Prose, read_prose
 from trackrec.checks.reader import find_claims
-from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
+from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of, without_support
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
 from trackrec.checks.rules import Verdict as Verdict
@@ -94,13 +94,13 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
         return ours or _sentence(told, judge_cited(told, free), "citation")
     if told.lead is None and prose.text == told.body:
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
-            style = style_of(told.body, sentence.familiar)
+            style = style_of(told.body, sentence, vocabulary.is_ours)
             if style is not None:
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                kept, way = reconciled(claims, free.judge(prose), vocabulary, style)
+                kept, way = reconciled(claims, free.judge(prose), vocabulary, style, prose.missing)
                 return _sentence(told, kept, way)
-            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items]):
-                return GroundedSentence(told.text, (), "", told.cited)
+            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items], free.own.seen):
+                return _sentence(told, without_support(free.judge(prose)), "table")
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 
@@ -112,9 +112,9 @@ def _own(
     cites a part. None: it is no such sentence."""
     if told.lead is None:
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
-            if style_of(told.body, sentence.familiar) == "own":
+            if style_of(told.body, sentence) == "own":
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                kept, way = reconciled(claims, free.judge(prose), vocabulary, "own")
+                kept, way = reconciled(claims, free.judge(prose), vocabulary, "own", prose.missing)
                 return _sentence(told, kept, way) if kept else None
     return None
 

@@ -125,7 +125,9 @@ class Horoscope:
     @classmethod
     def make(cls, settings: HoroscopeSettings, context: RewardContext) -> Self:
         """See :mod:`trackrec.registry`."""
-        vocabulary = Vocabulary(context.items, find_domain(context.domain), context.attributes, context.profile)
+        vocabulary = Vocabulary(
+            context.items, find_domain(context.domain), context.attributes, context.profile, context.is_ours
+        )
         return cls(vocabulary, settings.others)
 
     def __call__(self, scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackrec.checks.vocabulary import Key, Vocabulary, key_of, words_of
+from trackrec.users.catalogue import make_item
 
 _QUOTED = re.compile(
     r"[\"“](?P<a>[^\"“”\n]{2,90})[\"”]|(?<![\w*])\*{1,2}(?P<b>[^*\n]{2,90}?)\*{1,2}(?![\w*])|(?<![\w_])_(?P<c>[^_\n]{2,90}?)_(?![\w_])|[«„](?P<d>[^«»„“\n]{2,90})[»“]|[‘](?P<e>[^‘’\n]{2,90})[’](?!\w)"
+    r"|(?<![\w'])'(?P<f>[A-Z0-9¿¡](?:[^'\n]|'(?=\w)){1,90}?),?'(?!\w)"
 )
-_YEAR = re.compile(r"\s*\((?:19|20)\d\d\)\s*$")
+_DATED = re.compile(r" \(((?:18|19|20)\d\d)\)")
+"""The year behind a title: what it stands behind is no series, and nobody's name."""
 _CAPITALS = re.compile(
     r"(?:[A-Z0-9][\w'’.&-]*)(?:(?:,? (?:of|the|a|an|in|on|to|for|with|and|de|la|le|from|at|der|das|die|du|&|vs\.?)){0,2}[ :/-]{1,2}[A-Z0-9][\w'’.&-]*)*"
 )
@@ -122,10 +125,15 @@ class OwnTitles:
             name: as the text has it.
             among: the items that the sentence cites. Where they are known, a single word of a title is enough.
         """
-        key = key_of(_YEAR.sub("", name))
+        name = make_item(re.sub(r", L$", ", L'", name), None, None).title  # "Birdcage, The (1996)" is "The Birdcage"
+        key = key_of(name)
         bare = key[1:] if len(key) > 1 and key[0] in {"the", "a", "an"} else key
         for one in (key, bare, ("the", *bare), ("a", *bare)):
             if items := self._of(self.whole, one, among):
+                return items, True
+        head, colon, tail = name.partition(":")
+        for part in (head, tail) if colon else ():  # "Léon: The Professional"
+            if len(key_of(part)) > 1 and (items := self._of(self.whole, key_of(part), among)):
                 return items, True
         if not bare or all(word in _SMALL for word in bare) or (among is None and not self._can_be_short(bare)):
             return frozenset(), False
@@ -135,6 +143,13 @@ class OwnTitles:
             return items, False
         near = self.vocabulary.nearest_title(name, among if among is not None else self.seen)
         return (near.items, True) if near else (frozenset(), False)
+
+    def may_be_meant(self, name: str, year: int) -> bool:
+        """Whether a name with a year behind it may be an item of the history in other words, or is no name: the history
+        has something of that year, and a telling word of it."""
+        told = {key for key in key_of(name) if key not in _SMALL}
+        known = [self.vocabulary.catalogue[item_id] for item_id in self.seen]
+        return not told or any(abs((item.year or year) - year) <= 1 and told & {*key_of(item.title)} for item in known)
 
     def _of(self, names: dict[Key, set[Any]], key: Key, among: frozenset[Any] | None) -> frozenset[Any]:
         found = frozenset(names.get(key, ()))
@@ -172,7 +187,22 @@ def find_names(text: str, own: OwnTitles, cited: Iterable[Any] | None = None) ->
             if not _overlaps(found, start, end) and (name := _short(start, end, text, own, among)):
                 found.append(name)
                 break
+        else:
+            found += [
+                name for name in [_dated(match, text, own)] if name and not _overlaps(found, name.start, name.end)
+            ]
     return sorted(found, key=lambda name: name.start)
+
+
+def _dated(match: re.Match[str], text: str, own: OwnTitles) -> Name | None:
+    """A name that nothing in the history is meant by, with a year behind it that makes it a title."""
+    if (year := _DATED.match(text, match.end())) is None:
+        return None
+    start, end = _trimmed(match, text)[-1]
+    if end != match.end() or all(word.key in _SMALL for word in words_of(text[start:end])):
+        start, end = match.span()
+    told = text[start:end]
+    return None if own.may_be_meant(told, int(year[1])) else Name(start, end, told, is_surely_missing=True)
 
 
 def _overlaps(names: list[Name], start: int, end: int) -> bool:
@@ -211,6 +241,8 @@ def _mentioned(
     words = [word for word in words_of(told) if word.key not in _SMALL]
     telling = [word for word in words if not own.vocabulary.is_kind(word.key) and not own.vocabulary.is_noun(word.key)]
     sure = len(words) > 1 and all(word.is_capital for word in words) and bool(telling)
+    if year := _DATED.match(text, end):
+        sure = bool(telling) and not own.may_be_meant(told, int(year[1]))
     if _BY.search(text[:start]) or _SERIES.match(text, end) or not sure or _is_part_of_a_name(start, end, text):
         return None
     return Name(start, end, told, is_surely_missing=True)
@@ -228,7 +260,7 @@ def _trimmed(match: re.Match[str], text: str) -> list[tuple[int, int]]:
     spans = [match.span()]
     told = match.group()
     lead = re.match(
-        r"(?:[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ",
+        r"(?:\d{1,2}[:.)]|[\w.-]+['’]s?|The|A|An|And|But|They|While|Although|In|For|From|With|Their|Films|Movies|Books|Both|Neither|Loves?|Likes?) ",
         told,
     )
     if lead:

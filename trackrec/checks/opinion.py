@@ -54,8 +54,18 @@ _NOT = re.compile(
     r"(?: (?:really|much|particularly|especially|quite|so|always|seem(?:s|ed)?|appear(?:s|ed)?|come|to|as|very|well|be|been|have|has|had|also|yet|ever|at all|truly|necessarily|a|an|the|their|exactly|one of)){0,5} ?$",
     re.IGNORECASE,
 )
+_FADING = re.compile(
+    r"\b(?:declin\w*|decreas\w*|diminish\w*|wan(?:es|ed|ing)|lack(?:s|ed|ing)?|loss|drop|dropping|reduced|limited|little|low|lower|waning|moving away)\b(?: (?:in|of|for|their|his|her|the|any|much))* ?$",
+    re.IGNORECASE,
+)
+"""Before a word of liking: "the decline in interest towards"."""
 _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 
+_BY_IT = re.compile(
+    r"\s+by\b(?! (?:them|him|her|us|me|(?:this|the) (?:user|viewer|reader|person|customer|listener)))", re.IGNORECASE
+)
+_WHOSE_WAY = re.compile(r"\b(?!users|viewers|readers|people)\w+s (?:that|which) (?:\w+ly )?$", re.IGNORECASE)
+"""Items do it, not the user: "films that lean towards comedy"."""
 _PARTICIPLE = re.compile(r"(?:dis)?liked|loved|hated|enjoyed|rejected|dismissed|adored|refused|scorned", re.IGNORECASE)
 _NAME_BEFORE = re.compile(rf"{HIDDEN}\)?\s(?:\w+ly )?$")
 _NOTHING_FOLLOWS = re.compile(r"\s*(?:[,.;:)]|$|(?:but|and|while|whereas|though)\b)")
@@ -69,8 +79,9 @@ _RATINGS = re.compile(
     rf"(?P<out>\b(?P<a>{_V})(?: stars?)?\s*(?:/\s*5|out of (?:5|five)|of (?:5|five) stars)\b(?![/\d]))"
     rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
-    rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
-    rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
+    rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers|most|least|main|first|last|(?!(?:lowest|highest|honest|modest)\b)\w{{2,}}est)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
+    rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?P<q2>(?:(?:, and |, | and | to | or |-|–){_V}\b)*)(?! \w+ (?:films|movies|books))(?: stars?)?)"
+    rf"|(?P<paren>[(:]\s?(?:both |all |each |rated |ratings? |rating: |only |just )*(?P<p>[1-5](?:\.\d)?)(?: stars?)?(?:,? each)?\s?(?=\)|$|,|;))",
     re.IGNORECASE,
 )
 _TOP = re.compile(
@@ -81,6 +92,11 @@ _BOTTOM = re.compile(
     r"\b(?:(?:the )?lowest (?:possible )?(?:mark|rating|score)s?(?: of all)?|bottom marks?|rated lowest)\b",
     re.IGNORECASE,
 )
+_MODERATE = re.compile(
+    r"\b(?:moderate|middling|mediocre|neutral|average)(?: \w+)? (?:ratings?|marks?|scores?|reviews?|reception)(?: (?:for|to|of)\b(?! \d)|(?= was| were|[,.;)]|$))",
+    re.IGNORECASE,
+)
+"""About three of five: it may bear a sentence out, and accuses nobody."""
 _FOR = re.compile(
     r"\s*(?:stars? |ratings? |reviews? )*(?:each |apiece |even |only |mainly |mostly )*(?:for|to|against|go to|goes to|went to|belongs? to|such as|like|including|only with)\b"
     r"|\s*,? (?:for|to|such as|for example|namely|including)\b|\s*:",
@@ -119,9 +135,14 @@ def find_opinions(text: str) -> list[Opinion]:
                 side: Side = "after" if _FOR.match(text, match.end()) else "before"
                 sign: Literal[-1, 1] = 1 if value == 5 else -1
                 take(Opinion(*match.span(), sign, side, strong=True))
+    for match in _MODERATE.finditer(text):
+        if free(*match.span()):
+            side = "after" if match.group().split()[-1].lower() in ("for", "to", "of") else "before"
+            take(Opinion(*match.span(), 0, side, weak=True, low=2.5, high=3.5))
     for pattern, sign, side in _SIGNS:
         for match in pattern.finditer(text):
-            if free(*match.span()):
+            of_items = side == "after" and _WHOSE_WAY.search(text[: match.start()])
+            if free(*match.span()) and not of_items:
                 take(_signed(match, text, sign, side))
     found.sort(key=lambda opinion: opinion.start)
     return _completed([_turned(opinion, text) for opinion in found], text)
@@ -130,6 +151,8 @@ def find_opinions(text: str) -> list[Opinion]:
 def _turned(opinion: Opinion, text: str) -> Opinion:
     """ "Star Wars liked but ...": a participle behind a name, with nothing to follow it."""
     told = text[opinion.start : opinion.end]
+    if opinion.side == "before" and _BY_IT.match(text, opinion.end):
+        return replace(opinion, side="after")  # "they were won over by X"
     is_behind = opinion.side == "after" and _PARTICIPLE.fullmatch(told) and _NAME_BEFORE.search(text[: opinion.start])
     return replace(opinion, side="before") if is_behind and _NOTHING_FOLLOWS.match(text, opinion.end) else opinion
 
@@ -151,9 +174,9 @@ def says_mixed(text: str) -> bool:
 
 def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -> Opinion:
     told, before = match.group(), text[: match.start()]
-    turned = _NOT.search(before) is not None and _NOT_ONLY.search(before) is None
-    if turned:
-        start = _NOT.search(before).start()  # type: ignore[union-attr]
+    no = _NOT.search(before) or (_FADING.search(before) if sign > 0 and side == "after" else None)
+    if no is not None and _NOT_ONLY.search(before) is None:
+        start = no.start()
         return Opinion(start, match.end(), -1 if sign > 0 else 1, side, weak=sign < 0)
     strong, weak = _STRONG.search(" " + told) is not None, _WEAK.search(" " + told) is not None
     return Opinion(*match.span(), sign, side, strong, weak and not strong)
@@ -161,13 +184,14 @@ def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -
 
 def _rating(match: re.Match[str], text: str) -> Opinion | None:
     parts = match.groupdict()
-    names = ("a", "b", "c", "d", "e", "f", "p")
+    names = ("a", "b", "c", "d", "e", "f", "p", "q")
     told = next(parts[name] for name in names if parts[name])
     first = _number(told)
     second = _number(parts["b2"] or parts["g"] or "") or first
     if first is None or second is None or not 0 < first <= 5:
         return None
-    low, high = min(first, second), max(first, second)
+    given = [first, second, *(_number(one) or first for one in re.findall(_V, parts["q2"] or "", re.IGNORECASE))]
+    low, high = min(given), max(given)
     bound = (parts["more"] or parts["orb"] or parts["h"] or "").lower().removeprefix(" or ").removeprefix(" and ")
     if bound in ("more", "higher", "above", "better"):
         high = 5.0

@@ -18,7 +18,7 @@ _NOUN = r"(?:ratings?|marks?|scores?|reviews?|stars|grades?|praise)"
 LIKES_AFTER = (
     r"likes\b|liked|liking(?: for| of)?|(?:(?<=they )|(?<=to )|(?<=not )|(?<=n't )|(?<=n’t )|(?<=also )|(?<=really )|(?<=who )|(?<=i )|(?<=you )|(?<=we )|(?<=viewers )|(?<=users )|(?<=readers )|(?<=generally )|(?<=clearly )|(?<=mostly )|(?<=both )|(?<=usually )|(?<=often ))like\b",
     r"enjoy(?:s|ed|ing)?(?: watching| reading)?|enjoyment of|appreciat(?:es?|ed|ing|ion)(?: (?:for|of))?|admir(?:es?|ed|ing|ation)(?: (?:for|of))?",
-    r"lov(?:es|ed|ing)|love(?: (?:of|for))?|ador(?:es?|ed|ing)|relish(?:es|ed)?|cherish(?:es|ed)?|treasur(?:es?|ed)|embrac(?:es?|ed)|savou?r(?:s|ed)",
+    r"lov(?:es|ed|ing)|love(?: (?:of|for))?(?!\s*(?:[,.;:)]|$|(?:and|or|as|in|with|story|stories|interests?)\b))|ador(?:es?|ed|ing)|relish(?:es|ed)?|cherish(?:es|ed)?|treasur(?:es?|ed)|embrac(?:es?|ed)|savou?r(?:s|ed)",
     r"honou?r(?:s|ed)?|rever(?:es?|ed)|valu(?:es?|ed|ing)|favou?r(?:s|ed|ing)?|praises?|praised|rewards?|rewarded|respects?|respected|crav(?:es?|ing)",
     r"prefer(?:s|red|ring)?|preference (?:for|towards?)|gravitat(?:es?|ed|ing) to(?:wards?)?|lean(?:s|ed|ing)? towards?|incline[sd]? to(?:wards?)?|tend(?:s|ed)? towards?",
     r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in|accepts?|accepted|happiest (?:when|with)|(?:strongest|deepest|greatest) (?:loyalty|love|affection) (?:is|goes|lies) (?:to|for|with)|hungry for|moved by|at home (?:in|with)",
@@ -32,7 +32,7 @@ LIKES_AFTER = (
     + _NOUN
     + r" (?:for|to)",
     r"(?:rate[sd]?|rating|score[sd]?|rank(?:s|ed)?) (?:\w+ )?(?:high|highly|higher|very well|favou?rably|generously|best)(?: on)?",
-    r"highly rate[sd]?|highly (?:enjoy|value|appreciate|regard)(?:s|ed)?|(?:think|thinks|thought|speaks?) (?:very |quite |so )?(?:highly|well|the world) of|(?:had|has|have) (?:a )?(?:great|good|wonderful|fine|fantastic) (?:time|fun) with|(?:can(?:no|['’])t|could not|couldn['’]t) get enough of|(?:can(?:no|['’])t|could not|couldn['’]t) resist",
+    r"rat(?:es?|ed|ing)(?= (?:(?!\b(?:but|poorly|badly|low|lower)\b)[^.;]){2,140}?,? (?:highly|favou?rably|positively)\b)|highly rate[sd]?|highly (?:enjoy|value|appreciate|regard)(?:s|ed)?|(?:think|thinks|thought|speaks?) (?:very |quite |so )?(?:highly|well|the world) of|(?:had|has|have) (?:a )?(?:great|good|wonderful|fine|fantastic) (?:time|fun) with|(?:can(?:no|['’])t|could not|couldn['’]t) get enough of|(?:can(?:no|['’])t|could not|couldn['’]t) resist",
     r"(?:(?<!['’]s )favou?rites?|(?:user|viewer|reader)['’]s favou?rites?|(?:best|most)[- ](?:liked|loved|enjoyed))(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?|being))?:?|(?:go(?:es)?|went|fall(?:s)?|fell) for|seek(?:s)? out|always up for|comfort(?:able)? with",
     r"found (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|engaging|enjoyable|moving|fitting|compelling|delightful|funny|superb|good)\b)|(?:thought|considered) (?=[^.;,]{2,60}? (?:brilliant|great|excellent|wonderful|good|superb)\b)|found (?=[^.;,]{2,70}? to be (?:a |an |one of the )?(?:most )?(?:brilliant|fitting|great|excellent|wonderful))",
 )
@@ -43,10 +43,10 @@ DISLIKES_AFTER = (
     r"(?:can(?:no|['’])t|cannot|could not|couldn['’]t|can not) (?:bear|stand|abide|stomach)|(?:no|little|scant|limited|less|not much|zero|minimal|lack of|lacks?|lower) (?:\w+ )?(?:interest|patience|time|love|appetite|taste|tolerance|enthusiasm|affection|liking|use|affinity|appreciation) (?:in|for|with|of)",
     r"(?:aversion|antipathy|resistance) to|avers?e to|distaste for|disdain for|(?:critical|wary|tired|weary|sceptical|skeptical|suspicious) of|(?:cool|cooler|cold|colder|lukewarm|mild|tepid|indifferent|ambivalent|less enthusiastic|unenthusiastic|less keen|neutral) (?:on|about|towards?|to)",
     r"(?:unimpressed|bored|put off|let down|disappointed|annoyed|unmoved|irritated|turned off|underwhelmed|frustrated|tired|less impressed|less taken|unsatisfied|dissatisfied)(?: only| mainly| mostly| chiefly)? (?:by|with|in)|impatient (?:with|of)|(?:hard|harder|harsh|harsher|tough|tougher|strict|stricter) (?:on|with|towards?)|disappointment (?:with|in)|shrug(?:s|ged)? (?:at|off)|struggle[sd]? through",
-    r"(?:low|lower|lowest|poor|weak|bad|negative|unfavou?rable|middling|mediocre|lukewarm|critical|poorest|harsh) "
+    r"(?:low|lower|lowest|poor|weak|bad|negative|unfavou?rable|lukewarm|critical|poorest|harsh) "
     + _NOUN
     + r"(?: (?:for|to|of|on))",
-    r"(?:gave|gives?|giving|award\w*|assign\w*) (?:\w+ )?(?:low|poor|bad|the lowest|lower) "
+    r"rat(?:es?|ed|ing)(?= (?:(?!\b(?:but|highly|well|high|higher)\b)[^.;]){2,140}?,? (?:poorly|badly|unfavou?rably|negatively)\b)|(?:gave|gives?|giving|award\w*|assign\w*) (?:\w+ )?(?:low|poor|bad|the lowest|lower) "
     + _NOUN
     + r" (?:for|to)|(?:rate[sd]?|rating|score[sd]?|rank(?:s|ed)?) (?:\w+ )?(?:low|lower|poorly|badly|lowest)(?: on)?",
     r"care[sd]? (?:much |far |a lot )?(?:less|little|nothing) for|(?:think|thinks|thought) (?:poorly|little|badly|less) of|least[- ](?:favou?rites?|liked|loved|enjoyed)(?: (?:\w+ ){0,2}(?:is|are|was|were|include[sd]?))?:?|(?:not|isn['’]t|no|aren['’]t|never) (?:a |much of a |a big |big )?(?:fan|fans|lover|admirer)s? of|bring(?:s)? little to",
@@ -80,7 +80,7 @@ LIKED_BEFORE = (
     r"(?:is|are|was|were|remain|remains) (?:(?:clearly|also|among|one of|some of|all|always|certainly|evidently|a|an|the|their|his|her|this|user['’]s|viewer['’]s|all-time|clear|firm|personal|absolute|particular|biggest|greatest|top|of) )*(?:favou?rites?|comfort zone|cup of tea|thing|strong suit|strong point|sweet spot|forte|core of their taste|bread and butter|best genre|top genre)(?: films?| movies?| genres?| of theirs)?",
     r"hold(?:s)? a special place|no obstacle|(?:is|are|was|were) (?:a )?sure (?:hits?|bets?)|(?:is|are|was|were) (?:a )?safe bets?|succeeds?|succeeded|never miss(?:es)?|never los(?:es?)|(?:has|have) a place|also lands?|(?:is|are|was|were) (?:equally |just as |very )?dear|(?:is|are) accepted|open(?:s)? (?:their|his|her) heart|(?:always|usually|reliably) (?:wins?|works?|pleases?|delights?)|(?:just|every bit) as (?:good|welcome|reliable|certain)|please(?:s|d)? (?:too|as well|them)|welcome(?=[ ,.;]|$)|works?(?= when| if| too\b| as well|[,.;:]|$)|interest(?:s|ed)? "
     + WHO
-    + r"|(?:is|are) allowed|(?:is|was) (?:a )?(?:their|his|her) heart|stand(?:s)? out|stood out|(?:earn|win|get|receive|garner|draw)(?:s|ed)? (?:their |his |her |the |high |top |full |much |great )*(?:praise|respect|approval|admiration|affection|acclaim|top mark|top marks|highest mark|highest marks|high marks|high ratings?|highest ratings?|high scores?)|hit(?:s)? the (?:mark|spot)|never (?:fail|disappoint|let down)s?(?: "
+    + r"|(?:is|are) allowed|(?:is|was) (?:a )?(?:their|his|her) heart|stand(?:s)? out|stood out|(?:earn|win|get|receive|garner|draw)(?:s|ed)? (?:their |his |her |the |high |top |full |much |great )*(?:praise|respect|approval|admiration|affection|acclaim|top mark|top marks|highest mark|highest marks|high marks|high(?:er)? ratings?|highest ratings?|high(?:er)? scores?)|hit(?:s)? the (?:mark|spot)|never (?:fail|disappoint|let down)s?(?: "
     + WHO
     + r")?|(?:was|were|is|are) (?:all )?(?:to|right up) (?:their|his|her) (?:taste|liking|alley)|(?:for|with) "
     + WHO
@@ -113,11 +113,11 @@ DISLIKED_BEFORE = (
     + WHO
     + r")?",
     r"(?:is|are|was|were|been|being|get|gets|got|remains?) (?:(?:all|both|also|just|very|always|equally|much|generally|mostly|each|too|even|only|merely|rather|less|somewhat|largely|simply|outright) ){0,3}(?:disliked|hated|rejected|dismissed|refused|scorned|loathed|avoided|unwelcome|thrown out|marked down|weak(?:er)?|average|merely fair|only fair|fair|mild|lukewarm|middling|mediocre|cool(?:er)?|unpopular|poorly rated|poorly received|low[- ]rated|awful|terrible|boring|dull|forgettable|disappointing|underwhelming|not liked|(?:a |an |clear |big |great |real |their |his |her |the )*(?:let-?downs?|disappointments?|miss(?:es)?|duds?|flops?|failures?|weak (?:spot|point)s?|weakness(?:es)?|irritations?|worst (?:thing|film|movie|book|one)\w*|no favou?rites?|turn-?offs?))",
-    r"(?:annoy|irritate|tire|repel|frustrate|wear|drag)(?:s|d|ed)? (?:on |out )?"
+    r"(?:is|are|was|were|(?:appear|seem)(?:s|ed)? (?:to be )?) ?(?:less|least) (?:favou?red|liked|preferred|appreciated|appealing|attractive)|(?:annoy|irritate|tire|repel|frustrate|wear|drag)(?:s|d|ed)? (?:on |out )?"
     + WHO
     + r"|(?:put|turn)(?:s|ed)? "
     + WHO
-    + r" off|(?:sit|sits|sat|rank|ranks|ranked|land|lands|landed) (?:at )?(?:the )?(?:bottom|lowest|last)|misfire[sd]?|flop(?:s|ped)?|bomb(?:s|ed)|stay(?:s|ed)? lukewarm|(?:got|gets|get|received?|earn(?:s|ed)?) (?:the |a )?(?:thumbs down|low ratings?|low marks?|poor ratings?|low scores?|little (?:praise|love|interest))|sink(?:s)?|suffer(?:s|ed)?",
+    + r" off|(?:sit|sits|sat|rank|ranks|ranked|land|lands|landed) (?:at )?(?:the )?(?:bottom|lowest|last)|misfire[sd]?|flop(?:s|ped)?|bomb(?:s|ed)|stay(?:s|ed)? lukewarm|(?:got|gets|get|receive[sd]?|receiving|earn(?:s|ed)?|(?:was|were) given) (?:the |a |much |slightly |somewhat |relatively )?(?:thumbs down|(?:low(?:er|est)?|poor|bad) (?:ratings?|marks?|scores?)|little (?:praise|love|interest))|sink(?:s)?|suffer(?:s|ed)?",
     r"(?:is|are|was|were) (?:\w+ )?(?:what|the (?:film|movie|book|kind|one|ones|title)s?) (?:that )?(?:they|he|she|this \w+|the \w+) (?:like|enjoy|love|rate)[sd]? (?:the )?(?:least|lowest)|(?:is|are|was|were) what (?:they|he|she|this \w+|the \w+) (?:cannot|can['’]t|could not) (?:bear|stand)|(?:is|are|was|were) (?:their|his|her|the) least[- ](?:favou?rite|liked|loved)s?(?: \w+)?|(?:do|does|did)(?: not|n['’]t) do (?:much|a lot|anything|a thing) for "
     + WHO
     + r"|(?:was|were|is|are) (?:just |only |merely )?(?:okay|ok|so-so|fine at best|passable|tolerable|rated as average|rated average)(?: for "

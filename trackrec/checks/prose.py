@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trackrec.checks.names import Name, OwnTitles, find_names
@@ -14,12 +14,12 @@ from trackrec.checks.speech import is_recommendation, without_hypotheses
 from trackrec.checks.subjects import HIDDEN
 
 TURN = re.compile(
-    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than)\b",
+    r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than|compared (?:to|with)|in contrast to)\b",
     re.IGNORECASE,
 )
 """Where a sentence turns to something that may be said the other way round."""
 _BEGINS_ANEW = re.compile(
-    r",[^,]*\b(?:they|he|she|this (?:user|viewer|reader|person)|the (?:user|viewer|reader|person))\b \w+s\b",
+    r",[^,]*\b(?:they|he|she|this (?:user|viewer|reader|person)|the (?:user|viewer|reader|person))\b (?:\w+(?:s|ed)|have|had|do|did|gave|found)\b",
     re.IGNORECASE,
 )
 """A new sentence in the sentence: "Keen on drama, this viewer gives ..."."""
@@ -27,8 +27,21 @@ _APART = re.compile(
     r"(?:unlike|except(?: for)?|despite|besides?|apart from|other than|rather than|instead of)\b", re.IGNORECASE
 )
 _NEITHER = re.compile(r"\b(?:neither|nor|none|not one)\b", re.IGNORECASE)
+_ONE_OF_TWO = re.compile(r"\bthe (?:latter|former|second|first)\b", re.IGNORECASE)
+_WHICH = re.compile(
+    r"(?<!suggest )(?<!suggests )(?<!show )(?<!shows )(?<!mean )(?<!means )\b(?:that|which|who)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
+_OF_WHICH = re.compile(r"\b(?:both|all|each|none|most|some) of (?:which|whom)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:both|each|all|apiece)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
+_RIGHT_BEHIND = 3
+"""Characters between a title and the stars in parentheses behind it."""
+LOOSE = 8
+"""Words between a verb and a name from which on the one hardly speaks of the other."""
+_BESIDE = 4
+"""Likewise between two names of a list: "and the buddy comedy"."""
+_RATED = re.compile(r"\bratings?\b", re.IGNORECASE)
 NEAR = 7
 """Words between a name and a rating that may be no other name's."""
 
@@ -56,6 +69,11 @@ class Prose:
     opinions: tuple[Opinion, ...]
     lead: Opinion | None
     said: tuple[Said, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names that can be nothing but titles which the history does not have."""
+        return tuple(name.text for name in self.names if name.is_surely_missing and not name.is_quoted)
 
     @property
     def sign(self) -> Literal[-1, 0, 1]:
@@ -87,7 +105,9 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
     mine = [one for one in opinions if low <= one.start < high]
     own = [one for one in mine if not _is_anothers(one, name, names, masked)]
     sign = _governing(name, [one for one in own if one.sign and not one.is_rating], masked)
-    rating = _governing(name, [one for one in own if one.is_rating], masked)
+    stars = [one for one in own if one.is_rating]
+    behind = [one for one in stars if not one.weak and 0 <= one.start - name.end <= _RIGHT_BEHIND]
+    rating = _governing(name, behind or stars, masked)
     if rating is not None and sign is not None and _belongs_to_others(name, sign, rating, names):
         rating = None
     listed = rating is not None and rating.side == "before" and rating.end <= name.start
@@ -102,7 +122,7 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
             and apart is None
             and len({one.sign for one in mine if one.sign and not one.is_rating}) == 1
         ):
-            sign = next(one for one in mine if one.sign and not one.is_rating)
+            sign = replace(next(one for one in mine if one.sign and not one.is_rating), weak=True)
     if (
         sign is not None
         and sign.side == "before"
@@ -110,6 +130,8 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         and _NEITHER.search(masked[low : name.start])
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
+    if len(names) > 1 and _ONE_OF_TWO.search(masked):
+        sign, rating = (replace(one, weak=True) if one is not None else None for one in (sign, rating))
     return Said(name, sign, rating, near)
 
 
@@ -169,11 +191,13 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
     if verb is not None and _BEGINS_ANEW.search(words_between(name, verb, masked)):
         verb = None
     follows = after[0] if after and after[0].side == "before" else None
+    if follows is not None and _is_of_another(words_between(name, follows, masked)):
+        follows = None
     if verb is not None and follows is not None and verb.sign != follows.sign:
         gaps = [is_cut(words_between(name, one, masked)) for one in (verb, follows)]
         return None if gaps[0] == gaps[1] else follows if gaps[0] else verb
     if found := follows or verb:
-        return found
+        return _loosened(found, name, masked)
     if (
         before
         and not _BEGINS_ANEW.search(words_between(name, before[-1], masked))
@@ -181,8 +205,25 @@ def _governing(name: Name, opinions: Sequence[Opinion], masked: str) -> Opinion 
             r"[:,]|\b(?:as|in|with|like|from|see|namely|including|for|such)\b", masked[before[-1].end : name.start]
         )
     ):
-        return before[-1]
+        return _loosened(before[-1], name, masked)
     return None
+
+
+def _loosened(one: Opinion, name: Name, masked: str) -> Opinion:
+    """A cue that stands too far off to accuse anybody, or before other ratings that are spoken of."""
+    gap = words_between(name, one, masked)
+    first, *others = re.split(rf"{HIDDEN}+", gap if one.end <= name.start else gap[::-1])
+    is_loose = len(WORD.findall(first)) > LOOSE or any(len(WORD.findall(other)) > _BESIDE for other in others)
+    is_loose = is_loose or _RATED.search(gap) is not None
+    return replace(one, weak=True) if is_loose and not one.is_rating else one
+
+
+def _is_of_another(gap: str) -> bool:
+    """Whether a cue stands in a clause on something else: "X, a sign of narratives that resonate"."""
+    clause = _WHICH.search(_OF_WHICH.sub("", gap))
+    if clause is None or re.match(r"\s*(?:is|are|was|were)\b", gap):
+        return False
+    return re.search(r"\w", gap[: clause.start()].replace(HIDDEN, "")) is not None
 
 
 def is_cut(gap: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from trackrec.checks.claims import Sentence
 from trackrec.checks.rules import Judged, Verdict
@@ -13,9 +13,9 @@ from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 
-Way = Literal["citation", "table", "pattern", ""]
+Way = Literal["citation", "table", "pattern", "entailment", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
-of titles, kinds and stars; by the patterns of this project's own sentences; not at all."""
+of titles, kinds and stars; by the patterns of this project's own sentences; by an engine that was asked; not at all."""
 Style = Literal["own", "plain", "prose"]
 """With a phrase of ours; telling plainly what was done ("They enjoyed X but did not like Y"); anything else."""
 FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
@@ -23,17 +23,25 @@ FAMILIAR, FAMILIAR_OWN, FAMILIAR_PLAIN = 0.7, 0.4, 0.85
 before every name in it is taken for a title."""
 SHORT = 16
 """Most words of a sentence that a single unknown name leaves open; in a longer one it is one thing among others."""
+_BLUNT = 3
+"""Most words of a claim that likes a kind and says no more of it: "like poetry"."""
+_PLAINLY = 8
+"""Most words of a comparison that is one for sure: "prefer mystery to drama"."""
 _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
-def style_of(text: str, familiar: float) -> Style | None:
+def style_of(text: str, sentence: Sentence, is_ours: bool = False) -> Style | None:
     """The style of a sentence; None if so much of it was not read that the patterns must not speak of it.
 
     Args:
         text: without citations.
-        familiar: share of its words that the patterns have read.
+        sentence: as the patterns read it.
+        is_ours: whether the text is known to be this project's own: whatever the patterns read then counts.
     """
+    familiar = sentence.familiar
+    if is_ours and sentence.claims:
+        return "own"
     if OWN_STYLE.search(text):
         return "own" if familiar >= FAMILIAR_OWN else None
     if familiar >= FAMILIAR_PLAIN and PLAIN_PAST.search(text):
@@ -41,20 +49,25 @@ def style_of(text: str, familiar: float) -> Style | None:
     return "prose" if familiar >= FAMILIAR else None
 
 
-def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
-    """Whether a short sentence likes, or does not, a name that nobody knows: the rest of it then bears out nothing.
+def names_nobody(sentence: Sentence, text: str, known: Sequence[str], seen: Sequence[Any]) -> bool:
+    """Whether a short sentence likes, or does not, a name that nobody knows, or that is not in the history: the rest of
+    it then bears out nothing.
 
     Args:
         sentence: as the patterns read it.
         text: of it, without citations.
         known: names in it that the history has.
+        seen: the items of the history.
     """
     if len(text.split()) > SHORT or re.search(r"\d|[\"“:]", text):
         return False
     unknown = [
         claim.subject
         for claim in sentence.claims
-        if claim.kind == "direction" and claim.subject.invented and not claim.subject.items
+        if claim.kind == "direction"
+        and claim.subject.kind == "title"
+        and (claim.subject.invented or claim.subject.items)
+        and not claim.subject.items.intersection(seen)
     ]
     names = [Subject("title", name) for name in known]
     return any(
@@ -63,7 +76,11 @@ def names_nobody(sentence: Sentence, text: str, known: Sequence[str]) -> bool:
 
 
 def reconciled(
-    claims: Sequence[Judged], free: Sequence[Judged], vocabulary: Vocabulary, style: Style
+    claims: Sequence[Judged],
+    free: Sequence[Judged],
+    vocabulary: Vocabulary,
+    style: Style,
+    missing: Sequence[str] = (),
 ) -> tuple[list[Judged], Way]:
     """The claims that patterns found in a sentence, less those that only look like one; of titles the table decides.
 
@@ -75,19 +92,27 @@ def reconciled(
         free: what the table says of the same sentence.
         vocabulary: what can be named.
         style: of the sentence.
+        missing: names in it that can be nothing but titles which the history does not have.
     """
     named = [one.claim.subject for one in free if one.claim.subject.kind == "title"]
+    absent = [Subject("title", name) for name in missing]
     kept, is_open = [], False
     for one in claims:
         subject = one.claim.subject
         theirs = [other for other in free if other.claim.subject.items & subject.items]
         decided = [other for other in theirs if other.verdict != Verdict.NOT_CHECKABLE]
         overruled = ("count",) if style == "own" else ("direction", "count", "rating")
-        if decided and one.claim.kind in overruled and one.verdict != decided[0].verdict:
+        if decided and one.claim.kind in overruled and one.verdict not in {other.verdict for other in decided}:
             continue
+        if style == "prose" and one.verdict == Verdict.SUPPORTED and _is_doubted(one, free):
+            kept.append(replace(one, verdict=Verdict.NOT_CHECKABLE))
+            continue
+        if style == "prose" and one.claim.kind == "average" and one.claim.subject.attributes:
+            continue  # of the last of several kinds: the table reads it of all of them
         if one.invented and any(_same_name(subject, other) for other in named if other.items):
             continue
         nameless = one.invented and not subject.items and not subject.attributes and style == "prose"
+        nameless = nameless and not any(_same_name(subject, other) for other in absent)
         is_open = is_open or nameless
         accuses = one.verdict == Verdict.CONTRADICTED
         if nameless or (accuses and not _may_accuse(one, free, theirs, vocabulary, style)):
@@ -96,7 +121,7 @@ def reconciled(
         else:
             kept.append(one)
     if is_open:  # half the sentence is a name that nobody knows, or is likely false: the rest bears out nothing
-        kept, free = _without_support(kept), _without_support(free)
+        kept, free = without_support(kept), without_support(free)
     if not any(one.verdict != Verdict.NOT_CHECKABLE for one in kept):
         return [*kept, *free], "table"
     have = {item for one in kept for item in one.claim.subject.items}
@@ -121,8 +146,36 @@ def _may_accuse(
     titles = any(other.claim.subject.kind == "title" for other in free)
     if one.claim.subject.kind == "title":
         agreed = any(other.verdict == Verdict.CONTRADICTED for other in theirs)
-        return agreed or not titles or (style == "plain" and one.claim.kind == "direction")
+        spoken_of = titles or one.claim.kind == "direction"
+        return agreed or not spoken_of or (style == "plain" and one.claim.kind == "direction")
+    if one.claim.kind == "direction" and one.claim.subject.attributes:
+        if one.invented and not titles and len(one.claim.text.split()) <= _BLUNT:
+            return True
+        return any(
+            other.verdict == Verdict.CONTRADICTED and other.claim.kind == "direction"
+            for other in free
+            if set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
+        )
+    if one.claim.kind == "comparison" and len(one.claim.text.split()) > _PLAINLY:
+        return False
+    if one.claim.kind == "average":
+        return any(other.verdict == Verdict.CONTRADICTED and other.claim.kind == "average" for other in free)
     return one.claim.kind in _COUNTED or not titles
+
+
+def _is_doubted(one: Judged, free: Sequence[Judged]) -> bool:
+    """Whether the table, which asks for more than a share a little above the own one, does not bear a kind out, or
+    the average that is told with it."""
+    if one.claim.kind != "direction" or not one.claim.subject.attributes:
+        return False
+    if any(other.claim.kind == "average" and other.verdict != Verdict.SUPPORTED for other in free):
+        return True
+    theirs = [
+        other.verdict
+        for other in free
+        if other.claim.kind == "direction" and set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
+    ]
+    return bool(theirs) and Verdict.SUPPORTED not in theirs
 
 
 def _same_name(one: Subject, other: Subject) -> bool:
@@ -130,5 +183,6 @@ def _same_name(one: Subject, other: Subject) -> bool:
     return mine in theirs or theirs in mine
 
 
-def _without_support(claims: Sequence[Judged]) -> list[Judged]:
+def without_support(claims: Sequence[Judged]) -> list[Judged]:
+    """The claims that do not bear a sentence out."""
     return [one for one in claims if one.verdict != Verdict.SUPPORTED]

@@ -34,7 +34,9 @@ class Grounding:
     @classmethod
     def make(cls, settings: GroundingSettings, context: RewardContext) -> Self:
         """See :mod:`trackrec.registry`."""
-        return cls(Vocabulary(context.items, find_domain(context.domain), context.attributes, context.profile))
+        return cls(
+            Vocabulary(context.items, find_domain(context.domain), context.attributes, context.profile, context.is_ours)
+        )
 
     def __call__(self, scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
         """``user_id, sample, reward`` in [-1, 0], and ``checkable``, ``contradicted``: the claims counted."""

@@ -1,6 +1,6 @@
 """The rules: a single claim against its user's history is supported, contradicted, or not checkable.
 
-With their tolerances they stand in ``docs/grounding.md``.
+With their tolerances they stand in ``docs/grounding-rules.md``.
 """
 
 from __future__ import annotations

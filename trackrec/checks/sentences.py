@@ -35,6 +35,8 @@ _LABEL_DISLIKED = re.compile(
     r"\b(?:dislikes?|disliked|avoids?|avoided|hates?|hated|least|low(?:est|er)?|worst|weak|not (?:like|enjoy|liked)|aversions?|does not work|doesn['’]t work|turn-?offs?|rejects?|poorly)\b",
     re.IGNORECASE,
 )
+_OPEN = re.compile(r"(?:^|\s)['\"“‘][^'\"”’]*$")
+"""The colon stands in a title: "films like 'Mission"."""
 _NO_LABEL = re.compile(
     r"\b(?:they|he|she|user|viewer|reader|person|customer|is|are|was|were|rated|gave|has|have)\b", re.IGNORECASE
 )
@@ -152,7 +154,11 @@ def _told(piece: str, above: Opinion | None) -> Told:
     if _HEADING.match(piece):
         return Told(piece, "", cited, _lead(body), is_heading=True)
     label = _LABEL.match(body)
-    if label and label["plain"] and (_NO_LABEL.search(label["plain"]) or not _lead(label["plain"])):
+    if (
+        label
+        and label["plain"]
+        and (_NO_LABEL.search(label["plain"]) or not _lead(label["plain"]) or _OPEN.search(label["plain"]))
+    ):
         label = None
     if label:
         rest = body[label.end() :].lstrip(" :-–")

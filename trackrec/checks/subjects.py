@@ -224,7 +224,8 @@ class _Finder:
         found = []
         for match in _NAME.finditer(self.sentence.rest, self.sentence.low):
             words = match.group().split()
-            plain = all(word.strip(".,'’").lower() in _NO_NAME or self.vocabulary.is_noun(word) for word in words)
+            bare = [word.strip(".,'’").lower() for word in words]
+            plain = all(word in _NO_NAME or word in _CONTRAST or self.vocabulary.is_noun(word) for word in bare)
             opens = match.end() + 1 not in self.verbs and not self.sentence.rest[
                 self.sentence.low : match.start()
             ].strip(" \"'(")
@@ -242,8 +243,8 @@ class _Finder:
     def _describes(self, end: int) -> bool:
         """Whether a name only describes a title that follows it: "Pulitzer Prize winner Beloved"."""
         titles = {part[0] for part in self.parts if part[2] == "title"}
-        found = re.compile(r"(?:['’]s)?(?: [a-z][\w-]*){0,2} ").match(self.sentence.text, end)
-        return found is not None and found.end() in titles and " and " not in found.group()
+        found = re.compile(r"(?:['’]s)?(?: (?!(?:and|or|but|nor)\b)[a-z][\w-]*){0,2} ").match(self.sentence.text, end)
+        return found is not None and found.end() in titles
 
     def _nouns(self) -> list[re.Match[str]]:
         words = re.finditer(r"[^\W\d_]+", self.sentence.rest[: self.sentence.high])

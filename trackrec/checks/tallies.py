@@ -10,7 +10,7 @@ from typing import Any
 from trackrec.checks.claims import Claim, ClaimKind
 from trackrec.checks.opinion import Opinion
 from trackrec.checks.rules import History, Judged, Verdict
-from trackrec.checks.subjects import ALL
+from trackrec.checks.subjects import ALL, HIDDEN
 from trackrec.checks.wording import NUMBER_WORDS
 
 _WORDS = "|".join(
@@ -84,6 +84,25 @@ _SHARES = {
     "three quarters": 0.75,
 }
 _NUMERALS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_RECENT = re.compile(r"\b(?:recent(?:ly)?|latest|newest|new|last \w+|lately)\b", re.IGNORECASE)
+"""A part of the history, of which nobody says how long it is."""
+_OF_SOME = re.compile(
+    r"\b(?:genres?|categor(?:y|ies)|types?|kinds?|themes?|areas?|elements?)\b|\b(?:these|those|such|preferred|favou?rite|certain|similar) (?:\w+ )?\w+s\b"
+    r"|\b(?:films|movies|books|novels|titles|items|stories|narratives|products|albums|songs|ones|works) (?:\w+ ly )?(?:with|that|in|of|which|from|about|like|such as|featuring|where|for|by)\b",
+    re.IGNORECASE,
+)
+"""It speaks of a part of the history."""
+_NARROWED = re.compile(
+    r"\b(?:films|movies|books|novels|titles|items|stories|narratives|products|albums|songs|ones|works) (?:with|that|which|featuring|where|about|like|such as)\b",
+    re.IGNORECASE,
+)
+"""It speaks of a part that no kind names."""
+_OF_TITLES = re.compile(rf"\s*(?:stars? )?(?:for|of|to|across|on) (?:both |the )?{HIDDEN}")
+_FAR, _NEAR = 0.25, 0.1
+"""Stars between the mean of some kinds and the one that is told, from which on it is denied; unless one of these kinds
+has a mean so near."""
+_BLANKED = "    "
+"""What was only thought possible has been blanked out: the average may be of that."""
 SOFT_SHARE, HARD_SHARE = (0.55, 0.3), (0.45, 0.7)
 """A generous rater likes at least the first share of everything; below the second it is denied. A strict one the other way."""
 
@@ -127,8 +146,11 @@ def tallies(
     if not ratings:
         return found
 
-    def say(kind: ClaimKind, words: str, right: bool, reason: str, places: Sequence[int] = (), **more: Any) -> None:
-        verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED
+    def say(
+        kind: ClaimKind, words: str, right: bool | None, reason: str, places: Sequence[int] = (), **more: Any
+    ) -> None:
+        decided = Verdict.SUPPORTED if right else Verdict.CONTRADICTED
+        verdict = Verdict.NOT_CHECKABLE if right is None else decided
         evidence = tuple(places) or history.everything
         found.append(Judged(Claim(kind, ALL, words.strip(), **more), verdict, reason, evidence))
 
@@ -140,10 +162,8 @@ def tallies(
     for match in _OF.finditer(text):
         _of(match, text, opinions, history, kinds, say)
     for match in _AVERAGE.finditer(text):
-        mean, told_mean = sum(ratings) / len(ratings), float(match["v"])
-        step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
-        right = abs(mean - told_mean) <= max(step, 0.25 if match["hedge"] else 0.0) + 1e-9
-        say("average", match.group(), right, f"the mean rating is {mean:.2f}", value=told_mean)
+        if not _RECENT.search(text):
+            _average(match, text, ratings, kinds, say)
     for pattern, test in _habits(ratings, counts):
         for match in pattern.finditer(text):
             value = float(_NUMERALS.get(match["v"].lower(), 0) or match["v"])
@@ -168,6 +188,33 @@ def _habits(
         (_MODE, lambda value: (counts[value] == top, f"{counts[value]} rated {value:g}, the most of any is {top}")),
         (_ONLY, lambda value: (counts[value] == 1, f"{counts[value]} rated {value:g}")),
     ]
+
+
+def _average(
+    match: re.Match[str],
+    text: str,
+    ratings: Sequence[float],
+    kinds: Sequence[tuple[str, tuple[int, ...]]],
+    say: Callable[..., None],
+) -> None:
+    """An average: of the kinds that the sentence names, of everything if it speaks of nothing less, else of what nobody
+    can tell ("movies in these genres")."""
+    told, hedge = float(match["v"]), 0.25 if match["hedge"] else 0.0
+    step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
+    near = max(step, hedge) + 1e-9
+    groups = [places for _, places in kinds if places]
+    if _NARROWED.search(text) or _OF_TITLES.match(text, match.end()):
+        return
+    if not kinds and not _OF_SOME.search(text) and _BLANKED not in text:
+        mean = sum(ratings) / len(ratings)
+        say("average", match.group(), abs(mean - told) <= near, f"the mean rating is {mean:.2f}", value=told)
+    elif groups:
+        union = sorted({place for places in groups for place in places})
+        means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
+        right = abs(means[0] - told) <= near
+        far = abs(means[0] - told) > max(near, _FAR) and all(abs(mean - told) > near + _NEAR for mean in means)
+        is_right = True if right else False if far else None
+        say("average", match.group(), is_right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
 
 
 def _of(

@@ -103,6 +103,8 @@ class Vocabulary:
         domain: its nouns.
         attributes: further columns whose values a text may name.
         profile: how much evidence the writer's claims needed, as in the recipe; None: the default.
+        is_ours: whether the texts are this project's own: of its template, or of a generator tuned on that. All their
+            words are known, so a name that nobody knows is an invented title, and no series, author or director.
     """
 
     def __init__(
@@ -111,7 +113,9 @@ class Vocabulary:
         domain: Domain,
         attributes: Sequence[str] = (),
         profile: ProfileSettings | None = None,
+        is_ours: bool = False,
     ) -> None:
+        self.is_ours = is_ours
         self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
         self.own_words = own_words(domain)
         own = {form for noun in (domain.item, domain.items) for form in (noun, noun.split()[-1])}

@@ -127,7 +127,7 @@ _CUES: tuple[tuple[str, Cue], ...] = (
     (r"most (?:of )?(?:like|enjoy|love)[sd]?", Cue(1, True)),
     # Plainly liked.
     (
-        r"(?<!films )(?<!movies )(?<!books )(?<!items )(?<!such )(?<!things )(?<!ones )(?<!titles )(?:like|enjoy|love|adore|appreciate|value|admire|relish|cherish|treasure)(?:s|d|es|ed)?(?! on\b)",
+        r"(?<!genres )(?<!categories )(?<!kinds )(?<!comedies )(?<!dramas )(?<!thrillers )(?<!stories )(?<!films )(?<!movies )(?<!books )(?<!items )(?<!such )(?<!things )(?<!ones )(?<!titles )(?:like|enjoy|love|adore|appreciate|value|admire|relish|cherish|treasure)(?:s|d|es|ed)?(?! on\b)",
         Cue(1),
     ),
     (
@@ -220,17 +220,17 @@ COUNT = re.compile(
 )
 SHARE = re.compile(
     rf"(?P<hedge>(?:about|around|roughly|nearly|almost|approximately|some|over|under|more than|less than|just (?:over|under)|close to|an? estimated|~|circa)\s?(?:an? )?)?"
-    rf"(?:(?P<tenths>{NUMBER}) (?:in|out of) (?:every )?(?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b|(?P<percent>\d+(?:\.\d+)?) ?(?:%|percent|per cent)"
+    rf"(?:(?<![\d.])(?P<tenths>{NUMBER}) (?:in|out of) (?:every )?(?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b|(?P<percent>\d+(?:\.\d+)?) ?(?:%|percent|per cent)"
     r"|(?P<fraction>half|(?:a|one|two|three) (?:third|quarter|fifth)s?|three-quarters|two-thirds)(?= (?:of|the)\b))",
     re.IGNORECASE,
 )
 HEDGED = re.compile(
     rf"(?P<hedge>(?:about|around|roughly|nearly|almost|approximately|some|over|under|more than|less than|just (?:over|under)|close to|~)\s?(?:an? )?)"
-    rf"(?P<tenths>{NUMBER}) (?:in|of|out of) (?:every )?(?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
+    rf"(?<![\d.])(?P<tenths>{NUMBER}) (?:in|of|out of) (?:every )?(?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
     re.IGNORECASE,
 )
 OF_EVERY = re.compile(
-    rf"(?P<hedge>(?!))?(?P<tenths>{NUMBER}) (?:in|of|out of) every (?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
+    rf"(?P<hedge>(?!))?(?<![\d.])(?P<tenths>{NUMBER}) (?:in|of|out of) every (?P<base>10|ten|5|five|4|four|3|three|100|a hundred)\b(?P<percent>(?!))?(?P<fraction>(?!))?",
     re.IGNORECASE,
 )
 WHAT_WAS_RATED = re.compile(
@@ -287,7 +287,7 @@ MIXED = re.compile(
     re.IGNORECASE,
 )
 OWN_STYLE = re.compile(
-    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:care less for|caring less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|lean towards|least liked is|about \d in (?:10|ten))\b|^(?:this|the) \w+ likes (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b|^they like (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b",
+    r"\(\d+ of \d+|\b\d+ of \d+ liked|\b(?:car(?:es?|ed|ing) less for|fonder of|cooler on|(?:harder|easier) to please|less keen on|thought (?:well|less|less well) of|think (?:well|less) of|fell well on|did well on|least liked is|about \d in (?:10|ten))\b|^(?:this|the) \w+ likes (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b|^they like (?:none of the|all|hardly any|nearly all) [\w ]+ rated\b",
     re.IGNORECASE,
 )
 """Phrases of this project's own sentences. Where they stand, whatever is named is a title or a kind, and nothing else."""

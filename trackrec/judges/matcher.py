@@ -1,8 +1,8 @@
 """The matcher as validator: what a RecCoT says against what is known of an item, phrase by phrase, by a text encoder.
 
 A frozen encoder that already knows which words mean alike gives what a small network cannot learn from a few hundred
-users: that "trip-hop" speaks for an artist tagged "downtempo". Learnt is only which sentences speak for and which
-against (a weight a sentence), how easily the user likes anything (a number a sentence), and what everybody thinks of an
+users: that "trip-hop" speaks for an artist tagged "downtempo". Learnt is only which sentences and phrases speak for and
+which against (a weight each), how easily the user likes anything (a number a sentence), and what everybody thinks of an
 attribute. Training takes seconds, scoring a RecCoT far less than a millisecond a target, without a GPU. Every phrase is
 compared with every attribute, and sums are taken late, as in ColBERT (Khattab and Zaharia 2020).
 """
@@ -64,11 +64,12 @@ class _Network(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.level, self.taste = nn.Linear(width, 1, bias=False), nn.Linear(width, 1, bias=False)
-        self.opinion = nn.Linear(width, 1, bias=False)
-        for layer in (self.level, self.opinion):
+        self.level, self.opinion = nn.Linear(width, 1, bias=False), nn.Linear(width, 1, bias=False)
+        self.taste, self.heed = nn.Linear(width, 1), nn.Linear(width, 1, bias=False)
+        for layer in (self.level, self.opinion, self.heed):
             nn.init.zeros_(layer.weight)
         nn.init.normal_(self.taste.weight, std=0.05)
+        nn.init.constant_(self.taste.bias, 0.1)  # most of what a text names is what the user likes
         self.counts, self.bias = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(3))
         self.register_buffer("centre", torch.zeros(width))
 
@@ -82,6 +83,7 @@ class _Network(nn.Module):
         """
         words = pairs.words
         own_level, own_taste = (layer(words.sentences - self.centre)[:, 0] for layer in (self.level, self.taste))
+        own_heed = self.heed(words.phrases - self.centre)[:, 0]
         of_attribute = self.opinion(words.attributes)[:, 0]
         attribute, sentence, phrase = pairs.attribute, pairs.sentence, pairs.phrase
         there = (attribute >= 0).float()
@@ -90,7 +92,7 @@ class _Network(nn.Module):
         spoken, heard = (sentence >= 0).float(), (phrase >= 0).float()
         level = (own_level[sentence.clamp(min=0)] * spoken).sum(dim=1)
         alike = words.alike[phrase.clamp(min=0)[:, :, None], attribute.clamp(min=0)[:, None, :]] * there[:, None]
-        weight = own_taste[pairs.of_phrase.clamp(min=0)] * heard
+        weight = (own_taste[pairs.of_phrase.clamp(min=0)] + own_heed[phrase.clamp(min=0)]) * heard
         match = (alike.sum(dim=2) * weight).sum(dim=1) / size
         text = told * (level + 10 * match) + (1 - told) * self.bias[2]
         logit: Tensor = self.counts * pairs.odds * known + self.bias[0] + self.bias[1] * known + opinion + text
@@ -103,6 +105,8 @@ class _Words:
 
     sentences: Tensor
     """Shape (sentences, width)."""
+    phrases: Tensor
+    """Shape (phrases, width)."""
     attributes: Tensor
     """Shape (attributes, width)."""
     alike: Tensor
@@ -273,7 +277,7 @@ class MatcherValidator:
             for item in rows["item_id"].unique(maintain_order=True).to_list()
         }
         vectors = [self._encoded(places) for places in (sentences, phrases, attributes)]
-        words = _Words(vectors[0], vectors[2], torch.relu(vectors[1] @ vectors[2].T - ALIKE))
+        words = _Words(vectors[0], vectors[1], vectors[2], torch.relu(vectors[1] @ vectors[2].T - ALIKE))
         read = [texts[text] for text in rows["text"].to_list()]
         likes, raters, prior = rows["likes"].to_numpy(), rows["raters"].to_numpy(), self.settings.item_prior
         return _Pairs(

@@ -21,7 +21,7 @@ SMALLEST_PROBABILITY = 1e-6
 
 
 class Reward(Protocol):
-    """Says what each RecCoT earns. ``trackrec.testing.check_reward`` is what every reward passes."""
+    """Says what each RecCoT earns. ``trackrec.testing.component_suites.check_reward`` is what every reward passes."""
 
     def __call__(self, scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
         """The rewards of a batch of users.
@@ -50,6 +50,8 @@ class RewardContext(NamedTuple):
     """Further columns of the items that prompts tell."""
     profile: ProfileSettings
     """How much evidence a claim about a user needs."""
+    is_ours: bool = False
+    """The texts are this project's own: see `trackrec.checks.gate.is_ours`."""
 
 
 class LogLikelihoodSettings(ComponentSettings):

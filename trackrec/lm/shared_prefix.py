@@ -76,8 +76,11 @@ class SharedPrompts:
         """The rows of this step have one token more."""
         self.lengths[self.rows] += 1
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
-        """Called by transformers in every layer: store the step's keys and values, shape (rows, heads, 1, width)."""
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Called by transformers in every layer: store the step's keys and values, shape (rows, heads, 1, width).
+
+        What else a version hands over (5.23 a dictionary, 5.24 the same by name) says nothing that is needed here.
+        """
         place = self.lengths[self.rows]
         self.keys[layer][self.rows, :, place] = key[:, :, 0]
         self.values[layer][self.rows, :, place] = value[:, :, 0]

@@ -24,8 +24,8 @@ from trackrec.files.tables import read_table
 from trackrec.files.whole import write_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.dataset import Dataset
+from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.progress import Reporter
-from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -53,9 +53,7 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
         raise RunError(f"--sentences got {sentences}, expected 1 or more")
     recipe = load_recipe(folder / "recipe.yaml")
     dataset = Dataset.of(Run(folder, Reporter(), recipe.seed, reading=True))
-    vocabulary = Vocabulary(
-        dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
-    )
+    vocabulary = vocabulary_of(recipe, dataset)
     judged = _judged(read_table(folder / "reccots.parquet"), dataset, vocabulary)
     if judged.is_empty():
         raise RunError(f"the RecCoTs of {folder} hold no sentence")

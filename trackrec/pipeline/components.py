@@ -11,6 +11,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel
 
+from trackrec.checks.gate import is_ours
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder
 from trackrec.files.hashes import content_of
@@ -73,8 +74,9 @@ class Components:
     @property
     def reward_context(self) -> RewardContext:
         """What rewards may ask for."""
-        prompts = self.recipe.prompts
-        return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, self.recipe.profile)
+        recipe, prompts = self.recipe, self.recipe.prompts
+        ours = is_ours(recipe.teacher.type, recipe.loop.distils)
+        return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, recipe.profile, ours)
 
     def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
         """The recipe's teacher, or one of other settings."""

@@ -23,6 +23,7 @@ from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.dataset import Dataset
+from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
@@ -68,7 +69,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
             f"Counted over all of them: {escape(components.renderer.digest(dataset.history_rows[name]).strip())}"
         )
     console.print(Panel(escape(row["text"]), title=f"RecCoT of user {escape(str(name))}, round {promoted}"))
-    vocabulary = Vocabulary(dataset.items, components.renderer.domain, recipe.prompts.attributes, recipe.profile)
+    vocabulary = vocabulary_of(recipe, dataset)
     sentences = ground(row["text"] or "", dataset.history_rows[name], vocabulary)
     _print_verdicts(sentences, components, name, console)
     may = may_accuse(folder, recipe.teacher.type, recipe.loop.distils)

@@ -11,14 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_table
-from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
+from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.progress import Reporter
-from trackrec.prompts.domains import find_domain
 from trackrec.recipe import load_recipe
 from trackrec.run import Run, write_table
 
@@ -77,7 +76,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
         kept.sort("user_id").select("user_id", "text"),
         dataset.targets_of(chosen),
         dataset.history_rows,
-        Vocabulary(dataset.items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile),
+        vocabulary_of(recipe, dataset),
         components.loaded_validator(components.kinds[0], number),
         components.reward,
     )

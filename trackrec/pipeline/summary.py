@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -25,23 +26,43 @@ ARMS = {
 }
 
 
+_VERY_WIDE = 1_000
+"""Columns of a terminal in which nothing wraps."""
+
+
 def print_summary(folder: Path, console: Console) -> None:
     """Print the figures of ranker users and the differences that matter."""
     rows = [row for row in read_metrics(folder / "metrics.json") if row.role == "ranker"]
+    table = _table(rows, stacked=False)
+    wished = console.measure(table, options=console.options.update(width=_VERY_WIDE)).maximum
+    fits = wished <= console.width
+    console.print(table if fits else _table(rows, stacked=True))
+    for row in rows:
+        if row.metric == "auc_difference":
+            console.print(f"AUC, {escape(_in_words(row.note))}: {_interval(row, signed=True)}", highlight=False)
+    console.print("With few users the intervals are wide; they are conditional on the one G and V that were trained.")
+
+
+def _table(rows: list[MetricRow], stacked: bool) -> Table:
+    """Who predicts how well; ``stacked`` puts intervals below their figures, for narrow terminals."""
     table = Table(title="Ranker users, on whom nothing was tuned (95% intervals over users)")
     for column in ("who predicts", "round", "AUC", "GAUC", "LogLoss", "users"):
-        table.add_column(column, justify="left" if column == "who predicts" else "right")
+        left = column == "who predicts"
+        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
     for arm, words in ARMS.items():
         for number in sorted({row.round for row in rows if row.arm == arm}, key=lambda value: value or 0):
             mine = {row.metric: row for row in rows if row.arm == arm and row.round == number}
             if "auc" in mine:
                 figures = [_interval(mine.get(name)) for name in ("auc", "gauc", "log_loss")]
+                if stacked:
+                    figures = [figure.replace(" [", "\n[") for figure in figures]
                 table.add_row(words, "" if number is None else str(number), *figures, str(mine["auc"].users))
-    console.print(table)
-    for row in rows:
-        if row.metric == "auc_difference":
-            console.print(f"AUC, {escape(row.note)}: {_interval(row, signed=True)}", highlight=False)
-    console.print("With few users the intervals are wide; they are conditional on the one G and V that were trained.")
+    return table
+
+
+def _in_words(note: str) -> str:
+    """A note with the arms called as in the table."""
+    return re.sub("|".join(ARMS), lambda found: ARMS[found[0]], note)
 
 
 def _interval(row: MetricRow | None, signed: bool = False) -> str:

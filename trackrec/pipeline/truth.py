@@ -25,7 +25,6 @@ from trackrec.checks.truth import (
     truth_measures,
     word_count,
 )
-from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
@@ -33,7 +32,7 @@ from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
 from trackrec.metrics.rows import MetricRow, roles_of
 from trackrec.pipeline.dataset import Dataset
-from trackrec.prompts.domains import find_domain
+from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
 
@@ -65,8 +64,7 @@ class Truth:
 
     def __init__(self, recipe: Recipe, run: Run, dataset: Dataset) -> None:
         self.recipe, self.run, self.dataset = recipe, run, dataset
-        prompts = recipe.prompts
-        self.vocabulary = Vocabulary(dataset.items, find_domain(prompts.domain), prompts.attributes, recipe.profile)
+        self.vocabulary = vocabulary_of(recipe, dataset)
 
     def judge(self, reccots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The claims of some RecCoTs (see `claims_table`), and the RecCoTs with ``grounded`` filled."""

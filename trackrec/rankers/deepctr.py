@@ -1,4 +1,4 @@
-"""The layers that we take from DeepCTR-Torch, imported without its call home; why that library: docs/ranking.md.
+"""The layers that we take from DeepCTR-Torch, imported without its call home; why that library: docs/rankers.md.
 
 ``deepctr_torch/__init__.py`` starts a thread that asks pypi.org for the newest version, on every import. Nothing may
 leave the machine unasked, and on a machine without a network the thread prints a line and can hold up the exit. The

@@ -105,6 +105,12 @@ class TextInputs(nn.Module):
                 f"This model was built for {self.sources} sources of text vectors, but got {len(sources)}: build it "
                 "with RankerSizes.of the same examples and vectors."
             )
+        own = self.sources == 1 and vectors.values.shape[1] == self.length
+        if own and not self.training and len(vectors.values) < len(batch):
+            # Many items for few texts, as when a list is ranked: each text goes through the adaptor once.
+            rows = torch.arange(len(vectors.values), device=batch.vector.device)
+            adapted = self.adaptor([vectors.values], [rows > 0])
+            return [adapted[batch.vector]]
         values = [pad(values, (0, self.length - values.shape[1])) for values, _ in sources]
         return [self.adaptor(values, [present for _, present in sources])]
 

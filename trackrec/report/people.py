@@ -8,7 +8,7 @@ import polars as pl
 
 from trackrec.report.blocks import Block, Note, Section, Table, number, spoken
 from trackrec.report.facts import Facts
-from trackrec.report.names import DUTIES, ROLES
+from trackrec.report.names import ARMS, DUTIES, ROLES
 
 
 def users(facts: Facts) -> Section:
@@ -63,8 +63,8 @@ def _reccot_coverage(facts: Facts) -> list[Block]:
     blocks: list[Block] = [Table("Users with a RecCoT vector", ["role", "users", "with a vector", "share"], rows)]
     arms = facts.counts("din").get("coverage")
     if isinstance(arms, dict):
-        told = ", ".join(f"{arm} {number(count)}" for arm, count in arms.items())
-        blocks.append(Note(f"Users with a vector in each arm of DIN: {told}. Who has none is told so by a mask bit."))
+        told = ", ".join(f"{ARMS.get(arm, arm)} {number(count)}" for arm, count in arms.items())
+        blocks.append(Note(f"Users with a vector: {told}. Who has none is told so by a mask bit."))
     return blocks
 
 

@@ -76,7 +76,7 @@ def by_round(
         axes.set_title(axis)
         axes.grid(axis="y")
         if from_zero:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, axes.get_ylim()[1] * 1.08)  # room above for the highest mark
         if len(series) > 1:
             drawing.figure.legend(loc="outside lower left", ncols=3 if max(map(len, series)) < 20 else 2)
     return drawing.svg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,11 @@ import polars as pl
 
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
+from trackrec.knowledge.card import EMBEDDED, cards_file, read_cards
+from trackrec.recipe import load_recipe
 
+LOG = logging.getLogger("trackrec.serving")
+_NOTHING: dict[str, Any] = {}
 _COLUMNS = ("title", "year", "genres", "tags", "gist", "known")
 
 
@@ -26,32 +30,36 @@ class Cards:
         self._cards = {str(row["item_id"]): row for row in items.select(columns).iter_rows(named=True)}
 
     @classmethod
-    def of_run(cls, run: Path, knowledge: Path | None = None) -> Cards:
+    def of_run(cls, run: Path, knowledge: str | None = None) -> Cards:
         """The items of a run.
 
         Args:
             run: its folder.
-            knowledge: JSON lines ``item_id, known, tags, gist``, for runs whose items have no cards of their own.
+            knowledge: a file of cards or the name of embedded ones, for runs whose items have no cards of their own.
 
         Raises:
-            RunError: the run has no items, or the file of cards cannot be read.
+            RunError: the run has no items.
+            LogError: the cards cannot be read.
         """
         path = run / "tables" / "items.parquet"
         if not path.is_file():
             raise RunError(f"the run {run} has no table of items ({path}): give the folder of a run")
         items = read_table(path)
         if knowledge is not None and "tags" not in items.columns:
-            try:
-                told = [json.loads(line) for line in knowledge.read_text(encoding="utf-8").splitlines() if line.strip()]
-                rows = [{name: card[name] for name in ("item_id", "known", "tags", "gist")} for card in told]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise RunError(
-                    f"the cards in {knowledge} cannot be read ({error}): expected JSON lines with item_id, known, tags "
-                    "and gist"
-                ) from error
-            cards = pl.DataFrame(rows).with_columns(pl.col("item_id").cast(items.schema["item_id"]))
+            found = read_cards(cards_file(knowledge))
+            for line in found.warnings:
+                LOG.warning("%s", line)
+            cards = found.table.select("item_id", "known", "tags", "gist")
+            cards = cards.with_columns(pl.col("item_id").cast(items.schema["item_id"], strict=False))
             items = items.join(cards, on="item_id", how="left", maintain_order="left")
         return cls(items)
+
+    @staticmethod
+    def shipped_for(run: Path) -> str | None:
+        """The name of the embedded cards of a run's log, where its items have no cards of their own; None: no such."""
+        source = load_recipe(run / "recipe.yaml").source.source
+        own = "tags" in read_table(run / "tables" / "items.parquet").columns
+        return None if own else next((name for name, of in EMBEDDED.items() if of == source), None)
 
     def __len__(self) -> int:
         return len(self._cards)
@@ -64,6 +72,11 @@ class Cards:
         if card.get("known") == 0:
             return {**card, "tags": [], "gist": ""}
         return card
+
+    def title(self, item_id: Any) -> str | None:
+        """The title of an item; None: it has none, or is not in the catalogue."""
+        title: str | None = self._cards.get(str(item_id), _NOTHING).get("title")
+        return title
 
     def traits(self, item_id: Any) -> list[str]:
         """Genres and tags of an item."""

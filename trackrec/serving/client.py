@@ -54,7 +54,8 @@ class Client:
         top: int | None = None,
     ) -> RankOut:
         """Candidates ranked for a person; see :class:`trackrec.serving.bodies.RankRequest`."""
-        body = {"user_id": user_id, "candidates": candidates and list(candidates), "events": events, "top": top}
+        wanted = None if candidates is None else list(candidates)
+        body = {"user_id": user_id, "candidates": wanted, "events": events, "top": top}
         return RankOut.model_validate(self._ask("POST", "/v1/rank", json=body))
 
     def why(self, user_id: str | int, item_id: str | int) -> WhyOut:

@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from typing import Any
 
+import orjson
 import pyarrow as pa
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
@@ -146,10 +147,13 @@ async def objections(request: Request, user_id: str, said: ObjectionRequest) -> 
 
 def shown(service: Service, version: str, found: Stored, cards: bool) -> dict[str, Any]:
     """What is told of a person: no vectors, no numbers in brackets."""
-    body = found.body
-    history = body["history"]
+    history: Any
     if cards and service.cards is not None:
-        history = [event | {"item": service.cards.get(event["item_id"])} for event in history]
+        body = found.body
+        history = [event | {"item": service.cards.get(event["item_id"])} for event in body["history"]]
+    else:
+        body, lies = found.told()
+        history = orjson.Fragment(lies)
     sentences = [one | {"text": without_citations(one["text"])} for one in body["sentences"]]
     return {
         "user_id": body["user_id"],
@@ -165,7 +169,7 @@ def shown(service: Service, version: str, found: Stored, cards: bool) -> dict[st
         "expires": body["expires"],
         "expired": service.expired(found),
         "objections": body["objections"],
-        "has_vector": found.raw_vector is not None,
+        "has_vector": found.has_vector,
     }
 
 

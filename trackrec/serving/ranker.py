@@ -21,7 +21,7 @@ from trackrec.metrics.probability import auc, log_loss
 from trackrec.rankers.arm import example_rows
 from trackrec.rankers.backbones import build_ranker, load_ranker, save_ranker
 from trackrec.rankers.base import RankerSizes
-from trackrec.rankers.compare import RankingSettings
+from trackrec.rankers.compare import RankingSettings, thin
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import fit_ranker, one_thread, predict, seeded
 
@@ -34,14 +34,14 @@ HELD_OUT = 10
 def fit_serving_ranker(
     run: Path, vectors: pl.DataFrame, settings: RankingSettings, out: Path, seed: int
 ) -> dict[str, Any]:
-    """Fit a ranker on all of a run's examples, with the published texts of those who have one, and save it.
+    """Fit a ranker on a run's examples, with the published texts of those who have one, and save it.
 
     A share of the texts is switched off in training, so that the ranking without a text means something.
 
     Args:
         run: a run folder with the tables ``examples, histories, items`` and its projection.
         vectors: ``user_id`` (of the run's type) ``, vector`` (the encoder's own).
-        settings: backbone, sizes and training of the run's recipe.
+        settings: backbone, sizes, training and examples a user of the run's recipe.
         out: gets the ranker, its projection and ``serving.json``.
         seed: everything follows from it.
 
@@ -64,7 +64,8 @@ def fit_serving_ranker(
     rows = present.select("user_id").with_row_index("row", offset=1).with_columns(pl.col("row").cast(pl.Int64))
     catalogue = ItemTable.from_catalogue(items)
     is_held = pl.col("user_id").is_in(held.implode())
-    parts = {"train": frame.filter(~is_held), "held": frame.filter(is_held)}
+    split = {"train": frame.filter(~is_held), "held": frame.filter(is_held)}
+    parts = {name: thin(part, settings.examples_per_user, seed) for name, part in split.items()}
     scale = RatingScale.fit(parts["train"]["recent_ratings"].explode())
     examples = {
         name: build_examples(part, catalogue, scale, settings.recent).with_vectors(example_rows(rows, part))
@@ -120,6 +121,7 @@ class ServingRanker:
         self.popular: list[Any] = told["popular"]
         """Items that many have, the most popular first."""
         self.figures: dict[str, Any] = told["figures"]
+        self._middle = float(np.median(self.scale.edges)) if len(self.scale.edges) else 0.0
         self._rows = {str(item): row for row, item in enumerate(sizes.items.ids.to_list(), start=1)}
 
     def knows(self, item_id: Any) -> bool:
@@ -140,11 +142,10 @@ class ServingRanker:
         seen = [(self._rows[str(item)], rating) for item, rating in events if str(item) in self._rows]
         seen = seen[-self.sizes.recent :] if self.sizes.recent else []
         number, length = len(candidates), self.sizes.recent
-        middle = float(np.median(self.scale.edges)) if len(self.scale.edges) else 0.0
         recent, rating = torch.zeros(length, dtype=torch.int64), torch.zeros(length, dtype=torch.int64)
         if seen:
             recent[: len(seen)] = torch.tensor([row for row, _ in seen])
-            given = np.array([middle if value is None else value for _, value in seen], dtype=np.float64)
+            given = np.array([self._middle if value is None else value for _, value in seen], dtype=np.float64)
             rating[: len(seen)] = torch.from_numpy(self.scale.rows(given))
         table = VectorTable(torch.zeros(1, self.projection.directions.shape[1]))
         copies = 1

@@ -16,6 +16,9 @@ from trackrec.store.record import Stored
 router = APIRouter(prefix="/v1")
 USUAL = 200
 """So many popular items are ranked where no candidates are given."""
+AT_ONCE = 250
+"""Up to so many candidates are ranked in the event loop: it takes a millisecond or two, and threads that wait for each
+other's turn would cost as much again."""
 
 
 @router.post("/rank", summary="Candidates ranked for a person", response_model=RankOut)
@@ -74,19 +77,20 @@ async def rank_for(
     if candidates is None:
         known = {str(item) for item, _ in [*history, *seen]}
         candidates = [item for item in ranker.popular if str(item) not in known][:USUAL]
-    wanted = [item for item in dict.fromkeys(candidates) if ranker.knows(item)]
-    unknown = [item for item in dict.fromkeys(candidates) if not ranker.knows(item)]
-    chances, without = await service.in_thread(lambda: ranker.rank(raw, seen, wanted), seconds=5)
+    wanted: list[Any] = []
+    unknown: list[Any] = []
+    for item in dict.fromkeys(candidates):
+        (wanted if ranker.knows(item) else unknown).append(item)
+    if len(wanted) <= AT_ONCE:
+        chances, without = ranker.rank(raw, seen, wanted)
+    else:
+        chances, without = await service.in_thread(lambda: ranker.rank(raw, seen, wanted), seconds=5)
     order = (-chances).argsort(kind="stable")[:top]
-    title = service.cards.get if service.cards is not None else lambda _: None
+    title = service.cards.title if service.cards is not None else lambda _: None
+    figures = zip(order.tolist(), chances[order].round(6).tolist(), without[order].round(6).tolist(), strict=True)
     items = [
-        {
-            "item_id": wanted[place],
-            "title": (title(wanted[place]) or {}).get("title"),
-            "probability": round(float(chances[place]), 6),
-            "without_text": round(float(without[place]), 6),
-        }
-        for place in order.tolist()
+        {"item_id": wanted[place], "title": title(wanted[place]), "probability": chance, "without_text": plain}
+        for place, chance, plain in figures
     ]
     in_view = min(len([1 for item, _ in seen if ranker.knows(item)]), ranker.sizes.recent)
     return {"version": version, "text": text, "events": in_view, "items": items, "unknown": unknown}

@@ -40,7 +40,7 @@ class Service:
 
     @classmethod
     def of(
-        cls, store: Store, settings: ServiceSettings, run: Path | None = None, knowledge: Path | None = None
+        cls, store: Store, settings: ServiceSettings, run: Path | None = None, knowledge: str | None = None
     ) -> Service:
         """With the catalogue and the ranker of a run, where there is one.
 

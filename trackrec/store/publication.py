@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fsspec
 import polars as pl
@@ -19,8 +19,31 @@ from trackrec.features.projection import Projection
 from trackrec.store.record import Record, record_from_row
 
 
+class Published(Protocol):
+    """Versions of texts that can be loaded into a store."""
+
+    place: str
+    """Where they lie, for people."""
+
+    def current(self) -> str:
+        """The version to load if none is named."""
+        ...
+
+    def manifest(self, version: str) -> dict[str, Any]:
+        """What the version says of itself: ``encoder``, and ``shards`` with their ``rows``."""
+        ...
+
+    def projection(self, version: str) -> Projection | None:
+        """What made the vectors; None: they are the encoder's own."""
+        ...
+
+    def records(self, version: str) -> Iterator[Record]:
+        """All records of the version."""
+        ...
+
+
 class Publication:
-    """Versions at a place; read only.
+    """Versions at a place, see :class:`Published`; read only.
 
     Args:
         place: a folder's path, or a URL that fsspec opens, such as ``s3://bucket/profiles``.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trackrec.store.objections import Rewriter, apply_objections, objections_of
-from trackrec.store.publication import Publication
+from trackrec.store.publication import Published
 from trackrec.store.record import Record, key_of, read_value
 from trackrec.store.store import FEEDBACK, Store
 from trackrec.store.summary import summarise
@@ -14,7 +14,7 @@ from trackrec.store.versions import Version
 
 
 def publish(
-    publication: Publication, store: Store, version: str | None = None, switch: bool = True, keep: int = 2
+    publication: Published, store: Store, version: str | None = None, switch: bool = True, keep: int = 2
 ) -> tuple[str, Version]:
     """Load a version, check it, and serve it.
 
@@ -54,7 +54,7 @@ def publish(
     return name, store.state().named(name)
 
 
-def _as_people_want(publication: Publication, version: str, store: Store, rewriter: Rewriter) -> Iterator[Record]:
+def _as_people_want(publication: Published, version: str, store: Store, rewriter: Rewriter) -> Iterator[Record]:
     told: dict[bytes, list[dict[str, Any]]] = {key: read_value(value) for key, value in store.tables.scan(FEEDBACK)}
     for record in publication.records(version):
         entries = told.get(key_of(record.user_id))

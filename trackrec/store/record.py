@@ -19,6 +19,7 @@ from trackrec.users.citations import without_citations
 
 _HEAD = struct.Struct("<4sIHH")
 _MAGIC = b"TRR1"
+_HISTORY, _EVENTS = b',"history":[', b'],"events":'
 MOST_KEY_BYTES = 400
 """Longer ids are kept by their hash: LMDB takes keys of 511 bytes at most."""
 
@@ -184,6 +185,11 @@ class Stored:
     _parts: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
+    def has_vector(self) -> bool:
+        """Whether there is a raw vector."""
+        return self._lengths()[2] > 0
+
+    @property
     def vector(self) -> Floats | None:
         """See :class:`Record`."""
         _, size, _ = self._lengths()
@@ -199,22 +205,25 @@ class Stored:
     def body(self) -> dict[str, Any]:
         """All but the vectors, see :meth:`Record.body`."""
         if "body" not in self._parts:
-            length, vector, raw = self._lengths()
-            start = _HEAD.size + 4 * (vector + raw)
-            if len(self.value) != start + length:
-                raise StoreError(
-                    f"a record of the store has {len(self.value)} bytes, but its head says {start + length}: it was "
-                    "cut off; publish the version again"
-                )
-            self._parts["body"] = read_value(self.value[start:])
+            self._parts["body"] = read_value(self.value[self._start() :])
         body: dict[str, Any] = self._parts["body"]
         return body
+
+    def told(self) -> tuple[dict[str, Any], bytes]:
+        """The body with an empty history, and the history as it lies there, in JSON: it is long, and only passed on.
+
+        No string in JSON can hold the bytes looked for: its quotation marks have a backslash before them. And in an
+        event nothing is called "events".
+        """
+        start = self._start()
+        first = self.value.find(_HISTORY, start) + len(_HISTORY)
+        last = self.value.rfind(_EVENTS, start)
+        return read_value(self.value[start:first] + self.value[last:]), b"[%b]" % self.value[first:last]
 
     def expired(self, now: float) -> bool:
         """See :meth:`Record.expired`."""
         _, vector, raw = self._lengths()
-        # Most texts do not expire, and of these nothing is taken apart. A string in JSON cannot hold these very bytes:
-        # its quotation marks have a backslash before them.
+        # Most texts do not expire, and of these nothing is taken apart.
         if self.value.find(b'"expires":null', _HEAD.size + 4 * (vector + raw)) >= 0:
             return False
         expires, written = self.body["expires"], self.body["written"]
@@ -234,6 +243,17 @@ class Stored:
             return Record(**(body | told), vector=self.vector, raw_vector=self.raw_vector)
         except (KeyError, TypeError) as error:
             raise _not_ours(error) from error
+
+    def _start(self) -> int:
+        """Where the body begins."""
+        length, vector, raw = self._lengths()
+        start = _HEAD.size + 4 * (vector + raw)
+        if len(self.value) != start + length:
+            raise StoreError(
+                f"a record of the store has {len(self.value)} bytes, but its head says {start + length}: it was "
+                "cut off; publish the version again"
+            )
+        return start
 
     def _lengths(self) -> tuple[int, int, int]:
         if len(self.value) < _HEAD.size or self.value[:4] != _MAGIC:

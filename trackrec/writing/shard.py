@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.checks.gate import is_ours
 from trackrec.data.tabular import TablesSettings
 from trackrec.errors import TrackRecError
 from trackrec.features.encoder import Encoder, TextEncoder
@@ -75,10 +76,17 @@ class Tools:
             items=items,
             high_water=inputs["high_water"],
             writer=make_writer(plan, items, recipe),
-            checker=Checker(items, recipe) if plan.settings.checked else None,
+            checker=Checker(items, recipe, _is_ours(plan, recipe)) if plan.settings.checked else None,
             encoder=make_encoder(plan.encoder),
             projection=projection,
         )
+
+
+def _is_ours(plan: VersionPlan, recipe: Telling) -> bool:
+    """Whether the template writes, or a generator that learned from it: an engine is anybody's."""
+    return plan.writer == TEMPLATE or (
+        plan.writer == TORCH and is_ours(str(recipe.teacher.get("type")), recipe.generator["distils"])
+    )
 
 
 def make_writer(plan: VersionPlan, items: pl.DataFrame, recipe: Telling) -> TextWriter:

@@ -43,7 +43,8 @@ class Telling(Settings):
     encoder: str
     """The sentence-transformers model that makes vectors of texts; ``id@commit`` where it is pinned."""
     generator: dict[str, Any]
-    """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it."""
+    """``model``, ``adapter`` and ``writing`` (decoding) of the run's generator, for whoever loads it, and ``distils``:
+    whether it learned from the teacher."""
 
     @classmethod
     def read(cls, path: Path) -> Telling:
@@ -55,7 +56,9 @@ class Telling(Settings):
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         try:
             groups = {name: tree[name] for name in _GROUPS}
-            generator = {name: tree[name] for name in _GENERATOR} | {"writing": tree["loop"]["writing"]}
+            generator = {name: tree[name] for name in _GENERATOR}
+            loop = tree["loop"]
+            generator |= {"writing": loop["writing"], "distils": loop.get("distils", True)}
             encoder, teacher = tree["encoder"], tree["teacher"]
             if encoder["type"] != "sentence-transformer":
                 raise WriteError(

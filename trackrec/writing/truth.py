@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -10,6 +10,9 @@ from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.writing.telling import Telling
+
+if TYPE_CHECKING:
+    from trackrec.recipe import Recipe
 
 SENTENCES = pl.List(pl.Struct({"text": pl.String, "verdict": pl.String, "way": pl.String, "events": pl.List(pl.Int32)}))
 """Type of the column ``sentences``: its events are numbers in the history, 1 being the oldest."""
@@ -24,12 +27,12 @@ class Checker:
     Args:
         items: the catalogue.
         recipe: of the run: its domain and the attributes that texts may name.
+        is_ours: the texts are this project's own, see `trackrec.checks.gate.is_ours`.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
-        self._vocabulary = Vocabulary(
-            items, find_domain(recipe.prompts.domain), recipe.prompts.attributes, recipe.profile
-        )
+    def __init__(self, items: pl.DataFrame, recipe: Telling | Recipe, is_ours: bool = False) -> None:
+        domain = find_domain(recipe.prompts.domain)
+        self._vocabulary = Vocabulary(items, domain, recipe.prompts.attributes, recipe.profile, is_ours)
 
     def sentences(self, text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The sentences of a text, as in ``SENTENCES``.

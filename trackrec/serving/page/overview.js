@@ -13,6 +13,12 @@ function useful(monitor, name) {
   return use ? (use.gain >= 0 ? "+" : "−") + Math.abs(use.gain).toFixed(4) : "not measured";
 }
 
+function age(quantiles, published) {
+  if (!quantiles) return "none";
+  const days = Math.round(quantiles.p50 + (Date.now() / 1000 - published) / 86400);
+  return days < 1 ? "today" : count(days, "day");
+}
+
 (async () => {
   let told;
   try { told = await ask("/v1/overview"); } catch (error) { showTrouble(error); return; }
@@ -23,10 +29,10 @@ function useful(monitor, name) {
     tile("People", facts.people.toLocaleString("en"), "in version " + current.name),
     tile("Coverage", share(facts.people ? facts.with_vector / facts.people : null, 1), "have a vector"),
     tile("Contradicted", share(facts.contradicted, 1), "of the sentences that can be checked"),
-    tile("Age", facts.age_days ? count(Math.round(facts.age_days.p50 + (Date.now() / 1000 - current.published) / 86400), "day") : "none", "median since the text was written"),
+    tile("Age", age(facts.age_days, current.published), "median since the text was written"),
     tile("Length", facts.characters ? Math.round(facts.characters.p50) : "none", "characters, median"),
-    tile("Objected", String(facts.objected), "changed their text before"));
-  const head = ["Version", "", "Loaded", "People", "With vector", "Expired", "Characters (5–95%)", "Contradicted", "Not checkable", "Gain in AUC"];
+    tile("Objected", String(facts.objected), "people changed their text"));
+  const head = ["Version", "", "Loaded", "People", "With vector", "Expired", "Characters (5\u2060–\u206095%)", "Contradicted", "Not checkable", "Gain in AUC"];
   find("versions").replaceChildren(make("thead", {}, make("tr", {}, head.map((name) => make(name ? "th" : "td", { scope: name ? "col" : null }, name)))),
     make("tbody", {}, [...told.versions].reverse().map((one) => {
       const total = Object.values(one.summary.sentences).reduce((left, right) => left + right, 0);

@@ -35,7 +35,7 @@ function draw(user) {
   find("heading").textContent = "Person " + user.user_id;
   document.title = "TrackRec: a person's text";
   const changed = user.objections ? ", changed by the person " + (user.objections === 1 ? "once" : user.objections + " times") : "";
-  find("facts").textContent = `Written ${ageOf(user.age_seconds)} ago (version ${user.written_in}) from ${user.history.length} of ${user.events} events` +
+  find("facts").textContent = `Written ${ageOf(user.age_seconds)} ago (version ${user.written_in}) from ${user.history.length === user.events ? "all " : user.history.length + " of "}${count(user.events, "event")}` +
     changed + "." + (user.expired ? " Too old to be used." : "");
   find("sentences").replaceChildren(...user.sentences.map(sentence));
   if (!user.sentences.length) find("sentences").append(make("li", {}, make("p", {}, "Nothing is said any more.")));
@@ -127,6 +127,11 @@ function drawRanking(told, before) {
   return old ? told.items.filter((one, place) => old[String(one.item_id)] !== place).length : 0;
 }
 
+function few(numbers) {
+  const shown = numbers.slice(0, 6), left = numbers.length - shown.length;
+  return (numbers.length === 1 ? "event " : "events ") + shown.join(", ") + (left ? " and " + left + " more" : "");
+}
+
 async function explain(item, place, button) {
   place.hidden = !place.hidden;
   button.setAttribute("aria-expanded", String(!place.hidden));
@@ -135,7 +140,7 @@ async function explain(item, place, button) {
     const told = await ask(path(state.id, "why", String(item)));
     place.replaceChildren(...told.reasons.map((one) => make("p", {},
       make("strong", {}, one.speaks_for ? "For it: " : "Against it: "), one.sentence,
-      ` It shares ${one.shared.join(", ")} with ${one.events.length === 1 ? "event" : "events"} ${one.events.join(", ")}.`)));
+      ` It shares ${one.shared.join(", ")} with ${few(one.events)}.`)));
     if (!told.reasons.length) place.append(make("p", {}, "No sentence of the text bears on it."));
   } catch (error) { showTrouble(error); }
 }

@@ -1,0 +1,124 @@
+"""What a run wrote itself, as a version for a store: nothing is written anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trackrec.errors import RunError
+from trackrec.features.projection import Projection
+from trackrec.files.tables import read_table
+from trackrec.progress import Reporter
+from trackrec.recipe import Recipe, load_recipe
+from trackrec.run import Run, file_hash
+from trackrec.store.record import Record, record_from_row
+from trackrec.writing.run_view import PROJECTION
+from trackrec.writing.truth import Checker
+
+OWN_STORE = "store.sqlite"
+"""Where the demo puts them, in the run's folder."""
+_FILES = ("reccots.parquet", "vectors.parquet", "manifests/promote.json")
+
+
+class RunTexts:
+    """The RecCoTs of a run's promoted generator as a publication, see :class:`trackrec.store.publication.Published`.
+
+    Each is checked by the history that it was written from, which goes with it; vectors are those of the run. A run
+    that writes for some users alone (``write_for``) has no others. For everybody in a log there is `trackrec write`.
+
+    Args:
+        run: the folder of a finished run.
+
+    Raises:
+        RunError: it is none.
+    """
+
+    def __init__(self, run: Path) -> None:
+        missing = [name for name in ("recipe.yaml", *_FILES) if not (run / name).is_file()]
+        if missing:
+            raise RunError(f"{run} holds no finished run (no {missing[0]}): start its recipe again, it goes on")
+        self.run, self.place = run, str(run)
+
+    @staticmethod
+    def is_run(place: str) -> bool:
+        """Whether a place is a run's folder, not a publication's."""
+        return "://" not in place and (Path(place) / "recipe.yaml").is_file()
+
+    def current(self) -> str:
+        """The recipe's name with a hash of the texts and vectors: the same as long as they are."""
+        hashes = "".join(file_hash(self.run / name) for name in _FILES[:2])
+        return f"{self._recipe.name}-{hashlib.sha256(hashes.encode()).hexdigest()[:8]}"
+
+    def manifest(self, version: str) -> dict[str, Any]:
+        """What a publication says of itself, as far as a run knows it.
+
+        Raises:
+            RunError: the run has no such version.
+        """
+        if version != self.current():
+            raise RunError(
+                f"the run {self.run} has the version {self.current()!r} alone, but {version!r} was asked for"
+            )
+        encoder = self._recipe.encoder
+        return {
+            "version": version,
+            "created": self._written,
+            "run": str(self.run),
+            "encoder": getattr(encoder, "name", None) if encoder.type == "sentence-transformer" else None,
+            "projection": PROJECTION if (self.run / PROJECTION).is_file() else None,
+            "counts": {"rows": self._texts.height},
+            "shards": [
+                {"name": "reccots", "rows": self._texts.height, "sha256": file_hash(self.run / "reccots.parquet")}
+            ],
+        }
+
+    def projection(self, version: str) -> Projection | None:
+        """What made the vectors; None: they are the encoder's own."""
+        return Projection.load(self.run / PROJECTION) if self.manifest(version)["projection"] else None
+
+    def records(self, version: str) -> Iterator[Record]:
+        """All of them, each sentence with its verdict and the events that it rests on."""
+        checker = Checker(read_table(self.run / "tables" / "items.parquet"), self._recipe)
+        histories = read_table(self.run / "tables" / "histories.parquet").sort("user_id", "position")
+        rows = histories.join(self._texts.select("user_id"), on="user_id", how="semi", maintain_order="left")
+        events = {user: part.to_dicts() for (user,), part in rows.group_by("user_id", maintain_order=True)}
+        for text in self._texts.iter_rows(named=True):
+            mine = events.get(text["user_id"], [])
+            history = [
+                {"number": number, **{name: event[name] for name in ("item_id", "rating", "timestamp")}}
+                for number, event in enumerate(mine, start=1)
+            ]
+            more = {
+                "sentences": checker.sentences(text["text"], mine),
+                "history": history,
+                "events": len(mine),
+                "last_event": mine[-1]["timestamp"] if mine else None,
+                "written": self._written,
+                "expires": None,
+                "version": version,
+            }
+            yield record_from_row(text | more)
+
+    @cached_property
+    def _recipe(self) -> Recipe:
+        return load_recipe(self.run / "recipe.yaml")
+
+    @property
+    def _written(self) -> int:
+        return int((self.run / "reccots.parquet").stat().st_mtime)
+
+    @cached_property
+    def _texts(self) -> pl.DataFrame:
+        """``user_id, text, vector, raw_vector``."""
+        run = Run(self.run, Reporter(), self._recipe.seed, reading=True)
+        promoted = int(run.manifest("promote")["counts"]["promoted"])
+        kept = read_table(self.run / "reccots.parquet").filter(
+            (pl.col("kind") == "kept") & (pl.col("round") == promoted) & (pl.col("text").str.strip_chars() != "")
+        )
+        vectors = read_table(self.run / "vectors.parquet").select("user_id", "vector", "raw_vector")
+        return kept.select("user_id", "text").join(vectors, on="user_id", how="left", maintain_order="left")
