@@ -27,7 +27,7 @@ from trackrec.writing.versions import POINTER, Versions
 
 _JOURNAL = "forgetting.json"
 """In a version, while a shard of it is changed: what its manifests are to be. A kill leaves it, and the next forgetting
-ends what it says; the tombstone says who goes, the journal holds no id."""
+or writing ends what it says; the tombstone says who goes, the journal holds no id."""
 _REFERENCES = "shards_by_reference"
 _SHARD = re.compile(r"(\d+)-of-(\d+)\.(?:parquet|json)")
 
@@ -82,6 +82,7 @@ def forget_at(user: str, place: Place) -> str:
         place.write_json(TOMBSTONES, with_tombstone(content, place.path(TOMBSTONES), user))
         salt, users = read_tombstones(place.read(TOMBSTONES), place.path(TOMBSTONES))
         gone = Forgotten({salt: frozenset(users)})
+        end_forgetting(place)
         for version in versions.names():  # all of them before any file is changed that others refer to
             _Version(place, version, gone, found).own_files(user)
         for version in versions.names():
@@ -93,6 +94,20 @@ def forget_at(user: str, place: Place) -> str:
     if found.damaged:
         told += f" Removed what was damaged and could not be searched, write anew: {', '.join(found.damaged)}."
     return f"{told} No later version has the person again; copies elsewhere and earlier objects of the storage stay."
+
+
+def end_forgetting(place: Place) -> None:
+    """End the change of a shard in which forgetting was killed, before anything else is changed: manifests of it are
+    known, and must not be put over later ones. Only for who holds the place.
+
+    Raises:
+        RunError: the tombstones there cannot be read.
+    """
+    if not place.exists(TOMBSTONES):
+        return
+    salt, users = read_tombstones(place.read(TOMBSTONES), place.path(TOMBSTONES))
+    for version in Versions(place).names():
+        _Version(place, version, Forgotten({salt: frozenset(users)}), _Found()).end()
 
 
 @dataclass
@@ -125,10 +140,12 @@ class _Version:
             _take(part["counts"], Counter({_REFERENCES: 1}))
             self.place.write_json(f"{self._folder}/shards/{file}", part)
 
-    def clean(self, user: str) -> None:
+    def end(self) -> None:
         journal = self.place.read_json(f"{self._folder}/{_JOURNAL}")
         if journal is not None:
             self._apply(journal)
+
+    def clean(self, user: str) -> None:
         shards = set()
         for file in (*self._names("shards"), *self._names("rejected")):
             match = _SHARD.fullmatch(file)

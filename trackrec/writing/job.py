@@ -19,7 +19,7 @@ from trackrec.writing.base import Asked, find_base, same_decade
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
 from trackrec.writing.failures import GateError, TooManyRejected, WriteError
-from trackrec.writing.forgotten import forgotten_at
+from trackrec.writing.forgotten import end_forgetting, forgotten_at
 from trackrec.writing.gates import GateSettings, pass_gates
 from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place, as_json
@@ -74,6 +74,7 @@ class Job:
     def run(self, executor: Executor, tell: Tell = lambda event, what: None) -> dict[str, Any]:
         """Write, check and publish; the manifest of the version."""
         with only_writer(self.place, self.wait) as holder:
+            end_forgetting(self.place)
             versions = Versions(self.place)
             plan = self._plan(versions, tell)
             manifest = versions.manifest(plan.version)
