@@ -13,7 +13,8 @@ from typing import Any
 
 from harness import SEED, Prepared, Texts, branch, compare, main, model, plain, tokens_of, weights_gflop
 
-from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, preference_loss, train
+from trackrec.lm.trainer import train
+from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, preference_loss
 
 BATCH = 4
 """Rows in a pass of the peer, as people run it on such a machine; its passes add up to the same optimiser step."""

@@ -4,8 +4,8 @@
 project's own models, and free sentences of other writers (``--free CARDS`` prints these alone, with the tags of the
 knowledge cards in that file).
 The latter are held against two labellers, and these against each other (Cohen's kappa); the second one knew neither
-the checker nor the first one's labels. ``--sentences`` leaves the made claims out. ``--judge FILE N`` asks the engine that a
-file names about N free sentences, and prints how right it is as entailment judge.
+the checker nor the first one's labels. ``--sentences`` leaves the made claims out. ``--judge FILE N`` asks the engine
+that a file names about N free sentences, and prints how right it is as entailment judge.
 """
 
 from __future__ import annotations

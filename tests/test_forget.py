@@ -52,6 +52,15 @@ def traces(folder: Path, name: str) -> list[str]:
     return found
 
 
+def test_states_of_trainings_that_saw_the_user_go(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    state = folder / "checkpoints" / "distil-generator" / "checkpoint-2"
+    state.mkdir(parents=True)
+    (state / "optimizer.pt").write_bytes(b"moments of gradients on the user's texts")
+    forget_user(ZOE, folder)
+    assert not (folder / "checkpoints").exists()
+
+
 def test_no_file_names_the_user_any_more(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     assert len(traces(folder, ZOE)) == 5

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from trackrec.errors import RecipeError
+from trackrec.judges.lm import LMValidatorSettings
 from trackrec.recipe import Recipe, dump_recipe, load_recipe, make_recipe
+from trackrec.teachers.llm import LLMTeacherSettings
 
 
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
@@ -39,7 +41,9 @@ def test_changes_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'moviland'.*demo, lastfm-2k, movielens-100k, paper, quick"):
+    with pytest.raises(
+        RecipeError, match=r"no recipe 'moviland'.*demo, lastfm-2k, movielens-100k, .*paper, paper-7b-one-gpu, quick"
+    ):
         load_recipe("moviland")
 
 
@@ -65,6 +69,31 @@ def test_the_paper_recipe_states_the_paper() -> None:
     assert paper.prompts.validator_recent == "all"
     assert paper.reward.type == "probability"
     assert "7B" in paper.model.name
+    assert paper.adapter.method == "full"
+    assert (paper.alignment.beta, paper.alignment.training.learning_rate, paper.alignment.training.epochs) == (
+        0.1,
+        1e-6,
+        1,
+    )
+    assert isinstance(paper.judge, LMValidatorSettings)
+    assert (paper.judge.training.learning_rate, paper.judge.training.epochs) == (1e-5, 3)
+    assert isinstance(paper.teacher, LLMTeacherSettings)
+    assert paper.teacher.engine.model_dump()["model"] == "gpt-4o"
+    assert not paper.teacher.engine.model_dump()["consent"], "nobody's data leaves by choosing a recipe"
+    assert paper.distillation.lm_users == round(0.05 * 943), "5% of MovieLens-100K's users"
+    lengths = (paper.loop.sampling, paper.loop.writing, paper.teacher.decoding)
+    assert {decoding.max_new_tokens for decoding in lengths} == {512}
+
+
+def test_the_one_gpu_recipe_differs_in_what_one_gpu_cannot_do() -> None:
+    """LoRA instead of all weights, and so the learning rates; nothing else."""
+    paper, small = (load_recipe(name).model_dump(mode="json") for name in ("paper", "paper-7b-one-gpu"))
+    assert small["adapter"]["method"] == "lora"
+    for tree in (paper, small):
+        del tree["name"], tree["adapter"]
+        for training in (tree["distillation"]["training"], tree["alignment"]["training"], tree["judge"]["training"]):
+            del training["learning_rate"]
+    assert small == paper
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "a\\b", "", "..", "a\x1b[31m", ".hidden", "x" * 200])

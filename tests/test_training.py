@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import answer_logits
+from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Loss,
     TrainingSettings,
@@ -24,7 +25,6 @@ from trackrec.lm.training import (
     preference_loss,
     sequence_logprobs,
     text_cross_entropy,
-    train,
 )
 from trackrec.lm.tree import Tree
 
@@ -74,7 +74,7 @@ def preference_examples(model: LanguageModel, adapter: str, branches: Sequence[i
 class LogitsAsGiven:
     """Stands where the losses expect a model: hidden states are the logits, so that losses are known."""
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, model: object = None) -> Tensor:
         return hidden
 
 

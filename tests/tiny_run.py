@@ -99,14 +99,14 @@ def kill_at(function: str, call: int) -> None:
     """Arm the SIGKILL inside sampling, scoring, training or the writing of a table."""
     import trackrec.judges.lm
     import trackrec.lm.generator
-    import trackrec.lm.training
+    import trackrec.lm.trainer
 
     if function == "sampling":
         _count_down(trackrec.lm.generator, "sample", call)
     elif function == "scoring":
         _count_down(trackrec.judges.lm, "score_answers", call)
     elif function == "training":
-        _count_down(trackrec.lm.training._TreeTrainer, "compute_loss", call)
+        _count_down(trackrec.lm.trainer._TreeTrainer, "compute_loss", call)
     elif function == "table":
         _count_down(pl.DataFrame, "write_parquet", call, _half_written)
     else:

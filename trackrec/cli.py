@@ -30,10 +30,15 @@ def _say_version(asked: bool) -> None:
 
 @app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
 def _every_command(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
     ] = False,
-) -> None: ...
+) -> None:
+    from trackrec.lm.processes import only_one
+
+    if context.invoked_subcommand not in ("run", "demo"):
+        only_one(f"trackrec {context.invoked_subcommand}")
 
 
 app.add_typer(data, name="data", rich_help_panel="Prepare")
@@ -261,23 +266,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
-    from dataclasses import asdict
-
-    from trackrec.doctor import examine
+    from trackrec.doctor import examine, print_findings
 
     found = examine(base_url, key_variable)
-    if as_json:
-        import json
-
-        told = json.dumps([asdict(one) for one in found], indent=1)
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-    else:
-        from rich.table import Table
-
-        table = Table("part", "what", "state", "says")
-        for one in found:
-            table.add_row(one.part, one.name, one.state, one.says)
-        console.print(table, markup=False)
+    print_findings(found, console, as_json)
     if any(one.state == "wrong" for one in found):
         raise typer.Exit(1)
 
@@ -288,6 +280,7 @@ app.registered_commands.sort(key=lambda command: _PANELS.index(str(command.rich_
 
 
 def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
+    from trackrec.lm import processes
     from trackrec.pipeline.job import run_recipe
     from trackrec.pipeline.summary import print_summary
     from trackrec.progress import Reporter
@@ -297,6 +290,9 @@ def _run(name: str, out: Path | None, changes: list[str] | None) -> Path:
     quiet_libraries()
     recipe = load_recipe(name, changes or ())
     folder = out or Path("runs") / recipe.name
+    if not processes.is_first():  # it takes part in training; the first process says and writes everything
+        run_recipe(recipe, folder)
+        return folder
     console.say(f"Recipe {recipe.name}, run folder {folder}. Stop it when you like; the same command goes on.")
     run_recipe(recipe, folder, Reporter(console))
     print_summary(folder, console)

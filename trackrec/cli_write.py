@@ -43,21 +43,26 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    run: RunFolder,
+    run: Annotated[Path | None, typer.Option("--run", help="Run to write from: plan the writing.")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe's name or file: plan its training instead.")] = "",
     log: LogPath = "own",
     items: Items = "",
     engine: Writer = "auto",
     share: Annotated[float, typer.Option(help="Share of the users who are written for, such as 0.05 a day.")] = 1.0,
     price: Annotated[list[str] | None, typer.Option(help="Prices to count with; all of the list if left out.")] = None,
+    card: Annotated[str, typer.Option(help="Of a recipe's training: h100, h200, a100 or a YAML file.")] = "h100",
+    cards: Annotated[int, typer.Option(min=1, help="How many of them train together.")] = 1,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what writing will take: users, shards, tokens, hours and money; nothing is written."""
-    from trackrec.writing.estimate import estimate
-    from trackrec.writing.source import LogSettings
-
-    settings, _, _ = _settings(changes, engine)
-    found = estimate(run, LogSettings(path=log, items=items), settings, share, price or [])
+    """Say what writing (--run: users, tokens, hours, money) or training (--recipe: memory, tokens, hours) will take."""
+    if (run is None) == (not recipe):
+        raise typer.BadParameter("expected --run (what writing takes) or --recipe (what training takes), one of them")
+    found = (
+        _plan_writing(run, log, items, engine, share, price, changes)
+        if run
+        else _plan_training(recipe, card, cards, changes)
+    )
     if as_json:
         _line("plan", found)
         return
@@ -66,6 +71,23 @@ def plan(
         for key, value in part.items() if isinstance(part, dict) else enumerate(part, 1):
             table.add_row(str(key).replace("_", " "), _shown(value))
         console.print(table, markup=False)
+
+
+def _plan_writing(
+    run: Path, log: str, items: str, engine: str, share: float, price: list[str] | None, changes: list[str] | None
+) -> dict[str, Any]:
+    from trackrec.writing.estimate import estimate
+    from trackrec.writing.source import LogSettings
+
+    settings, _, _ = _settings(changes, engine)
+    return estimate(run, LogSettings(path=log, items=items), settings, share, price or [])
+
+
+def _plan_training(recipe: str, card: str, cards: int, changes: list[str] | None) -> dict[str, Any]:
+    from trackrec.pipeline.training_plan import plan_training
+    from trackrec.recipe import load_recipe
+
+    return plan_training(load_recipe(recipe, changes or ()), card, cards)
 
 
 def write(

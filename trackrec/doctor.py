@@ -8,8 +8,8 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
@@ -188,3 +188,17 @@ def _models(base_url: str, text: str) -> Finding:
         return Finding("endpoint", base_url, "wrong", f"what it calls its models is no list of them: {text[:200]}")
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return Finding("endpoint", base_url, "ok", f"answers, with the models {', '.join(names[:5])}{more}")
+
+
+def print_findings(found: Sequence[Finding], console: Any, as_json: bool) -> None:
+    """What was found as a table, or as JSON."""
+    if as_json:
+        told = json.dumps([asdict(one) for one in found], indent=1)
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        return
+    from rich.table import Table
+
+    table = Table("part", "what", "state", "says")
+    for one in found:
+        table.add_row(one.part, one.name, one.state, one.says)
+    console.print(table, markup=False)

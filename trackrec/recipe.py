@@ -40,6 +40,9 @@ from trackrec.yaml_text import read_yaml
 class DistillationSettings(Settings):
     """How the generator starts off from the teacher's RecCoTs."""
 
+    lm_users: int | None = Field(default=None, ge=1)
+    """Of how many LM users it learns at most, drawn by the seed; null: of all of them. With a number the teacher writes
+    for these and the extra LM users alone: the paper's, which is paid by the token, writes for 5% of the users."""
     texts_per_user: int = Field(default=2, ge=1)
     """Differently worded texts a user; they share one reading of the prompt."""
     extra_users: int = Field(default=0, ge=0)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +22,12 @@ from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
 from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same, write_manifest
-from trackrec.files.names import check_name
+from trackrec.files.names import CHECKPOINTS, check_name
+from trackrec.files.shards import keep_planned, link, whole_shard, write_shard
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
+from trackrec.lm import processes
+from trackrec.lm.threads import threads_in_use
 from trackrec.memory import give_back_memory, peak_gigabytes
 from trackrec.progress import Reporter
 
@@ -63,6 +66,23 @@ class Stage:
             yield partial
         self.outputs.append(path)
 
+    def checkpoints(self, name: str, steps: int) -> Path | None:
+        """Where the states of a training of this stage are kept until the stage is finished; None: nowhere.
+
+        Args:
+            name: of the training, where the stage has several.
+            steps: after how many optimiser steps a state is kept; 0: never.
+        """
+        folder = self.run.folder / CHECKPOINTS / f"{self.name}-{name}"
+        if steps and processes.is_first():
+            self._keep(folder, processes.count())
+        return folder if steps else None
+
+    def _keep(self, folder: Path, how: Any) -> None:
+        plan = hashlib.sha256(json.dumps([self.fingerprint, how], default=str, sort_keys=True).encode()).hexdigest()
+        self.shard_folders.append(folder)
+        keep_planned(folder, plan)
+
     def shards(
         self, table_name: str, items: Sequence[Any], size: int, work: Callable[[Sequence[Any]], pl.DataFrame], unit: str
     ) -> pl.DataFrame:
@@ -75,26 +95,20 @@ class Stage:
             work: makes the rows of one shard. It must depend on the shard's items alone.
             unit: what an item is, for the progress bar.
         """
-        plan = hashlib.sha256(json.dumps([self.fingerprint, size], default=str, sort_keys=True).encode()).hexdigest()
         folder = self.run.folder / "shards" / f"{self.name}-{table_name.replace('/', '-')}"
-        self.shard_folders.append(folder)
-        if (folder / "plan").exists() and (folder / "plan").read_text(encoding="utf-8") != plan:
-            shutil.rmtree(folder)  # shards of other settings or inputs
-        if not (folder / "plan").exists():
-            with written_whole(folder / "plan") as partial:
-                partial.write_text(plan, encoding="utf-8")
+        self._keep(folder, size)
         starts = range(0, len(items), size)
         parts = []
         with self.run.reporter.bar(f"{self.name}", len(items), unit) as advance:
             for number, start in enumerate(starts):
                 shard = items[start : start + size]
                 path = folder / f"{number:05d}-of-{len(starts):05d}.parquet"
-                part = _whole_shard(path)
+                part = whole_shard(path)
                 if part is None and path.exists():
                     self.run.reporter.line(f"{self.name}: the shard {path} is damaged and is made again")
                 worked = part is None
                 if part is None:
-                    _write_shard(path, work(shard))
+                    write_shard(path, work(shard))
                     part = read_table(path)
                 advance(len(shard), worked)
                 parts.append(part)
@@ -103,8 +117,27 @@ class Stage:
         return table
 
 
+class _Following(Stage):
+    """A stage in a process that takes part in its training: it makes what the first one makes and keeps nothing."""
+
+    def write(self, table_name: str, table: pl.DataFrame) -> None:
+        """Keeps nothing."""
+
+    def output(self, name: str, table: pl.DataFrame) -> None:
+        """Keeps nothing."""
+
+    @contextmanager
+    def folder(self, path: Path) -> Iterator[Path]:
+        """A folder that goes again."""
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+
+
 class Run:
     """A run folder.
+
+    Where a launcher started several processes, all go through the same stages: the first one works, the others take
+    part in what is trained ``together``.
 
     Args:
         folder: where the run lives; made if it is missing.
@@ -119,10 +152,11 @@ class Run:
     ) -> None:
         self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
         self.reading = reading
+        self.following = not reading and not processes.is_first()
         check_format(folder)
         self.forgotten = Forgotten.of(folder)
         """Whom no stage may read."""
-        if reading:
+        if reading or self.following:
             return
         with locked(folder):
             for stale in abandoned(folder):  # what a killed run was writing
@@ -177,6 +211,7 @@ class Run:
         inputs: Sequence[Path],
         settings: Any,
         regardless_of: Sequence[str] = (),
+        together: bool = False,
     ) -> None:
         """Run a stage unless it is finished, here or in the lender, with these very settings, inputs and seed.
 
@@ -188,24 +223,33 @@ class Run:
             inputs: files and folders that it reads; their hashes decide whether an earlier result still holds.
             settings: what else decides its result; anything that JSON can say.
             regardless_of: settings (with dots) that are recorded but change nothing in this stage.
+            together: whether all processes do it, because they train a model together; else the first one alone.
 
         Raises:
             RunError: another process is at work in the folder.
         """
         if self.reading:
             raise RunError(f"the run {self.folder} was opened for reading, but stage {name!r} was to run: open it anew")
+        if self.following:
+            if processes.first_says() and together:
+                work(_Following(self, name, {}))
+            processes.wait()
+            return
         with locked(self.folder):
             fingerprint = {
                 "settings": json.loads(json.dumps(settings, default=str)),
                 "inputs": {path.relative_to(self.folder).as_posix(): file_hash(path) for path in inputs},
                 "seed": self.seed,
             }
-            if self._done_before(name, fingerprint, regardless_of):
-                return
-            self._no_longer_done(name)
-            self._take_nothing_over()
-            if self.lender is None or not self._borrow(self.lender, name, fingerprint, regardless_of):
+            needed = not self._done_before(name, fingerprint, regardless_of)
+            if needed:
+                self._no_longer_done(name)
+                self._take_nothing_over()
+                needed = self.lender is None or not self._borrow(self.lender, name, fingerprint, regardless_of)
+            processes.first_says(needed)
+            if needed:
                 self._work(name, work, fingerprint)
+        processes.wait()
 
     def _done_before(self, name: str, fingerprint: dict[str, Any], regardless_of: Sequence[str]) -> bool:
         """Whether a stage is finished, with this fingerprint and with outputs that are still what it wrote."""
@@ -236,6 +280,8 @@ class Run:
     def _hashes(self) -> dict[str, set[str]]:
         """Hashes of what the finished stages wrote, by path in the run folder."""
         written: dict[str, set[str]] = {}
+        if self.following:
+            return written  # the first process, which writes on, has looked at them
         for path in (self.folder / "manifests").glob("*.json"):
             for output, found in ((read_manifest(path) or {}).get("outputs") or {}).items():
                 written.setdefault(output, set()).add(found)
@@ -273,7 +319,7 @@ class Run:
             "counts": stage.counts,
             "seconds": round(seconds, 2),
             "peak_gb": peak_gigabytes(),
-            "threads": _threads(),
+            "threads": threads_in_use(),
             "versions": {package: version(package) for package in _VERSIONS},
         }
         self._finish(name, manifest)
@@ -294,41 +340,10 @@ class Run:
         for output in outputs:
             with written_whole(self.folder / output) as partial:
                 if (lender / output).is_dir():
-                    shutil.copytree(lender / output, partial, copy_function=_link)
+                    shutil.copytree(lender / output, partial, copy_function=link)
                 else:
-                    _link(lender / output, partial)
+                    link(lender / output, partial)
         origin = {"fingerprint": fingerprint, "borrowed_from": os.path.relpath(lender, self.folder)}
         self._finish(name, manifest | origin)
         self.reporter.line(f"{name}: as in {lender.name} ({manifest['seconds']:.0f} s saved)")
         return True
-
-
-def _write_shard(path: Path, table: pl.DataFrame) -> None:
-    """Write a shard, and before it is there its hash, so that a damaged one is known."""
-    with written_whole(path) as partial:
-        table.write_parquet(partial)
-        with written_whole(path.with_suffix(".sha256")) as note:
-            note.write_text(file_hash(partial), encoding="utf-8")
-
-
-def _whole_shard(path: Path) -> pl.DataFrame | None:
-    """A shard as it was written; None if there is none, or another."""
-    note = path.with_suffix(".sha256")
-    if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != file_hash(path):
-        return None
-    return read_table(path)
-
-
-def _threads() -> dict[str, Any]:
-    """What of the process's threads may change the last bits of a result."""
-    torch = sys.modules.get("torch")  # a stage that computes without it need not load it
-    limit = os.environ.get("OMP_THREAD_LIMIT")
-    return {"torch": torch.get_num_threads() if torch else None, "omp_thread_limit": limit}
-
-
-def _link(source: Path | str, target: Path | str) -> None:
-    """Give a file a second name, or copy it where that cannot be. Stages replace files and never write into them."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -9,6 +9,8 @@ from trackrec.errors import RunError
 _BAD = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
+CHECKPOINTS = "checkpoints"
+"""Folder, in a run's, of the states of trainings that are under way."""
 EXPORT_MARK = "trackrec-export.json"
 """Says where an export came from; only a folder with it is ever written over."""
 

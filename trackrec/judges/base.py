@@ -39,6 +39,8 @@ class JudgeContext:
     """Called while training."""
     start: Path | None = None
     """Folder of the weights that ``fit`` starts from; None: from the beginning."""
+    checkpoints: Path | None = None
+    """Where ``fit`` may keep states of its training, to go on from after a kill; None: nowhere."""
 
 
 class Validator(Protocol):

@@ -19,13 +19,13 @@ from trackrec.lm.answers import answers_example, answers_loss, score_answers, si
 from trackrec.lm.losses import yes_probability
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import MergedCopy
+from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Loss,
     Progress,
     TrainingSettings,
     answer_cross_entropy,
     answer_cross_entropy_given,
-    train,
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
@@ -67,6 +67,7 @@ class LMValidator:
         progress: called while training.
         start: folder of the adapter that ``fit`` starts from; None: a fresh one, which changes nothing.
         training: how ``fit`` tunes; None takes what the settings say of a round.
+        checkpoints: where ``fit`` keeps states of its training; None: nowhere.
     """
 
     Settings = LMValidatorSettings
@@ -85,6 +86,7 @@ class LMValidator:
             settings,
             context.progress,
             context.start,
+            checkpoints=context.checkpoints,
         )
 
     def __init__(
@@ -97,7 +99,9 @@ class LMValidator:
         progress: Progress | None = None,
         start: Path | None = None,
         training: TrainingSettings | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
+        self.checkpoints = checkpoints
         self.model, self.adapter, self.renderer = model, adapter, renderer
         self.histories, self.settings, self.progress = histories, settings, progress
         self.start, self.training = start, training or settings.training
@@ -149,6 +153,7 @@ class LMValidator:
             seed,
             units=lambda example: len(example.answers),
             progress=self.progress,
+            checkpoints=self.checkpoints,
         )
         self.model.save(self.adapter, folder)
         return {

@@ -91,7 +91,9 @@ def score_answers(
     results: list[Tensor] = []
     for indices in batches_of_tokens([len(example.tree) for example in examples], token_budget):
         hidden = model.hidden([examples[index].tree for index in indices], merged)
-        results += [_both(model, part, examples[index]).cpu() for part, index in zip(hidden, indices, strict=True)]
+        results += [
+            _both(model, part, examples[index], merged).cpu() for part, index in zip(hidden, indices, strict=True)
+        ]
     return results
 
 
@@ -108,7 +110,7 @@ def with_answers(tree: Tree, ends: Sequence[int], answers: Answers) -> tuple[Tre
     return longer, [longer.add(answer, end) for end in ends for answer in answers]
 
 
-def _both(model: LanguageModel, hidden: Tensor, example: TreeExample) -> Tensor:
+def _both(model: LanguageModel, hidden: Tensor, example: TreeExample, merged: PreTrainedModel | None = None) -> Tensor:
     """Log-probabilities of both answers after each end, shape (ends, 2)."""
-    sums = torch.stack([part.sum() for part in text_logprobs(model, hidden, example)])
+    sums = torch.stack([part.sum() for part in text_logprobs(model, hidden, example, merged)])
     return sums.view(-1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.sizes import shape_in, texts_at_once
+from trackrec.lm.trainer import train
 from trackrec.lm.training import (
     Progress,
     TrainingSettings,
@@ -24,7 +27,6 @@ from trackrec.lm.training import (
     preference_loss,
     sequence_logprobs,
     text_cross_entropy,
-    train,
 )
 from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
@@ -34,8 +36,8 @@ from trackrec.users.catalogue import Row
 log = logging.getLogger(__name__)
 
 AT_ONCE = {False: (64, 2048), True: (512, 16384)}
-"""Most texts that are written at a time, and most prompt tokens in a pass, without and with a GPU. With a model of 135M
-parameters and prompts of 800 tokens that is up to 25 GB."""
+"""Most texts that are written at a time, and most prompt tokens in a pass, without and with a GPU, where
+``model.cache_gb`` may allow fewer texts."""
 GROUP_COLUMNS = ("user_id", "chosen_sample", "rejected_samples", "weight")
 
 
@@ -65,7 +67,13 @@ class Generator:
         return self.renderer.generator_prompt(self.histories[user])
 
     def distil(
-        self, adapter: str, texts: pl.DataFrame, settings: TrainingSettings, seed: int, progress: Progress | None = None
+        self,
+        adapter: str,
+        texts: pl.DataFrame,
+        settings: TrainingSettings,
+        seed: int,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> list[dict[str, float]]:
         """Fine-tune a fresh adapter on a teacher's RecCoTs.
 
@@ -75,6 +83,7 @@ class Generator:
             settings: the training.
             seed: of the adapter's first weights and the order.
             progress: called after each optimiser step.
+            checkpoints: where states of the training are kept; None: nowhere.
 
         Returns:
             One row an optimiser step: ``step, loss`` (nats a token).
@@ -87,7 +96,15 @@ class Generator:
             examples.append(TreeExample(tree, segments))
         self.model.add(adapter, seed)
         return train(
-            self.model, adapter, examples, text_cross_entropy, settings, seed, units=count_tokens, progress=progress
+            self.model,
+            adapter,
+            examples,
+            text_cross_entropy,
+            settings,
+            seed,
+            units=count_tokens,
+            progress=progress,
+            checkpoints=checkpoints,
         )
 
     def writer(self, adapter: str | None) -> Writer:
@@ -102,6 +119,7 @@ class Generator:
         settings: AlignmentSettings,
         seed: int,
         progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> list[dict[str, float]]:
         """One preference step against the version that wrote the samples.
 
@@ -109,15 +127,20 @@ class Generator:
             adapter: holds the previous version, and the new one afterwards.
             groups: ``user_id, chosen_sample, rejected_samples, weight``.
             samples: ``user_id, sample, token_ids, token_logprobs``: the very tokens that were sampled, with their
-                log-probabilities then, which are the reference.
+                log-probabilities then, which are the reference. Where the model computes in fewer bits than float32
+                they are computed again by the previous version as it is trained: writing rounds in other places.
             settings: beta and the training.
             seed: of the order.
             progress: called after each optimiser step.
+            checkpoints: where states of the training are kept; None: nowhere.
 
         Returns:
             One row an optimiser step: ``step, loss, preferences_right, margin, pairs`` (sums over pairs).
         """
         examples = self.preference_examples(groups, samples)
+        if self.model.settings.dtype != "float32":
+            for example, logprobs in zip(examples, sequence_logprobs(self.model, adapter, examples), strict=True):
+                example.reference_logprobs = [sum(part) for part in logprobs]
         return train(
             self.model,
             adapter,
@@ -127,6 +150,7 @@ class Generator:
             seed,
             units=lambda example: 1,
             progress=progress,
+            checkpoints=checkpoints,
         )
 
     def preference_examples(self, groups: pl.DataFrame, samples: pl.DataFrame) -> list[TreeExample]:
@@ -208,6 +232,11 @@ class Writer:
         seeds = [stable_hash(f"{seed}/{stable_hash(user)}") for user in users]
         renderer = self.generator.renderer
         at_once, budget = AT_ONCE[self.model.device.type == "cuda"]
+        if prompts and self.model.device.type == "cuda":
+            settings = self.generator.model.settings
+            shape = shape_in(self.model.config.get_text_config().to_dict(), settings.name)
+            longest, most = max(map(len, prompts)), decoding.max_new_tokens
+            at_once = texts_at_once(shape, settings.dtype, settings.cache_gb, longest, most, n, at_once)
         texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding, at_once, budget)
         read = [[renderer.read(text.token_ids) for text in continuations] for continuations in texts]
         thought = [characters for group in read for _, characters in group if characters]

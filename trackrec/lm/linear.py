@@ -52,6 +52,8 @@ class QuickLinear(nn.Linear):
     """``torch.nn.Linear`` with the same weights, computed by ``product``."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type):  # the types change on the way, which a backward of ours misses
+            return super().forward(x)
         if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
             return _Product.apply(x, self.weight, self.bias)  # type: ignore[no-any-return, no-untyped-call]
         return product(x, self.weight, self.bias)

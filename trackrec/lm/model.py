@@ -1,78 +1,43 @@
-"""The language model: one base in memory, generator and validator as LoRA adapters on it."""
+"""The language model: generator and validator as LoRA adapters on one base in memory, or as models of their own."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import AssetError, RunError
+from trackrec.lm import processes
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
+from trackrec.lm.folder import adapter_hash, holds_weights, write_model_card
+from trackrec.lm.full import FullVersions
 from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
+from trackrec.lm.settings import AdapterSettings, LanguageModelSettings
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
-from trackrec.settings import Commit, Settings
+
+__all__ = [
+    "AdapterSettings", "LanguageModel", "LanguageModelSettings", "adapter_hash", "holds_weights", "write_model_card",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 _NO_ADAPTER = "unused"
-
-
-class LanguageModelSettings(Settings):
-    """Which language model, and how it runs."""
-
-    name: str = "smollm2-135m-instruct"
-    """The embedded model's name, a Hugging Face id, or a local folder."""
-    revision: Commit = ""
-    """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
-    keeps it."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the weights; float32 on CPUs without bfloat16 units, where bfloat16 is 40 times slower."""
-    device: str = "auto"
-    """`auto` takes CUDA where it is present, else the CPU; any torch device name goes."""
-    threads: int = Field(default=2, ge=1, le=256)
-    """CPU threads. Part of the recipe because float32 results depend on it in the last bits."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_file_gives_trust(cls, given: Any) -> Any:
-        """A run folder from elsewhere must not decide that code in it runs here."""
-        if not isinstance(given, dict) or "trust_remote_code" not in given:
-            return given
-        if given["trust_remote_code"]:
-            raise ValueError(
-                "trust_remote_code cannot be set in a recipe: if you have read the code that comes with the model and "
-                "trust it, say --trust-remote-code on the command line"
-            )
-        return {key: value for key, value in given.items() if key != "trust_remote_code"}
-
-
-class AdapterSettings(Settings):
-    """Shape of a LoRA adapter (dropout is 0: a prefix tree would draw one mask for tokens that its leaves share)."""
-
-    rank: int = Field(default=16, ge=1, le=4096)
-    """Rank r of the update."""
-    alpha: int = Field(default=32, ge=1)
-    """Scale: the update is multiplied by alpha / rank."""
-    target_modules: str | list[str] = "all-linear"
-    """Which layers are adapted: PEFT's `all-linear` or names of modules."""
 
 
 class LanguageModel:
@@ -87,8 +52,9 @@ class LanguageModel:
         use_threads(settings.threads)
         self.path = resolve_language_model(settings.name)
         self.revision = settings.revision or "main"
+        gpu = f"cuda:{processes.local_number()}" if processes.count() > 1 else "cuda"
         auto = settings.device == "auto"
-        self.device = torch.device("cuda" if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
+        self.device = torch.device(gpu if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 self.path, revision=self.revision, trust_remote_code=remote_code_is_trusted()
@@ -105,16 +71,22 @@ class LanguageModel:
         logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run
         if self.device.type == "cuda":  # float32 products on tensor cores: several times as fast, off by about 1e-3
             torch.set_float32_matmul_precision("high")
-        # PEFT needs a first adapter to make its layers; this one is never active.
-        self.peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
+        self._full: FullVersions | None = None
+        self._base_model: PreTrainedModel | None = base
+        self._current: str | None = None
+        if self.adapter_settings.method == "full":
+            self._full = FullVersions(self._plain, self.tokenizer, base.dtype)
+        else:
+            # PEFT needs a first adapter to make its layers; this one is never active.
+            self._peft: PeftModel = get_peft_model(base, self._lora(rank=1), adapter_name=_NO_ADAPTER)
         self.adapters: set[str] = set()
         self._changes: Counter[str] = Counter()
 
-    def _base(self) -> PreTrainedModel:
+    def _base(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             self.path,
             revision=self.revision,
-            dtype=getattr(torch, self.settings.dtype),
+            dtype=dtype or getattr(torch, self.settings.dtype),
             use_safetensors=True,
             trust_remote_code=remote_code_is_trusted(),
         )
@@ -164,38 +136,94 @@ class LanguageModel:
             revision=self.settings.revision or None,
         )
 
+    def _plain(self, dtype: torch.dtype) -> PreTrainedModel:
+        """The base model loaded anew, with the attention that was found to fit it."""
+        model = self._base(dtype)
+        if self.follows_plans:
+            model.set_attn_implementation(ATTENTION)
+        return model
+
     @property
     def base(self) -> PreTrainedModel:
-        """The model that the adapters sit in."""
-        return self.peft.get_base_model()  # type: ignore[return-value]
+        """The model that the adapters sit in; with full fine-tuning, the one in use."""
+        if self._full is None:
+            return self.peft.get_base_model()  # type: ignore[return-value]
+        if self._current is not None:
+            return self._full.get(self._current)
+        if self._base_model is None:
+            self._base_model = self._plain(getattr(torch, self.settings.dtype))
+        return self._base_model
+
+    @property
+    def peft(self) -> PeftModel:
+        """The model with its LoRA adapters.
+
+        Raises:
+            RunError: it is fine-tuned whole, and there are none.
+        """
+        if self._full is not None:
+            raise RunError("the whole model is fine-tuned (adapter.method: full), so that it has no LoRA adapters")
+        return self._peft
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether all weights are trained, not an adapter."""
+        return self._full is not None
+
+    @contextmanager
+    def in_training(self, name: str) -> Iterator[nn.Module]:
+        """The module whose weights are trained under a name, in use inside the block."""
+        self.changed(name)
+        if self._full is not None:
+            self._base_model = None  # beside the optimiser's state there is no room for it; it is read again
+            self._full.train(name)
+        with self.use(name):
+            module: nn.Module = self.peft if self._full is None else self.base
+            try:
+                yield module
+            finally:
+                module.eval()
 
     def add(self, name: str, seed: int) -> None:
         """Add a fresh adapter, which changes nothing until it is trained. It replaces one of the same name."""
         self.drop(name)
         self.changed(name)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.peft.add_adapter(name, self._lora())
+        if self._full is not None:
+            self._full.add(name)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.peft.add_adapter(name, self._lora())
         self.adapters.add(name)
 
     def load(self, name: str, folder: Path) -> None:
         """Bring back an adapter that was saved. It replaces one of the same name.
 
         Raises:
-            RunError: the folder holds no adapter in safetensors.
+            RunError: the folder holds no adapter in safetensors, or with full fine-tuning no model.
         """
+        if self._full is not None:
+            self.changed(name)
+            self._full.load(name, folder)
+            self.adapters.add(name)
+            return
         if not (folder / "adapter_model.safetensors").is_file():
             raise RunError(f"no adapter in {folder}: expected adapter_config.json and adapter_model.safetensors there")
         self.drop(name)
         self.changed(name)
-        self.peft.load_adapter(str(folder), name, is_trainable=True, torch_device=str(self.device))
+        # PEFT would put the weights on a GPU wherever there is one.
+        self.peft.load_adapter(str(folder), adapter_name=name, is_trainable=True, torch_device=str(self.device))
         self.adapters.add(name)
 
     def drop(self, name: str) -> None:
         """Forget an adapter, if it is there."""
-        if name in self.adapters:
+        if name not in self.adapters:
+            return
+        if self._full is not None:
+            self._full.drop(name)
+        else:
             self.peft.delete_adapter(name)
-            self.adapters.discard(name)
+        self.adapters.discard(name)
 
     def changed(self, name: str) -> None:
         """Note that an adapter has other weights now (added, loaded, trained), so that copies of it are out of date."""
@@ -206,7 +234,15 @@ class LanguageModel:
         return 0 if name is None else self._changes[name]
 
     def save(self, name: str, folder: Path) -> None:
-        """Write an adapter as an ordinary PEFT folder (safetensors)."""
+        """Write an adapter as an ordinary PEFT folder (safetensors), or the whole model as an ordinary folder.
+
+        Of several processes the first one writes.
+        """
+        if not processes.is_first():
+            return
+        if self._full is not None:
+            self._full.save(name, folder)
+            return
         self.peft.save_pretrained(str(folder), selected_adapters=[name], safe_serialization=True)
         inner = folder / name  # PEFT puts a named adapter one level deeper
         for file in inner.iterdir():
@@ -222,6 +258,13 @@ class LanguageModel:
     @contextmanager
     def use(self, name: str | None) -> Iterator[None]:
         """Compute with an adapter (None: with the base model alone) inside the block."""
+        if self._full is not None:
+            before, self._current = self._current, name
+            try:
+                yield
+            finally:
+                self._current = before
+            return
         if name is None:
             with self.peft.disable_adapter():
                 yield
@@ -231,13 +274,16 @@ class LanguageModel:
 
     def merged(self, name: str | None) -> PreTrainedModel:
         """A plain copy of the model with an adapter's update (None: no adapter's) added to its weights: quicker."""
+        if self._full is not None and name is not None:
+            return self._full.copy(name)
         model = self._base()
         if name is not None:
             weights = dict(model.named_modules())
             for path, layer in self.base.named_modules():
                 if isinstance(layer, LoraLayer) and name in layer.lora_A:
                     weights[path].weight.data += layer.get_delta_weight(name)  # type: ignore[attr-defined]
-        model.set_attn_implementation(self.base.config._attn_implementation)
+        if self.follows_plans:
+            model.set_attn_implementation(ATTENTION)
         return model.requires_grad_(False)
 
     def hidden(self, trees: Sequence[Tree], model: PreTrainedModel | None = None) -> list[Tensor]:
@@ -248,11 +294,20 @@ class LanguageModel:
             model: a merged copy that computes instead of the base with the adapter in use.
         """
         batch, model = TreeBatch(trees), model or self.base
-        return batch.split(_hidden(model, batch) if self.follows_plans else hidden_of_copies(model, batch))
+        with self._as_set(model):
+            return batch.split(_hidden(model, batch) if self.follows_plans else hidden_of_copies(model, batch))
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits in float32 of some hidden states: (..., width) to (..., vocabulary)."""
-        return logits_of(self.base, hidden)
+    def logits(self, hidden: Tensor, model: PreTrainedModel | None = None) -> Tensor:
+        """Next-token logits in float32 of hidden states: (..., width) to (..., vocabulary); ``model`` as before."""
+        model = model or self.base
+        with self._as_set(model):
+            return logits_of(model, hidden)
+
+    def _as_set(self, model: PreTrainedModel) -> AbstractContextManager[Any]:
+        """Weights kept in float32 for training compute in the type that the settings name all the same."""
+        dtype = getattr(torch, self.settings.dtype)
+        plain = self._full is None or model.dtype == dtype
+        return nullcontext() if plain else torch.autocast(model.device.type, dtype, cache_enabled=False)
 
 
 def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:
@@ -260,40 +315,3 @@ def _hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:
     device = model.device
     ids, positions = batch.input_ids.to(device), batch.position_ids.to(device)
     return run_decoder(model, ids, positions, plan_of(batch, device), use_cache=False).last_hidden_state[0]  # type: ignore[no-any-return]
-
-
-def adapter_hash(folder: Path) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of an adapter's weights: what a RecCoT is traced by."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
-
-
-_CARD = """---
-base_model: {base}
-library_name: peft
-tags: [recommendation, trackrec, lora]
----
-# {title}
-
-A LoRA adapter of the TrackRec method, from round {round} of the recipe `{recipe}`.
-
-{role}
-
-Load it with plain `transformers` and `peft`: `PeftModel.from_pretrained(base_model, folder)`. The base model is named
-in `adapter_config.json`; the embedded one is made by `trackrec.assets.embedded_language_model()`. The prompts that it
-was tuned on are made by `trackrec.prompts.renderer.Renderer` with the settings in the run's `recipe.yaml`; others will
-not work well.
-
-What it writes or predicts about a person comes from that person's interactions alone and may be wrong.
-"""
-_ROLES = {
-    "generator": "The generator writes a RecCoT (what a person likes and why) from a history of interactions.",
-    "validator": "The validator reads a RecCoT and answers Yes or No: will this person like that item? Compare the "
-    "logits of the two answers.",
-}
-
-
-def write_model_card(folder: Path, role: str, base: str, recipe: str, number: int, note: str = "") -> None:
-    """Write the README of an adapter folder: what it is, what it was made from, how to load it, and a note of use."""
-    told = f"{_ROLES[role]} {note}".rstrip()
-    text = _CARD.format(base=base, title=f"TrackRec {role}", round=number, recipe=recipe, role=told)
-    (folder / "README.md").write_text(text, encoding="utf-8")

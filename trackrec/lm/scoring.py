@@ -87,5 +87,5 @@ def answer_logits(
         for row, index in enumerate(indices):
             tree, segments = items[index]
             ends = torch.tensor([tree.last(segment) for segment in segments], device=hidden[row].device)
-            results.append(token_logits(model.base, hidden[row][ends], answers).cpu())
+            results.append(token_logits(merged, hidden[row][ends], answers).cpu())
     return results

@@ -1,20 +1,16 @@
-"""Training on prefix trees with ``transformers.Trainer``: the answer (V), a RecCoT (G), preferences (G)."""
+"""What is learnt on prefix trees, and how long: the answer (V), a RecCoT (G), preferences (G)."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import PreTrainedModel
 
 from trackrec.lm.losses import answer_loss, preference_accuracy, softmax_dpo_loss
-from trackrec.lm.merged_lora import MergedAdapter
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.tree import Tree
 from trackrec.settings import Settings
@@ -42,6 +38,10 @@ class TrainingSettings(Settings):
     """AdamW's weight decay."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    checkpoint_steps: int = Field(default=0, ge=0)
+    """Keep the state of the training after every so many optimiser steps, so that one that is killed goes on from there
+    and ends as if nothing had happened; 0: never, a killed training begins anew. A state has the size of the trained
+    weights and AdamW's two moments (12 bytes a trained weight); two of them are kept until the training ends."""
 
     @model_validator(mode="after")
     def _passes_make_a_step(self) -> TrainingSettings:
@@ -117,8 +117,13 @@ def _answer_logits(
     return logits, torch.tensor(answers, device=logits.device)
 
 
-def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) -> list[Tensor]:
-    """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width)."""
+def text_logprobs(
+    model: LanguageModel, hidden: Tensor, example: TreeExample, merged: PreTrainedModel | None = None
+) -> list[Tensor]:
+    """Log-probabilities of the tokens of each counted segment; ``hidden`` is one tree's, shape (tokens, width).
+
+    ``merged`` is the copy that the hidden states are from, if they are from one.
+    """
     predictors = [example.tree.predictors(segment) for segment in example.segments]
     states = hidden[[index for indices in predictors for index in indices]]
     targets = torch.tensor(
@@ -127,7 +132,7 @@ def text_logprobs(model: LanguageModel, hidden: Tensor, example: TreeExample) ->
     # Nothing is kept for a gradient when there is none: a few logits at a time stay in the processor's cache.
     size = len(states) if torch.is_grad_enabled() else 128
     parts = [
-        -torch.nn.functional.cross_entropy(model.logits(some), wanted, reduction="none")
+        -torch.nn.functional.cross_entropy(model.logits(some, merged), wanted, reduction="none")
         for some, wanted in zip(states.split(size), targets.split(size), strict=True)
     ]
     logprobs = torch.cat(parts)
@@ -166,132 +171,6 @@ def preference_loss(beta: float) -> Loss:
     return loss
 
 
-class _TreeTrainer(Trainer):
-    """``transformers.Trainer`` with a loss on prefix trees; ``labels`` only count the units of the loss."""
-
-    def __init__(self, language_model: LanguageModel, loss: Loss, **kwargs: Any) -> None:
-        super().__init__(model=language_model.peft, **kwargs)
-        self.language_model, self.loss = language_model, loss
-        self.model_accepts_loss_kwargs = True  # the loss divides by the units of the whole step itself
-        self.figures: list[dict[str, float]] = []
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Tensor:
-        hidden = self.language_model.hidden([example.tree for example in inputs["examples"]])
-        total, figures = self.loss(self.language_model, hidden, inputs["examples"])
-        units = float(num_items_in_batch)
-        self.figures.append({"step": self.state.global_step, "loss": total.item() / units, **figures})
-        return total / units
-
-
-class _ProgressCallback(TrainerCallback):
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.progress(state.global_step, state.max_steps)
-
-
-class _RefreshCallback(TrainerCallback):
-    def __init__(self, merged: MergedAdapter) -> None:
-        self.merged = merged
-
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.merged.refresh()
-
-
-def train(
-    model: LanguageModel,
-    adapter: str,
-    examples: Sequence[TreeExample],
-    loss: Loss,
-    settings: TrainingSettings,
-    seed: int,
-    units: Callable[[TreeExample], int],
-    progress: Progress | None = None,
-) -> list[dict[str, float]]:
-    """Train an adapter in place.
-
-    Args:
-        model: the language model, which has the adapter.
-        adapter: the adapter's name.
-        examples: prefix trees with what is learnt on them.
-        loss: one of this module's losses.
-        settings: rate, epochs, batch.
-        seed: order of the examples.
-        units: how many units of the loss an example has (answers, tokens, or 1 a user): what a step averages over.
-        progress: called after each optimiser step.
-
-    Returns:
-        One row an optimiser step: ``step``, ``loss`` and the loss's own figures (sums over the step).
-
-    Raises:
-        ValueError: there is nothing to train on.
-    """
-    if not examples:
-        raise ValueError(f"nothing to train the adapter {adapter!r} on: got no examples")
-    model.changed(adapter)
-
-    def collate(batch: list[TreeExample]) -> dict[str, Any]:
-        labels = torch.zeros(sum(units(example) for example in batch), dtype=torch.long)
-        # The trainer counts the units; `labels` alone it would take for a text whose first token nothing predicts.
-        return {"examples": batch, "labels": labels, "shift_labels": labels}
-
-    with tempfile.TemporaryDirectory() as folder, model.use(adapter):
-        arguments = TrainingArguments(
-            output_dir=folder,
-            learning_rate=settings.learning_rate,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.trees_per_pass,
-            gradient_accumulation_steps=settings.trees_per_step // settings.trees_per_pass,
-            lr_scheduler_type="cosine",
-            warmup_steps=settings.warmup,
-            max_grad_norm=settings.max_grad_norm,
-            weight_decay=settings.weight_decay,
-            gradient_checkpointing=settings.gradient_checkpointing,
-            optim="adamw_torch",
-            seed=seed,
-            data_seed=seed,
-            use_cpu=model.device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-        )
-        trainer = _TreeTrainer(
-            model,
-            loss,
-            args=arguments,
-            train_dataset=list(examples),
-            data_collator=collate,
-            callbacks=[_ProgressCallback(progress)] if progress else [],
-        )
-        trainer.remove_callback(PrinterCallback)
-        merged = MergedAdapter(model.peft, adapter)
-        trainer.add_callback(_RefreshCallback(merged))
-        with merged.in_use():
-            trainer.train()
-        if settings.gradient_checkpointing:
-            model.base.gradient_checkpointing_disable()
-        model.peft.eval()
-        figures = trainer.figures
-    return _by_step(figures)
-
-
-def _by_step(figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """Sum the figures of the passes of each optimiser step."""
-    steps: dict[float, dict[str, float]] = {}
-    for row in figures:
-        total = steps.setdefault(row["step"], {"step": row["step"]})
-        for key, value in row.items():
-            if key != "step":
-                total[key] = total.get(key, 0.0) + value
-    return list(steps.values())
-
-
 @torch.inference_mode()
 def sequence_logprobs(
     model: LanguageModel,
@@ -313,7 +192,7 @@ def sequence_logprobs(
     with model.use(adapter):
         for done, example in enumerate(examples):
             hidden = model.hidden([example.tree], merged)[0]
-            results.append([part.tolist() for part in text_logprobs(model, hidden, example)])
+            results.append([part.tolist() for part in text_logprobs(model, hidden, example, merged)])
             if progress:
                 progress(done + 1, len(examples))
     return results

@@ -40,6 +40,11 @@ Aside = Literal["none", "fresh"]
 """Validators beside those of the rounds: ``none`` never read a RecCoT; ``fresh`` had no part in the loop."""
 READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
+_KEPT_ASIDE = tuple(
+    f"{place}.checkpoint_steps"
+    for place in ("distillation.training", "alignment.training", "settings.training", "settings.warm_up")
+)
+"""How often the state of a training is kept changes nothing in what comes out."""
 
 
 class Components:
@@ -100,9 +105,18 @@ class Components:
         return Generator(self.model, self.renderer, self.dataset.history_rows)
 
     def validator(
-        self, kind: Kind, number: int, fold: int, progress: Progress | None = None, start: Path | None = None
+        self,
+        kind: Kind,
+        number: int,
+        fold: int,
+        progress: Progress | None = None,
+        start: Path | None = None,
+        checkpoints: Path | None = None,
     ) -> Validator:
-        """The validator of a kind, round and fold, not yet loaded; ``start``: the adapter that tuning starts from."""
+        """The validator of a kind, round and fold, not yet loaded.
+
+        ``start``: the adapter that tuning starts from; ``checkpoints``: where its states are kept meanwhile.
+        """
         context = JudgeContext(
             name=f"validator-{number}-{fold}",
             items=self.dataset.items,
@@ -113,6 +127,7 @@ class Components:
             encoder=lambda: shared_encoder(self.recipe.encoder),
             progress=progress,
             start=start,
+            checkpoints=checkpoints,
         )
         validator: Validator = make("judge", self.judges[kind], context)
         return validator
@@ -175,6 +190,7 @@ class Components:
         inputs: Sequence[Path],
         settings: dict[str, Any],
         regardless_of: Sequence[str] = (),
+        together: bool = False,
     ) -> None:
         """Run a stage of this loop; its settings are written as plain values, with what is in files that they name."""
         plain = {
@@ -182,7 +198,8 @@ class Components:
             for key, value in settings.items()
         }
         content, plain = content_of(plain), without_unset(plain)
-        self.run.do(name, work, inputs, plain | ({"content": content} if content else {}), regardless_of)
+        settings = plain | ({"content": content} if content else {})
+        self.run.do(name, work, inputs, settings, (*regardless_of, *_KEPT_ASIDE), together)
 
     @property
     def model_settings(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
 from trackrec.features.projection import Projection, with_projected
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
-from trackrec.lm.model import write_model_card
+from trackrec.lm.model import holds_weights, write_model_card
 from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.truth import Truth
@@ -130,7 +130,7 @@ class Features:
             for name, source in sources.items():
                 with stage.folder(self.run.folder / name) as partial:
                     shutil.copytree(source, partial, dirs_exist_ok=True)
-                    if (partial / "adapter_config.json").is_file():
+                    if holds_weights(partial):
                         note = self._validator_note() if name == "validator" else ""
                         write_model_card(partial, name, self.recipe.model.name, self.recipe.name, self.promoted, note)
 

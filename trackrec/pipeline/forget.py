@@ -16,7 +16,7 @@ from trackrec.files.forgotten import TOMBSTONES, Forgotten, remember
 from trackrec.files.hashes import file_hash
 from trackrec.files.lock import LOCK, OWNER, locked
 from trackrec.files.manifests import SEAL, is_sealed, write_manifest
-from trackrec.files.names import EXPORT_MARK
+from trackrec.files.names import CHECKPOINTS, EXPORT_MARK
 from trackrec.files.whole import abandoned, partial_of, remove, write_json
 from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
 from trackrec.pipeline.forget_pages import forget_in_pages
@@ -107,12 +107,12 @@ def _forget(user: str, folder: Path) -> _Found:
 
 
 def _nothing_half_written(folder: Path) -> None:
-    """Clear away what killed processes were writing.
+    """Clear away what killed processes were writing, and the states of their trainings: weights that saw the user.
 
     Raises:
         RunError: a living process is writing something there.
     """
-    for path in abandoned(folder):
+    for path in (*abandoned(folder), *sorted(folder.rglob(CHECKPOINTS))):
         remove(path)
     for path in folder.rglob("*"):
         process = partial_of(path)

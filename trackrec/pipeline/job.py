@@ -9,6 +9,7 @@ from trackrec.errors import RunError
 from trackrec.files.lock import locked
 from trackrec.files.manifests import check_format
 from trackrec.files.whole import is_leftover, written_whole
+from trackrec.lm import processes
 from trackrec.lm.threads import use_threads
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import prepare
@@ -27,6 +28,9 @@ from trackrec.run import Run
 def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -> Path:
     """Run a recipe into a folder, or go on with it where it stopped.
 
+    Where a launcher (``torchrun``, ``accelerate launch``) started several processes, models are trained by all of them;
+    the first one does the rest and writes every file.
+
     Args:
         recipe: all settings.
         folder: the run folder; made if it is missing.
@@ -43,11 +47,25 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
             ``Loop``).
     """
     check_settings(recipe)
+    processes.start(_on_cpu(recipe))
+    if not processes.is_first():
+        processes.wait()  # until the folder is there
+        recipe = pinned(recipe, folder)
+        _all_stages(recipe, Run(folder, Reporter(), recipe.seed))
+        return folder
     recipe = pinned(recipe, folder)
     run = open_run(recipe, folder, reporter or Reporter())
+    processes.wait()
     with locked(folder):
         _all_stages(recipe, run)
     return folder
+
+
+def _on_cpu(recipe: Recipe) -> bool:
+    import torch
+
+    device = recipe.model.device
+    return device.startswith("cpu") or (device == "auto" and not torch.cuda.is_available())
 
 
 def _all_stages(recipe: Recipe, run: Run) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.gate import ACCUSING, may_accuse
+from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
 from trackrec.judges.base import Kind, Validator
 from trackrec.judges.preferences import build_groups
@@ -65,6 +66,8 @@ class Loop:
         """The teacher writes for the users whom distillation or a validator's training reads."""
         recipe = self.recipe
         users = self.dataset.users(Role.LM, Role.LM_EXTRA, Role.LM_VALIDATION)
+        if recipe.distillation.lm_users is not None:
+            users = [*self._taught(), *self.dataset.users(Role.LM_EXTRA)]
 
         def work(stage: Stage) -> None:
             per_user, seed = recipe.distillation.texts_per_user, recipe.seed * 1000
@@ -85,7 +88,17 @@ class Loop:
             "teacher": recipe.teacher,
             "texts": recipe.distillation.texts_per_user,
         } | self.components.prompt_settings
+        if recipe.distillation.lm_users is not None:
+            settings |= {"lm_users": recipe.distillation.lm_users}
         self.components.do("teach", work, [self.run.table("histories"), self.run.table("roles")], settings)
+
+    def _taught(self) -> list[Any]:
+        """The LM users whose texts by the teacher are learnt, in the order of the roles."""
+        users, number = self.dataset.users(Role.LM), self.recipe.distillation.lm_users
+        if number is None:
+            return users
+        drawn = set(sorted(users, key=lambda user: stable_hash(f"{self.recipe.seed}/taught/{user}"))[:number])
+        return [user for user in users if user in drawn]
 
     def distil(self) -> None:
         """The generator learns to write from the teacher's texts, unless it is to start as the base model."""
@@ -93,25 +106,31 @@ class Loop:
         extra = self.dataset.users(Role.LM_EXTRA)[: recipe.distillation.extra_users]
 
         def work(stage: Stage) -> None:
-            users = [*self.dataset.users(Role.LM), *extra]
+            users = [*self._taught(), *extra]
             texts = self.run.read("teacher").filter(pl.col("user_id").is_in(users))
             curve: list[dict[str, float]] = []
             if recipe.loop.distils:
                 with self.run.reporter.steps("distil") as progress:
                     curve = self.components.generator.distil(
-                        "generator-0", texts, recipe.distillation.training, recipe.seed, progress
+                        "generator-0",
+                        texts,
+                        recipe.distillation.training,
+                        recipe.seed,
+                        progress,
+                        stage.checkpoints("generator", recipe.distillation.training.checkpoint_steps),
                     )
             else:  # a fresh adapter changes nothing
                 users, texts = [], texts.clear()
                 self.components.model.add("generator-0", recipe.seed)
             with stage.folder(self.components.generator_folder(0)) as folder:
                 self.components.model.save("generator-0", folder)
+            self.components.model.drop("generator-0")  # whoever needs it loads what was saved
             stage.counts = {"users": len(users), "texts": texts.height, "curve": curve, "tuned_on": users}
 
         settings: dict[str, Any] = {"distillation": recipe.distillation, "adapter": recipe.adapter}
         settings |= {} if recipe.loop.distils else {"distils": False}
         settings |= self.components.prompt_settings
-        self.components.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR)
+        self.components.do("distil", work, [self.run.table("teacher")], settings, READ_BY_VALIDATOR, together=True)
 
     def write(self, number: int) -> None:
         """The generator of a round writes the RecCoT that is kept, for all users that this round needs."""
@@ -270,7 +289,13 @@ class Loop:
             if groups.height:
                 with self.run.reporter.steps(name) as progress:
                     curve = self.components.generator.align(
-                        new, groups, samples, recipe.alignment, recipe.seed + number, progress
+                        new,
+                        groups,
+                        samples,
+                        recipe.alignment,
+                        recipe.seed + number,
+                        progress,
+                        stage.checkpoints("generator", recipe.alignment.training.checkpoint_steps),
                     )
             else:
                 self.run.reporter.line(
@@ -301,4 +326,4 @@ class Loop:
         settings = {"alignment": recipe.alignment} | self.components.prompt_settings
         if trial is not None:  # it makes another folder and no KL: not the stage of this name where this kind aligns
             settings["trial"] = True
-        self.components.do(name, work, inputs, settings, READ_BY_VALIDATOR)
+        self.components.do(name, work, inputs, settings, READ_BY_VALIDATOR, together=True)

@@ -76,12 +76,14 @@ class Tuning:
                     settings,
                     progress,
                     training=settings.warm_up,
+                    checkpoints=stage.checkpoints("start", settings.warm_up.checkpoint_steps),
                 )
                 info = validator.fit(self.dataset.targets_of(users), texts, partial, self._seed(aside))
+            self.components.model.drop("validator-start")
             stage.counts = info | {"tuned_on": users, "starts_from": "base model"}
 
         inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
-        self.components.do(name, work, inputs, self._settings("lm", aside))
+        self.components.do(name, work, inputs, self._settings("lm", aside), together=True)
 
     def tune(self, kind: Kind, number: int, aside: Aside | None = None) -> None:
         """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
@@ -106,12 +108,16 @@ class Tuning:
                     texts = texts.with_columns(text=pl.lit(None, dtype=pl.String))
                 users = texts["user_id"].to_list()
                 with self.run.reporter.steps(f"{name} fold {fold}") as progress:
-                    validator = self.components.validator(kind, number, fold, progress, start)
+                    steps = self.components.lm_judge.training.checkpoint_steps if kind == "lm" else 0
+                    kept = stage.checkpoints(f"fold-{fold}", steps)
+                    validator = self.components.validator(kind, number, fold, progress, start, kept)
                     folder = self.components.validator_folder(kind, aside or number, fold)
                     with stage.folder(folder) as partial:
                         info = validator.fit(
                             self._training_targets(kind, users), texts, partial, self._seed(aside) + fold
                         )
+                if isinstance(validator, LMValidator):
+                    self.components.model.drop(validator.adapter)
                 stage.counts[f"fold-{fold}"] = info | {
                     "tuned_on": users if info.get("tuned", True) else [],
                     "starts_from": start.name if start else "base model",
@@ -119,7 +125,7 @@ class Tuning:
 
         inputs = [self.run.table(table) for table in (f"write-{number}", "teacher", "targets", "examples", "roles")]
         inputs += [start] if start else []
-        self.components.do(name, work, inputs, self._settings(kind, aside))
+        self.components.do(name, work, inputs, self._settings(kind, aside), together=kind == "lm")
 
     def _seed(self, aside: Aside | None) -> int:
         return self.recipe.seed + (FRESH_SEED if aside == "fresh" else 0)

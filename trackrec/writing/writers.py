@@ -86,11 +86,11 @@ class TorchWriter:
 
     def __init__(self, items: pl.DataFrame, recipe: Telling, generator: Path) -> None:
         from trackrec.lm.generator import Generator
-        from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings, adapter_hash
+        from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings, adapter_hash, holds_weights
         from trackrec.lm.sampling import DecodingSettings
         from trackrec.prompts.renderer import Renderer
 
-        if not (generator / "adapter_config.json").is_file():
+        if not holds_weights(generator):
             raise WriteError(f"{generator} holds no adapter: expected the promoted generator of a finished run")
         told = recipe.generator
         settings = LanguageModelSettings.model_validate(told["model"])

@@ -1,0 +1,134 @@
+"""Several processes: the gradients and the weights of one, files of the first alone, and a word where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import call
+from safetensors.torch import load_file
+from test_training import answer_examples, count_answers
+from tiny_language import tiny_language_model
+from tiny_run import tiny_recipe, write_tiny_log
+
+from trackrec.errors import RunError
+from trackrec.lm import processes
+from trackrec.lm.trainer import _Padded, train
+from trackrec.lm.training import TrainingSettings, answer_cross_entropy
+
+HERE = Path(__file__).parent
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+def launch(number: int, *command: str) -> subprocess.CompletedProcess[str]:
+    """A script, in so many processes."""
+    path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    start = [sys.executable, *(LAUNCH if number > 1 else []), *([str(number)] if number > 1 else [])]
+    return subprocess.run([*start, *command], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_two_processes_train_as_one(tiny_model_folder: Path, tmp_path: Path, method: str) -> None:
+    outs = []
+    for number in (1, 2):
+        outs.append(tmp_path / f"of-{number}")
+        done = launch(number, str(HERE / "train_together.py"), str(tiny_model_folder), method, str(outs[-1]))
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (load_file(out / "gradients.safetensors") for out in outs)
+    assert len(one) == 6, "three steps an epoch"
+    assert float(one["step-0"].norm()) > 0.1
+    for step, expected in one.items():
+        error = float((two[step] - expected).norm() / expected.norm())
+        assert error < 1e-3, f"{step}: off by {error}"
+    name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    weights = [load_file(out / name) for out in outs]
+    for key, expected in weights[0].items():
+        torch.testing.assert_close(weights[1][key], expected, atol=2e-4, rtol=0, msg=key)
+    rows = [json.loads((out / "rows.json").read_text(encoding="utf-8")) for out in outs]
+    assert [row["step"] for row in rows[1]] == [row["step"] for row in rows[0]] == [0, 1, 2, 3, 4, 5]
+    assert [row["loss"] for row in rows[1]] == pytest.approx([row["loss"] for row in rows[0]], rel=1e-3)
+
+
+def test_the_order_is_that_of_one_process() -> None:
+    from accelerate.data_loader import SeedableRandomSampler
+
+    order = SeedableRandomSampler(range(7), data_seed=5)
+    order.set_epoch(2)
+    padded = _Padded(7, 5, 4)
+    padded.set_epoch(2)
+    assert [*padded] == [*order, -1]
+    assert len(padded) == 8
+    assert [*_Padded(8, 5, 4)].count(-1) == 0
+
+
+def test_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert (processes.count(), processes.number(), processes.is_first()) == (1, 0, True)
+    processes.only_one("writing")
+    processes.start(cpu=True)
+    processes.wait()
+    assert processes.summed([[1.0, 2.0], [3.0]]) == [[1.0, 2.0], [3.0]]
+    assert processes.first_says(True)
+    assert not processes.first_says(False)
+    monkeypatch.setenv("RANK", "1")
+    assert processes.is_first(), "a rank alone, as some schedulers set it, makes no second process"
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert (processes.count(), processes.number(), processes.is_first()) == (3, 1, False)
+    with pytest.raises(RunError, match="writing runs in one process, but WORLD_SIZE says that a launcher started 3"):
+        processes.only_one("writing")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(RunError, match=r"configured for FSDP \(ACCELERATE_USE_FSDP\), but training here keeps all"):
+        processes.start(cpu=True)
+
+
+def test_other_commands_say_so_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert call(monkeypatch, "settings", "quick") == 1
+    assert "trackrec settings runs in one process, but WORLD_SIZE says" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_step_that_cannot_be_shared_is_refused(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    model = tiny_language_model(tiny_model_folder)
+    model.add("student", 0)
+    job = TrainingSettings(trees_per_step=8, trees_per_pass=2)
+    with pytest.raises(
+        RunError, match="trees_per_step is 8, which 3 processes with trees_per_pass 2 cannot share evenly"
+    ):
+        train(model, "student", answer_examples((2,)), answer_cross_entropy, job, 0, count_answers)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tiny_run import tiny_recipe
+from trackrec.pipeline.job import run_recipe
+run_recipe(tiny_recipe(Path(sys.argv[1]), Path(sys.argv[2]), observer=None), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_run_in_two_processes(tiny_model_folder: Path, tmp_path: Path) -> None:
+    """Every stage, from the log to the report's tables; then again, which finds all of it done."""
+    log = write_tiny_log(tmp_path / "log")
+    script = tmp_path / "run.py"
+    script.write_text(RUN, encoding="utf-8")
+    for _ in range(2):
+        done = launch(2, str(script), str(tiny_model_folder), str(log), str(tmp_path / "run"))
+        assert done.returncode == 0, done.stderr[-3000:]
+    folder = tmp_path / "run"
+    stages = {path.stem for path in (folder / "manifests").glob("*.json")}
+    assert {"distil", "tune-lm-0", "align-lm-1", "tune-lm-2", "metrics"} <= stages
+    manifest = json.loads((folder / "manifests" / "distil.json").read_text(encoding="utf-8"))
+    users = manifest["counts"]["users"]
+    assert users == tiny_recipe(tiny_model_folder, log).roles.lm_users
+    assert len(manifest["counts"]["curve"]) == users // 2
+    assert not [path for path in folder.rglob("*") if ".partial" in path.name]
