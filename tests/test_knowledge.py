@@ -172,6 +172,17 @@ def test_merging_does_not_depend_on_the_order_of_items() -> None:
     assert dict(build_vocabulary(tags).spelling) == dict(build_vocabulary(tags[::-1]).spelling)
 
 
+def test_tags_take_the_place_of_genres_where_that_is_asked(tmp_path: Path) -> None:
+    path = file_of(tmp_path, card(1, ("spy", "drama")), card(2, ("drama", "heist")), card(3, ("spy",)))
+    settings = KnowledgeSettings(cards=str(path), min_items=2, as_genres=True)
+    cards = load_cards(settings, "tabular")
+    assert cards is not None
+    items, counts = add_knowledge(ITEMS, cards, settings)
+    assert items["genres"].to_list() == [["spy", "drama"], ["drama"], ["spy"]]  # of the catalogue's own none is left
+    assert "tags" not in items.columns
+    assert counts["rare"] == 1
+
+
 def test_cards_are_joined_to_the_items(tmp_path: Path) -> None:
     path = file_of(tmp_path, card(2, ("Spies", "film noir")), card("1", ("spy", "war")), card(77), card("03"))
     settings = KnowledgeSettings(cards=str(path))

@@ -70,6 +70,7 @@ def add_knowledge(
     Raises:
         LogError: no card is of an item of the catalogue, or the catalogue has a column of that name already.
     """
+    items = items.drop("genres", strict=False) if settings.as_genres else items
     taken = [name for name in COLUMNS if name in items.columns]
     if taken:
         raise LogError(
@@ -92,7 +93,9 @@ def add_knowledge(
         found, settings.min_items, settings.near_duplicates, _genres(items), settings.leave_out
     )
     columns: dict[str, Any] = {
-        "tags": pl.Series([vocabulary(tags) for tags in found], dtype=pl.List(pl.String)),
+        "genres" if settings.as_genres else "tags": pl.Series(
+            [vocabulary(tags) for tags in found], dtype=pl.List(pl.String)
+        ),
         "gist": joined["gist"],
         "known": joined["known"].fill_null(0),
     }

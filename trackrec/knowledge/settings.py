@@ -23,5 +23,8 @@ class KnowledgeSettings(Settings):
     case, hyphens or number alone."""
     leave_out: tuple[str, ...] = ()
     """Tags that are not used, such as those of an item's standing ("critically acclaimed")."""
+    as_genres: bool = False
+    """Whether the tags take the place of the catalogue's genres wherever texts and models speak of genres: for
+    catalogues that have none, or none of new items."""
     writer: CardWriterSettings = CardWriterSettings()
     """How `trackrec knowledge` writes cards; a run does not read it."""

@@ -196,7 +196,8 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
     if not recipe.split.new_items:  # runs from before this setting stay finished
         settings["split"].pop("new_items")
     if cards is not None:  # the cards themselves, so that a corrected file is read anew
-        told = recipe.knowledge.model_dump(mode="json", exclude={"writer"})
+        unset = set() if recipe.knowledge.as_genres else {"as_genres"}
+        told = recipe.knowledge.model_dump(mode="json", exclude={"writer", *unset})
         settings |= {"knowledge": told, "cards": text_hash(cards.table)}
     log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
     settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})
