@@ -1,4 +1,4 @@
-"""Forgetting where versions refer to files of older ones: each of them is whole afterwards, and nobody finds the person."""
+"""Forgetting where versions refer to files of older ones: each is whole afterwards, and nobody finds the person."""
 
 from __future__ import annotations
 
@@ -161,9 +161,10 @@ QUICK = {(3, "the same"), (9, "the same"), (14, "somebody else"), (19, "somebody
 def test_a_kill_is_healed_by_the_same_command_whatever_comes_before_it(
     call: int, first: str, world: World, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        dies_before(call, patch)
+    dies_before(call, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
         forget_at(ZOE, place)
+    monkeypatch.undo()
     if first == "somebody else":
         forget_at(OTHER, place)
     if first == "a job":
