@@ -61,7 +61,9 @@ class RayExecutor:
             raise WriteError("the executor ray needs Ray: pip install 'trackrec[ray]'") from error
         started = not ray.is_initialized()
         if started:
-            ray.init(log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
+            # Without an address Ray would join whatever cluster it finds on this machine.
+            address = None if os.environ.get("RAY_ADDRESS") else "local"
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         try:
