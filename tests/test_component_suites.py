@@ -18,8 +18,10 @@ from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.registry import find, make
 from trackrec.testing.component_suites import check_encoder, check_judge, check_reward
+from trackrec.testing.executor_suite import check_executor
 from trackrec.testing.made_up import MadeUp, make_up
 from trackrec.users.counts import ProfileSettings
+from trackrec.writing.executor import make_executor
 
 LETTERS = "abcdefghiklmnorsty ö喜CH"
 
@@ -93,6 +95,43 @@ def test_the_embedded_text_encoder() -> None:
 
 def test_an_encoder_without_a_model() -> None:
     check_encoder(FirstLetters())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_of_this_machine(workers: int, tmp_path: Path) -> None:
+    check_executor(make_executor({"type": "local", "workers": workers}), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    check_executor(make_executor({"type": "ray", "workers": 2, "rounds": 1}), tmp_path)
+
+
+class Forgets:
+    """An executor that loses its last shard."""
+
+    def map(self, shards: Any, work: Any) -> Any:
+        yield from map(work, shards[:-1])
+
+
+class GoesOn:
+    """An executor that passes over what fails."""
+
+    def map(self, shards: Any, work: Any) -> Any:
+        for shard in shards:
+            try:
+                yield work(shard)
+            except RuntimeError:
+                continue
+
+
+@pytest.mark.parametrize(("executor", "said"), [(Forgets(), "one manifest a shard"), (GoesOn(), "stops the job")])
+def test_a_broken_executor_is_noticed(executor: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check_executor(executor, tmp_path)
 
 
 def broken_order(scores: pl.DataFrame, texts: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:

@@ -54,3 +54,23 @@ def test_the_file_of_engines_loads() -> None:
         can = OpenAISettings.model_validate(engine).capabilities
         assert can.token_ids, "the generator's own prompts are token ids"
     assert all("key" not in name for engine in tree["engines"] for name in engine)
+
+
+def test_whoever_runs_the_job_sees_the_run_and_the_keys() -> None:
+    """The command runs in the head's container, shards in the workers'."""
+    cluster = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())["spec"]["rayClusterSpec"]
+    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    assert len(pods) == 2
+    for pod in pods:
+        (container,) = pod["containers"]
+        assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/srv"]
+        assert container["envFrom"] == [{"secretRef": {"name": "object-storage"}}]
+        assert [volume["name"] for volume in pod["volumes"]] == [mount["name"] for mount in container["volumeMounts"]]
+
+
+def test_the_image_has_the_version_of_ray_that_the_cluster_expects() -> None:
+    cluster = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())["spec"]["rayClusterSpec"]
+    pinned = re.search(r"^ray==(.*)$", (DEPLOY.parents[1] / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert cluster["rayVersion"] == pinned[1]
+    assert f"'ray[default]=={pinned[1]}'" in (DEPLOY / "Dockerfile").read_text()

@@ -13,12 +13,15 @@ from typing import Any
 import polars as pl
 import pytest
 
+from trackrec.errors import RecipeError
 from trackrec.recipe import make_recipe
 from trackrec.registry import make
 from trackrec.testing.backbone_suite import check_backbone
 from trackrec.testing.component_suites import check_encoder, check_judge, check_reward, check_source, check_teacher
 from trackrec.testing.engine_suite import check_engine
+from trackrec.testing.executor_suite import check_executor
 from trackrec.testing.made_up import make_up
+from trackrec.writing.executor import make_executor
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "components.md").read_text(encoding="utf-8")
 FILES = {match[1]: match[2] for match in re.finditer(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL)}
@@ -46,7 +49,7 @@ def component(place: str, tree: dict[str, Any], context: Any = None) -> Any:
 
 
 def test_the_page_shows_each_kind_in_a_short_file() -> None:
-    kinds = {"source", "teacher", "reward", "judge", "engine", "encoder", "ranker"}
+    kinds = {"source", "teacher", "reward", "judge", "engine", "encoder", "ranker", "executor"}
     assert {name.removeprefix("my_shop_").removesuffix(".py") for name in FILES} == kinds
     lengths = {name: len([line for line in text.splitlines() if line.strip()]) for name, text in FILES.items()}
     assert max(lengths.values()) <= 40, lengths
@@ -89,6 +92,15 @@ def test_encoder() -> None:
     encoder = component("encoder", {"type": "my_shop_encoder:Letters"})
     check_encoder(encoder)
     assert encoder.encode(["ab", "a"])[1].sum() == pytest.approx(1)
+
+
+def test_executor(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    check_executor(make_executor({"type": "my_shop_executor:Threads", "threads": 2}), tmp_path / "shards")
+    with pytest.raises(
+        RecipeError, match=r"executor\.thread: Extra inputs are not permitted, got 2; known: type, threads"
+    ):
+        make_executor({"type": "my_shop_executor:Threads", "thread": 2})
 
 
 def test_backbone(tmp_path: Path) -> None:

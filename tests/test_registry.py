@@ -37,7 +37,7 @@ class Brevity:
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in BUILT_IN.items() for name in names])
 def test_every_built_in_component_is_there(kind: str, name: str) -> None:
     found = find(kind, name)  # type: ignore[arg-type]
-    if kind not in ("backbone", "executor", "source"):
+    if kind not in ("backbone", "source"):
         assert settings_class(kind, name).model_fields["type"].default == name  # type: ignore[arg-type]
         assert callable(found.make)
 

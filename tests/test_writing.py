@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from writing_world import STARTED, files_of, job, made_log, publish, rows_of, write_run
 
 from trackrec.errors import LogError
-from trackrec.writing.executor import LocalExecutor
+from trackrec.writing.executor import LocalExecutor, LocalSettings
 from trackrec.writing.failures import GateError, TargetBusy, TooManyRejected, WriteError
 from trackrec.writing.gates import GateSettings
 from trackrec.writing.lock import only_writer
@@ -222,7 +222,9 @@ def test_too_many_failures_stop_the_job(run: Path, log: Path, tmp_path: Path, mo
 
     shard._TOOLS.clear()
     events: list[str] = []
-    manifest = job(run, tmp_path / "to", log, again=True).run(LocalExecutor(0), lambda event, _: events.append(event))
+    manifest = job(run, tmp_path / "to", log, again=True).run(
+        LocalExecutor(LocalSettings(workers=0)), lambda event, _: events.append(event)
+    )
     assert events[0] == "resumed"
     assert manifest["version"] == "000001"
     assert manifest["counts"]["failed"] == 0

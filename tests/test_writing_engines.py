@@ -98,6 +98,43 @@ def test_with_all_engines_gone_the_failure_stands() -> None:
         pool.generate(requests(10), 1, Decoding())
 
 
+class Sick(Echo):
+    """Answers some requests with a failure, as an engine does whose server says 503 after all tries."""
+
+    def __init__(self, name: str, failure: Any, on: int = 1) -> None:
+        super().__init__(name)
+        self.failure, self.on = failure, on
+
+    def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
+        found = super().generate(requests, n, decoding)
+        lost = [Answer("", "none", self.failure)] * n
+        return [
+            lost if (r.token_ids or (0,))[0] % self.on == 0 else group for r, group in zip(requests, found, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("on", [1, 3])
+def test_what_one_answers_with_a_failure_another_does(on: int) -> None:
+    sick, well = Sick("sick", "server_error", on), Echo("well", 0.01)
+    asked = requests(60)
+    found = EnginePool([sick, well], chunk=5, rest=60).generate(asked, 1, Decoding())
+    assert texts(found) == texts(well.generate(asked, 1, Decoding()))
+    assert len(sick.calls) == 1 or on > 1, "an engine that answered nothing rests"
+
+
+def test_a_failure_that_all_have_or_that_is_the_requests_own_stands() -> None:
+    everywhere = EnginePool([Sick("a", "timeout"), Sick("b", "timeout")], chunk=4, rest=0.0)
+    found = everywhere.generate(requests(8), 1, Decoding())
+    assert [group[0].failure for group in found] == ["timeout"] * 8
+    assert sum(len(engine.calls) for engine in everywhere.engines) == 2 * 3  # type: ignore[attr-defined]
+    one, other = Sick("a", "content_filter", 3), Echo("b", 0.05)
+    refused = EnginePool([one, other], chunk=10).generate(requests(10), 1, Decoding())
+    assert [group[0].failure for group in refused] == [
+        "content_filter" if 7 * n % 10 % 3 == 0 else None for n in range(10)
+    ]
+    assert len(one.calls) + len(other.calls) == 1, "nobody is asked again"
+
+
 def test_the_writer_sends_the_generators_own_prompt(tmp_path: Path, tiny_model_folder: Path) -> None:
     run = write_run(tmp_path / "run")
     recipe = Telling.read(run / "recipe.yaml")

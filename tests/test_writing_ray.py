@@ -46,7 +46,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("harm", ["nothing", "worker", "node"])
 def test_as_one_process(harm: str, cluster: Any, world: tuple[Path, Path, dict[str, str]], tmp_path: Path) -> None:
-    from trackrec.writing.ray_executor import RayExecutor
+    from trackrec.writing.ray_executor import RayExecutor, RaySettings
 
     run, log, expected = world
     done: list[str] = []
@@ -70,6 +70,6 @@ def test_as_one_process(harm: str, cluster: Any, world: tuple[Path, Path, dict[s
 
     if harm == "worker":
         threading.Thread(target=kill_a_worker, daemon=True).start()
-    manifest = job(run, tmp_path / "to", log, shards=12, batch_users=5).run(RayExecutor(2), tell)
+    manifest = job(run, tmp_path / "to", log, shards=12, batch_users=5).run(RayExecutor(RaySettings(workers=2)), tell)
     assert harm == "nothing" or harmed.is_set()
     assert files_of(Place(str(tmp_path / "to")), manifest) == expected

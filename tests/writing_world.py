@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 import yaml
 
-from trackrec.writing.executor import LocalExecutor
+from trackrec.writing.executor import LocalExecutor, LocalSettings
 from trackrec.writing.job import Job
 from trackrec.writing.place import Place
+from trackrec.writing.shard_file import shard_file
 from trackrec.writing.source import LogSettings
 from trackrec.writing.version_plan import WritingSettings
 
@@ -84,13 +85,17 @@ def job(run: Path, to: Path | str, log: Path | str, **changes: Any) -> Job:
 
 def publish(run: Path, to: Path | str, log: Path | str, workers: int = 0, **changes: Any) -> dict[str, Any]:
     """Write and publish."""
-    return job(run, to, log, **changes).run(LocalExecutor(workers))
+    return job(run, to, log, **changes).run(LocalExecutor(LocalSettings(workers=workers)))
 
 
 def rows_of(place: Place, manifest: dict[str, Any], table: str = "shards") -> pl.DataFrame:
     """All rows of a version, by user."""
-    folder = f"versions/{manifest['version']}/{table}"
-    return pl.concat([place.read_table(f"{folder}/{s['name']}.parquet") for s in manifest["shards"]]).sort("user_id")
+    name = manifest["version"]
+    files = [
+        shard_file(name, s) if table == "shards" else f"versions/{name}/{table}/{s['name']}.parquet"
+        for s in manifest["shards"]
+    ]
+    return pl.concat([place.read_table(file) for file in files]).sort("user_id")
 
 
 def files_of(place: Place, manifest: dict[str, Any]) -> dict[str, str]:

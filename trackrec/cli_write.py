@@ -17,6 +17,8 @@ from trackrec.terminal import Terminal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from trackrec.writing.usefulness import TextJudge
+
 PANEL = "Write and keep"
 console = Terminal()
 
@@ -27,7 +29,7 @@ LogPath = Annotated[
 Items = Annotated[str, typer.Option("--items", help="The catalogue as it is now; else that of the run.")]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting: shard_users=2000, refresh.new_items=3, gates.coverage=0.95."),
+    typer.Option("--set", help="Change a setting: shard_users=2000, refresh.new_items=3, gates.coverage=0.95, ..."),
 ]
 Writer = Annotated[str, typer.Option("--engine", help="template, torch, or a YAML file of engines; else by the run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, for a scheduler.")]
@@ -77,7 +79,7 @@ def _plan_writing(
     from trackrec.writing.estimate import estimate
     from trackrec.writing.source import LogSettings
 
-    settings, _ = _settings(changes, engine)
+    settings, _, _ = _settings(changes, engine)
     return estimate(run, LogSettings(path=log, items=items), settings, share, price or [])
 
 
@@ -95,7 +97,9 @@ def write(
     items: Items = "",
     engine: Writer = "auto",
     only: Annotated[str, typer.Option("--only", help="changed: only users whose history changed enough.")] = "all",
-    executor: Annotated[str, typer.Option(help="local (processes of this machine) or ray (a cluster).")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="local (processes of this machine), ray (a cluster), or an import path.")
+    ] = "local",
     workers: Annotated[int | None, typer.Option(help="Processes or actors; else one a CPU. 0: this process.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished version as it was begun.")
@@ -118,7 +122,9 @@ def write(
 
     if only not in ("all", "changed"):
         raise RecipeError(f"--only got {only!r}, expected all or changed")
-    settings, gates = _settings(changes, engine)
+    settings, gates, more = _settings(changes, engine)
+    if workers is not None:
+        more["workers"] = workers
     job = Job(
         run_folder=run,
         place=Place(to),
@@ -130,10 +136,22 @@ def write(
         again=again,
         now=until,
         wait=wait,
+        open_judge=_ranker_of,
     )
-    manifest = job.run(make_executor(executor, workers), _line if as_json else _tell)
+    manifest = job.run(make_executor({"type": executor} | more), _line if as_json else _tell)
     if not as_json:
         _show_version(manifest)
+
+
+def _ranker_of(run: Path) -> TextJudge:
+    """The ranker that ``trackrec publish --run`` fitted for the service."""
+    from trackrec.errors import RunError
+
+    if not (run / "ranker").is_dir():
+        raise RunError(f"{run} has no ranker yet: trackrec publish --run fits one")
+    from trackrec.serving.ranker import ServingRanker
+
+    return ServingRanker(run / "ranker")
 
 
 def status(place: Target, as_json: AsJson = False) -> None:
@@ -173,8 +191,8 @@ def rollback(
         console.say(f"Current: {name}")
 
 
-def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any]:
-    """Settings of writing and of the gates, with ``key=value`` changes."""
+def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Settings of writing, of the gates, and the tree of the executor's, with ``key=value`` changes."""
     from trackrec.settings import apply_change
     from trackrec.writing.gates import GateSettings
     from trackrec.writing.version_plan import WritingSettings
@@ -182,8 +200,8 @@ def _settings(changes: list[str] | None, engine: str) -> tuple[Any, Any]:
     tree: dict[str, Any] = {"writer": engine} if engine != "auto" else {}
     for change in changes or []:
         apply_change(tree, change)
-    gates = tree.pop("gates", {})
-    return _made(WritingSettings, tree, ""), _made(GateSettings, gates, "gates.")
+    gates, executor = tree.pop("gates", {}), tree.pop("executor", {})
+    return _made(WritingSettings, tree, ""), _made(GateSettings, gates, "gates."), executor
 
 
 def _made(kind: type[BaseModel], tree: Any, prefix: str) -> BaseModel:

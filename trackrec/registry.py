@@ -2,8 +2,7 @@
 
 A component is a class with two attributes: ``Settings``, its own :class:`trackrec.settings.ComponentSettings`, and a
 class method ``make(settings, context)``, where the context is what its kind may ask for (see the kind's ``base.py``).
-Sources, backbones and executors are simpler: see :mod:`trackrec.data.sources`, :mod:`trackrec.rankers.base` and
-:mod:`trackrec.writing.executor`.
+Sources and backbones are simpler: see :mod:`trackrec.data.sources` and :mod:`trackrec.rankers.base`.
 """
 
 from __future__ import annotations

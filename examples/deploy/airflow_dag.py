@@ -1,15 +1,11 @@
-"""An Airflow DAG: what it will take, then the users whose history changed; gates decide, people hear of a refusal."""
+"""A DAG for Airflow 3: what it takes, then the users whose history changed; gates decide, people hear of a refusal."""
 
 from __future__ import annotations
 
 import datetime
 
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
-
-try:
-    from airflow.providers.standard.operators.bash import BashOperator
-except ImportError:  # Airflow 2
-    from airflow.operators.bash import BashOperator
 
 RUN, LOG, PLACE = "/srv/runs/books", "s3://events/books/", "s3://profiles/books"
 
@@ -27,11 +23,12 @@ with DAG(
         bash_command=f"trackrec plan --run {RUN} --log {LOG} --share 0.05 --json",
     )
     # A retry goes on with the shards that are finished. Exit code 5 (another job is at work) is a skip, not a failure.
+    # The machine of this task is a node of the Ray cluster (ray start --address=HEAD:6379 --num-cpus=0).
     write = BashOperator(
         task_id="write",
         bash_command=f"trackrec write --run {RUN} --log {LOG} --to {PLACE} --only changed --executor ray --json",
         skip_on_exit_code=5,
-        env={"RAY_ADDRESS": "ray://ray-head:10001"},
+        env={"RAY_ADDRESS": "auto"},
         append_env=True,
     )
     status = BashOperator(

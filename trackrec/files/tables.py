@@ -31,17 +31,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame
     return _read(path.absolute(), path, columns)
 
 
-def table_of(content: bytes, where: object) -> pl.DataFrame:
+def table_of(content: bytes, where: object, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """A Parquet file that was read already.
 
     Args:
         content: of the file.
         where: its name, for messages.
+        columns: those that are wanted; None: all.
 
     Raises:
         RunError: it is damaged.
     """
-    return _read(io.BytesIO(content), where, None)
+    return _read(io.BytesIO(content), where, columns)
 
 
 def _read(source: Path | io.BytesIO, path: object, columns: Sequence[str] | None) -> pl.DataFrame:

@@ -84,11 +84,13 @@ class Publication:
         Raises:
             StoreError: there is none, or it lists no shards.
         """
-        if not version or version.startswith(".") or set(version) & {"/", "\\", "\0"}:
+        if not _is_folder_name(version):
             raise StoreError(f"a version is asked for by {version!r}, but a version's name is a folder's name")
         try:
             manifest: dict[str, Any] = json.loads(self._read(f"versions/{version}/manifest.json"))
             _ = [(shard["name"], shard["rows"], shard["sha256"]) for shard in manifest["shards"]]
+            if not all(_is_folder_name(shard.get("file_version", version)) for shard in manifest["shards"]):
+                raise ValueError("a shard's file_version is no folder's name")
         except FileNotFoundError as error:
             raise StoreError(
                 f"version {version!r} of {self.place} has no manifest: it is not there, or not written whole; go on "
@@ -112,12 +114,12 @@ class Publication:
                 yield record_from_row(row)
 
     def shard(self, version: str, shard: dict[str, Any]) -> pl.DataFrame:
-        """A shard that the manifest names.
+        """A shard that the manifest names; its file may lie in the folder of an older version.
 
         Raises:
             StoreError: it is missing, or is not what the manifest says.
         """
-        name = f"versions/{version}/shards/{shard['name']}.parquet"
+        name = f"versions/{shard.get('file_version', version)}/shards/{shard['name']}.parquet"
         try:
             content = self._read(name)
         except FileNotFoundError as error:
@@ -155,3 +157,7 @@ class Publication:
 
     def _read(self, name: str) -> bytes:
         return bytes(self._fs.cat_file(f"{self._root}/{name}"))
+
+
+def _is_folder_name(name: Any) -> bool:
+    return isinstance(name, str) and bool(name) and not name.startswith(".") and not set(name) & {"/", "\\", "\0"}

@@ -123,11 +123,15 @@ class ProfileTeacher:
         if self.settings.omit_genres:
             profile = _choose_names(self.settings, profile, rng)
         plan = Plan()
+        text = compose(profile, style, plan, self.domain)
         for larger in _plans(profile, style.told, self.settings.most_tags):
             wider = larger(plan)
-            if self._count_tokens(compose(profile, style, wider, self.domain)) <= self.settings.max_tokens:
-                plan = wider
-        return compose(profile, style, plan, self.domain)
+            if wider == plan:  # there is no more of it to tell
+                continue
+            longer = compose(profile, style, wider, self.domain)
+            if self._count_tokens(longer) <= self.settings.max_tokens:
+                plan, text = wider, longer
+        return text
 
 
 def _choose_style(profile: Profile, rng: np.random.Generator) -> Style:

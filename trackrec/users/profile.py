@@ -206,15 +206,16 @@ def _sides(counted: pl.DataFrame, least: int, settings: ProfileSettings) -> defa
     """The names that stand out of each user, the strongest first."""
     rows = counted.filter(pl.col("rated") >= least).with_columns(strength=pl.col("shift").abs())
     rows = rows.sort("strength", "rated", "name", descending=[True, True, False])
+    above: defaultdict[Any, list[Tally]] = defaultdict(list)
+    below: defaultdict[Any, list[Tally]] = defaultdict(list)
+    strong = rows.filter(pl.col("strength") >= settings.min_shift - _NOISE)
+    columns = strong.select("user_id", "shift", "name", "liked", "rated", "liked_events", "other_events")
+    for user, shift, name, liked, rated, likes, others in columns.iter_rows():
+        side = above if shift > 0 else below
+        side[user].append(Tally(name, liked, rated, tuple(likes), tuple(others)))
     found: defaultdict[Any, _Sides] = defaultdict(_Sides)
-    least_shift = settings.min_shift - _NOISE
-    for part in rows.partition_by("user_id", maintain_order=True):
-        tallies: dict[bool, list[Tally]] = {True: [], False: []}
-        columns = part.select("shift", "name", "liked", "rated", "liked_events", "other_events")
-        for shift, name, liked, rated, likes, others in columns.iter_rows():
-            if abs(shift) >= least_shift:
-                tallies[shift > 0].append(Tally(name, liked, rated, tuple(likes), tuple(others)))
-        found[part["user_id"][0]] = _Sides(tuple(tallies[True]), tuple(tallies[False]), part.height)
+    for user, comparable in rows.group_by("user_id").len().iter_rows():
+        found[user] = _Sides(tuple(above[user]), tuple(below[user]), comparable)
     return found
 
 
@@ -231,16 +232,14 @@ def _consumed(counted: pl.DataFrame) -> defaultdict[Any, tuple[str, ...]]:
 def _examples(events: pl.DataFrame) -> dict[Any, _Examples]:
     """Titles of the events in view, and those at the top and the bottom of what the user gave."""
     found = {}
-    for part in events.select("user_id", "number", "title", "label", "rating", "shown").partition_by(
-        "user_id", maintain_order=True
-    ):
-        every = part.rows()
+    told = events.select("user_id", "number", "title", "label", "rating", "shown")
+    for user, every in told.rows_by_key("user_id", include_key=True).items():
         numbers = [tuple(row[1] for row in every if bool(row[3]) == side) for side in (True, False)]
         overall = Tally("all", len(numbers[0]), len(every), *numbers)
         rows = [row for row in every if row[5]]
         titles = {number: title for _, number, title, *_ in rows if title}
         liked, others = [row for row in rows if row[3]], [row for row in rows if not row[3]]
-        found[part["user_id"][0]] = _Examples(titles, overall, _at_top(liked, 1), _at_top(others, -1))
+        found[user] = _Examples(titles, overall, _at_top(liked, 1), _at_top(others, -1))
     return found
 
 

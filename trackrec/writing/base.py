@@ -12,6 +12,9 @@ from trackrec.writing.version_plan import VersionPlan, WritingSettings
 from trackrec.writing.versions import Versions
 from trackrec.writing.writers import TEMPLATE, TORCH
 
+_SEEN_IN_ROWS = ("checked", "raw_vectors")
+"""Settings that show in each row."""
+
 
 class Asked(NamedTuple):
     """Who writes, from how much, and what makes the vectors: with ``auto`` put into names."""
@@ -32,14 +35,14 @@ class Asked(NamedTuple):
         return cls(writer, engines, encoder, settings.max_history or run.recipe.split.max_history)
 
 
-def find_base(versions: Versions, run: RunView, asked: Asked, shards: int | None) -> VersionPlan:
+def find_base(versions: Versions, run: RunView, asked: Asked, settings: WritingSettings) -> VersionPlan:
     """The plan of the current version, from which unchanged texts are taken.
 
     Args:
         versions: those of the target.
         run: what is written from now.
         asked: how it is written.
-        shards: how many are asked for; None: as many as there were.
+        settings: how many shards are asked for (None: as many as there were), and what rows hold.
 
     Raises:
         WriteError: there is none, or its texts are not what would be written now.
@@ -60,11 +63,14 @@ def find_base(versions: Versions, run: RunView, asked: Asked, shards: int | None
             f"{', '.join(changed)} of the run {run.folder} is not what version {current} was written with: its texts "
             "cannot be carried over: write in full, without --only changed"
         )
-    wanted = asked._asdict() | {"shards": base.shards if shards is None else shards}
+    wanted = asked._asdict() | {"shards": base.shards if settings.shards is None else settings.shards}
+    had = {name: getattr(base, name) for name in wanted}
+    for name in _SEEN_IN_ROWS:
+        wanted[name], had[name] = getattr(settings, name), getattr(base.settings, name)
     for name, value in wanted.items():
-        if getattr(base, name) != value:
+        if had[name] != value:
             raise WriteError(
-                f"{name} is {value!r}, but version {current} was written with {getattr(base, name)!r}: expected the "
+                f"{name} is {value!r}, but version {current} was written with {had[name]!r}: expected the "
                 "same under --only changed, or a full write"
             )
     return base

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, Engine, GenerateRequest, Prompt, Score
-from trackrec.engines.failures import EngineError
+from trackrec.engines.failures import PASSING, EngineError
 
 log = logging.getLogger("trackrec.writing")
 
@@ -21,7 +21,8 @@ class EnginePool:
     """Spreads requests over engines.
 
     An idle engine takes the next chunk, so that a fast one does more. One that fails gives its chunk back and rests,
-    unless it is the last one.
+    unless it is the last one. Requests that it answers with a failure that may be its own (a 5xx, a timeout) are given
+    back too, if there are others to ask; after ``_TIMES`` engines the failure stands as that request's answer.
 
     Args:
         engines: all able to do the same.
@@ -57,7 +58,7 @@ class EnginePool:
         Raises:
             EngineError: a chunk failed at several engines, or all engines failed.
         """
-        job = _Job(requests, self.chunk)
+        job = _Job(requests, self.chunk, _TIMES if len(self.engines) > 1 else 1)
         threads = [
             threading.Thread(target=self._work, args=(number, job, n, decoding), daemon=True)
             for number in range(len(self.engines))
@@ -93,7 +94,12 @@ class EnginePool:
                 self._rests_until[number] = self._clock() + self.rest
                 job.give_back(chunk, error)
                 continue
-            job.done(chunk, answers)
+            lost = tuple(place for place, group in zip(chunk, answers, strict=True) if _has_failed(group))
+            if lost:
+                log.warning("the engine %s gave no answer to %d of %d requests", engine.name, len(lost), len(chunk))
+            if len(lost) == len(chunk):
+                self._rests_until[number] = self._clock() + self.rest
+            job.done(chunk, answers, lost)
 
     def _others_are_awake(self, number: int) -> bool:
         now = self._clock()
@@ -103,8 +109,8 @@ class EnginePool:
 class _Job:
     """The chunks of one call."""
 
-    def __init__(self, requests: Sequence[GenerateRequest], size: int) -> None:
-        self.requests = requests
+    def __init__(self, requests: Sequence[GenerateRequest], size: int, times: int) -> None:
+        self.requests, self._times = requests, times
         order = sorted(range(len(requests)), key=lambda place: _beginning(requests[place]))
         self._left = deque(tuple(order[start : start + size]) for start in range(0, len(order), size))
         self._failures: dict[tuple[int, ...], int] = {}
@@ -133,10 +139,20 @@ class _Job:
                 self.error = error
             self._left.appendleft(chunk)
 
-    def done(self, chunk: tuple[int, ...], answers: list[list[Answer]]) -> None:
+    def done(self, chunk: tuple[int, ...], answers: list[list[Answer]], lost: tuple[int, ...]) -> None:
+        """Keep the answers; those to ``lost`` only until another engine has given better ones."""
         with self._lock:
             self._running -= 1
             self.answers |= dict(zip(chunk, answers, strict=True))
+            failures = self._failures.get(chunk, 0) + 1
+            if lost and failures < self._times:
+                self._failures[lost] = failures
+                self._left.append(lost)
+
+
+def _has_failed(answers: list[Answer]) -> bool:
+    """Whether a request failed in a way that another engine may not."""
+    return any(answer.failure in PASSING for answer in answers)
 
 
 def _beginning(request: GenerateRequest) -> tuple[str, tuple[int, ...]]:

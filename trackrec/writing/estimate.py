@@ -28,8 +28,8 @@ CORE_MS = 1.0
 and above what benchmarks/write.py measures without checks."""
 SAMPLE = 2_000
 """About so many users' histories are looked at for their length in tokens."""
-_CARRIED_MS = 0.02
-"""Milliseconds of a core to carry a row over: an assumption, not measured."""
+_CARRIED_MS = 0.07
+"""Milliseconds of a core to carry a row over, its history read and compared: `benchmarks/write.py --changed`."""
 
 
 class Price(Settings):

@@ -10,18 +10,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from trackrec.registry import find
+from pydantic import Field, ValidationError
+
+from trackrec.errors import RecipeError
+from trackrec.registry import make, settings_class
+from trackrec.settings import ComponentSettings
 from trackrec.writing.failures import WriteError
 
 log = logging.getLogger("trackrec.writing")
 
 Work = Callable[[int], dict[str, Any]]
 """Does one shard and commits it; gives the shard's manifest. It may be done twice."""
-
-ATTEMPTS = 3
-"""So often a shard is tried whose process died, before the job stops."""
 
 
 class Executor(Protocol):
@@ -36,15 +37,33 @@ class Executor(Protocol):
         ...
 
 
+class LocalSettings(ComponentSettings):
+    """How processes of this machine do the shards."""
+
+    type: str = "local"
+    workers: int | None = Field(default=None, ge=0)
+    """How many processes. 0: this process itself. Null: one a core."""
+    attempts: int = Field(default=3, ge=1)
+    """So often a shard is tried whose process died, before the job stops."""
+
+
 class LocalExecutor:
     """Processes of this machine.
 
     Args:
-        workers: how many; 0: this process itself. None: one a core.
+        settings: how many there are.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = (os.cpu_count() or 1) if workers is None else workers
+    Settings = LocalSettings
+
+    @classmethod
+    def make(cls, settings: LocalSettings, context: None = None) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings)
+
+    def __init__(self, settings: LocalSettings | None = None) -> None:
+        self.settings = settings or LocalSettings()
+        self.workers = (os.cpu_count() or 1) if self.settings.workers is None else self.settings.workers
 
     def map(self, shards: Sequence[int], work: Work) -> Iterator[dict[str, Any]]:
         """See :class:`Executor`. A shard whose process was killed is done again."""
@@ -63,9 +82,9 @@ class LocalExecutor:
                 # Whose fault it was is not told: those that were at work are the first ones left.
                 for shard in lost[: self.workers]:
                     deaths[shard] += 1
-                    if deaths[shard] >= ATTEMPTS:
+                    if deaths[shard] >= self.settings.attempts:
                         raise WriteError(
-                            f"the process at work on shard {shard} was killed {ATTEMPTS} times (out of memory?): "
+                            f"the process at work on shard {shard} was killed {deaths[shard]} times (out of memory?): "
                             "the finished shards are kept. Give it fewer workers or smaller shards, and start again"
                         ) from None
                 log.warning("a worker was killed; %d shards are left", len(lost))
@@ -105,12 +124,21 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def make_executor(name: str, workers: int | None) -> Executor:
-    """The executor of a name: ``local``, ``ray``, or an import path.
+def make_executor(tree: dict[str, Any]) -> Executor:
+    """The executor that settings describe.
 
     Args:
-        name: which.
-        workers: how many processes; None: as many as there are cores.
+        tree: its ``type`` (``local``, ``ray``, an entry point or an import path) and the settings of that type.
+
+    Raises:
+        RecipeError: there is no such executor, or a setting that it does not know.
     """
-    made: Executor = find("executor", name)(workers)
+    try:
+        settings = settings_class("executor", str(tree["type"])).model_validate(tree)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(["executor", *map(str, problem["loc"])])
+        known = ", ".join(settings_class("executor", str(tree["type"])).model_fields)
+        raise RecipeError(f"{name}: {problem['msg']}, got {problem['input']!r}; known: {known}") from error
+    made: Executor = make("executor", settings)
     return made

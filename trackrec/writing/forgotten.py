@@ -21,13 +21,14 @@ from trackrec.writing.failures import WriteError
 from trackrec.writing.histories import NOTHING
 from trackrec.writing.lock import only_writer
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import parquet_bytes, part_of
+from trackrec.writing.shard_file import parquet_bytes, part_of, shard_file
 from trackrec.writing.users import shard_of
 from trackrec.writing.versions import POINTER, Versions
 
 _JOURNAL = "forgetting.json"
 """In a version, while a shard of it is changed: what its manifests are to be. A kill leaves it, and the next forgetting
-ends what it says; the tombstone says who goes, the journal holds no id."""
+or writing ends what it says; the tombstone says who goes, the journal holds no id."""
+_REFERENCES = "shards_by_reference"
 _SHARD = re.compile(r"(\d+)-of-(\d+)\.(?:parquet|json)")
 
 
@@ -81,6 +82,9 @@ def forget_at(user: str, place: Place) -> str:
         place.write_json(TOMBSTONES, with_tombstone(content, place.path(TOMBSTONES), user))
         salt, users = read_tombstones(place.read(TOMBSTONES), place.path(TOMBSTONES))
         gone = Forgotten({salt: frozenset(users)})
+        end_forgetting(place)
+        for version in versions.names():  # all of them before any file is changed that others refer to
+            _Version(place, version, gone, found).own_files(user)
         for version in versions.names():
             before = found.rows
             _Version(place, version, gone, found).clean(user)
@@ -92,6 +96,20 @@ def forget_at(user: str, place: Place) -> str:
     return f"{told} No later version has the person again; copies elsewhere and earlier objects of the storage stay."
 
 
+def end_forgetting(place: Place) -> None:
+    """End the change of a shard in which forgetting was killed, before anything else is changed: manifests of it are
+    known, and must not be put over later ones. Only for who holds the place.
+
+    Raises:
+        RunError: the tombstones there cannot be read.
+    """
+    if not place.exists(TOMBSTONES):
+        return
+    salt, users = read_tombstones(place.read(TOMBSTONES), place.path(TOMBSTONES))
+    for version in Versions(place).names():
+        _Version(place, version, Forgotten({salt: frozenset(users)}), _Found()).end()
+
+
 @dataclass
 class _Version:
     place: Place
@@ -99,10 +117,35 @@ class _Version:
     gone: Forgotten
     found: _Found
 
-    def clean(self, user: str) -> None:
+    def own_files(self, user: str) -> None:
+        """Copy the shards that may hold a person, where they are an older version's files, into this version: each
+        version can then be cleaned by itself. A kill leaves a shard's own manifest as it was, which is changed last."""
+        for file in self._names("shards"):
+            match = _SHARD.fullmatch(file)
+            if not file.endswith(".json") or match is None or int(match[1]) not in _may_hold(user, int(match[2])):
+                continue
+            part = part_of(self.place, self.name, file.removesuffix(".json"))
+            if part is None or part.get("file_version") is None:
+                continue
+            with suppress(FileNotFoundError):  # readers find it missing, as they did before
+                content = self.place.read(shard_file(self.name, part))
+                self.place.write(f"{self._folder}/shards/{part['name']}.parquet", content)
+            manifest = Versions(self.place).manifest(self.name)
+            for entry in (manifest or {"shards": []})["shards"]:
+                if entry["name"] == part["name"] and entry.pop("file_version", None) is not None:
+                    _take((manifest or {})["counts"], Counter({_REFERENCES: 1}))
+            if manifest is not None:
+                self.place.write_json(f"{self._folder}/manifest.json", manifest)
+            del part["file_version"]
+            _take(part["counts"], Counter({_REFERENCES: 1}))
+            self.place.write_json(f"{self._folder}/shards/{file}", part)
+
+    def end(self) -> None:
         journal = self.place.read_json(f"{self._folder}/{_JOURNAL}")
         if journal is not None:
             self._apply(journal)
+
+    def clean(self, user: str) -> None:
         shards = set()
         for file in (*self._names("shards"), *self._names("rejected")):
             match = _SHARD.fullmatch(file)

@@ -26,6 +26,11 @@ class GateSettings(Settings):
     """How far the mean length of a text may lie from that of the version before: .5 is half to twice as long."""
     users_lost: float | None = Field(default=0.1, ge=0, le=1)
     """Share of the earlier version's users by which there may be fewer: a log that lost a partition looks like that."""
+    usefulness_drop: float | None = Field(default=0.005, ge=0, le=1)
+    """By how much the new texts may predict events worse (AUC) that came after the version before; what counts is the
+    upper end of the 95% interval over users."""
+    usefulness_users: int = Field(default=1_000, ge=30)
+    """Users who are enough for that comparison."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def figures(counts: Mapping[str, int]) -> dict[str, float | None]:
 
 
 def pass_gates(
-    counts: Mapping[str, int], before: Mapping[str, int] | None, settings: GateSettings
+    counts: Mapping[str, int], before: Mapping[str, int] | None, settings: GateSettings, *further: Gate
 ) -> tuple[bool, list[dict[str, Any]]]:
     """Whether a version may be published, and each gate's word.
 
@@ -65,6 +70,7 @@ def pass_gates(
         counts: of the version: ``rows, failed, characters, sentences_*``.
         before: those of the current version; None: there is none.
         settings: the limits.
+        further: gates that look at more than counts.
     """
     mine, theirs = figures(counts), figures(before) if before else {}
     gates = [
@@ -87,6 +93,7 @@ def pass_gates(
         gates.append(
             _most("users_lost", max(lost, 0.0), settings.users_lost, "of the earlier version's users are gone")
         )
+    gates += further
     return all(gate.passed for gate in gates), [asdict(gate) for gate in gates]
 
 

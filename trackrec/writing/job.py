@@ -19,15 +19,16 @@ from trackrec.writing.base import Asked, find_base, same_decade
 from trackrec.writing.dealing import deal
 from trackrec.writing.executor import Executor
 from trackrec.writing.failures import GateError, TooManyRejected, WriteError
-from trackrec.writing.forgotten import forgotten_at
+from trackrec.writing.forgotten import end_forgetting, forgotten_at
 from trackrec.writing.gates import GateSettings, pass_gates
 from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place, as_json
 from trackrec.writing.run_view import PROJECTION, RunView
 from trackrec.writing.shard import ShardWork
-from trackrec.writing.shard_file import finished, part_of, shard_name
+from trackrec.writing.shard_file import LISTED, finished, part_of, shard_name
 from trackrec.writing.source import LogSettings, fingerprint, open_log
 from trackrec.writing.telling import Telling
+from trackrec.writing.usefulness import OpenJudge, usefulness_gate
 from trackrec.writing.vectors import told_of
 from trackrec.writing.version_plan import VersionPlan, WritingSettings, read_inputs
 from trackrec.writing.versions import Versions
@@ -67,10 +68,13 @@ class Job:
     """The moment that rows say they were written at, in seconds; None: this one."""
     wait: float = 0.0
     """Seconds to wait for another job at the same place."""
+    open_judge: OpenJudge | None = None
+    """Opens what predicts with a run's texts, for the gate on usefulness."""
 
     def run(self, executor: Executor, tell: Tell = lambda event, what: None) -> dict[str, Any]:
         """Write, check and publish; the manifest of the version."""
         with only_writer(self.place, self.wait) as holder:
+            end_forgetting(self.place)
             versions = Versions(self.place)
             plan = self._plan(versions, tell)
             manifest = versions.manifest(plan.version)
@@ -90,7 +94,7 @@ class Job:
             return unfinished
         run = RunView.open(self.run_folder)
         asked = Asked.of(self.settings, run)
-        base = find_base(versions, run, asked, self.settings.shards) if self.only_changed else None
+        base = find_base(versions, run, asked, self.settings) if self.only_changed else None
         started = int(time.time()) if self.started is None else self.started
         plan = VersionPlan(
             version=versions.next_name(),
@@ -198,8 +202,10 @@ class Job:
             seconds.update(part["core_seconds_by_step"])
         current = versions.current()
         before = versions.manifest(current) if current else None
-        passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates)
+        shards = [{key: part[key] for key in LISTED if key in part} for part in parts]
         recipe = Telling.model_validate(read_inputs(self.place, plan)["recipe"])
+        useful = usefulness_gate(self.place, plan, shards, before, recipe, self.gates, self.open_judge)
+        passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates, useful)
         projection = self._put_projection(plan)
         manifest = {
             "version": plan.version,
@@ -229,10 +235,7 @@ class Job:
                 "core_seconds": round(sum(part["core_seconds"] for part in parts), 2),
             },
             "columns": {"user_id": _type_of(self.place, plan)},
-            "shards": [
-                {"name": part["name"], "rows": part["rows"], "bytes": part["bytes"], "sha256": part["sha256"]}
-                for part in parts
-            ],
+            "shards": shards,
         }
         self.place.create_json(f"{folder}/manifest.json", manifest)
         return versions.manifest(plan.version) or manifest

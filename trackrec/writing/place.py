@@ -97,20 +97,12 @@ class Place:
         return True
 
     def _create_remote(self, name: str, content: bytes) -> bool:
-        for attempt in range(ATTEMPTS):
-            try:
-                put_new(self._fs, self.path(name), content)
-                return True
-            except FileExistsError:
-                # An earlier attempt, ours or the client's own, may have arrived though its answer was lost.
-                return self.read(name) == content
-            except _FINAL:
-                raise
-            except Exception:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-                time.sleep(_FIRST_PAUSE * 2**attempt)
-        return False
+        try:
+            self._again(lambda: put_new(self._fs, self.path(name), content))
+        except FileExistsError:
+            # An earlier attempt, ours or the client's own, may have arrived though its answer was lost.
+            return self.read(name) == content
+        return True
 
     def check_create(self) -> None:
         """Try that the storage's client refuses to put a file twice where it is told to: some ignore it silently.
@@ -162,19 +154,6 @@ class Place:
         with contextlib.suppress(FileNotFoundError):
             self._again(lambda: self._fs.rm(self.path(name), recursive=True))
 
-    def copy(self, source: str, target: str) -> None:
-        """Give a file that never changes a second name: a hard link, or a copy that the storage makes itself."""
-        if not self.is_local:
-            self._again(lambda: self._fs.cp_file(self.path(source), self.path(target)))
-            return
-        Path(self.path(target)).parent.mkdir(parents=True, exist_ok=True)
-        with self._beside(target) as partial:
-            try:
-                os.link(self.path(source), partial)
-            except OSError:
-                shutil.copyfile(self.path(source), partial)
-            os.replace(partial, self.path(target))
-
     def upload(self, file: Path, name: str) -> None:
         """Put a local file, which may be moved away by it."""
         if self.is_local:
@@ -184,11 +163,6 @@ class Place:
                 os.replace(partial, self.path(name))
             return
         self._again(lambda: self._fs.put_file(str(file), self.path(name)))
-
-    def download(self, name: str, file: Path) -> None:
-        """Get a file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(self.read(name))
 
     def modified(self, name: str) -> float:
         """When a file was put, in seconds by the storage's own clock."""

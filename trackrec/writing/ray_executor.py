@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
+from pydantic import Field
+
+from trackrec.settings import ComponentSettings
 from trackrec.writing.executor import Work
 from trackrec.writing.failures import WriteError
 
 # The newer reader loses a job with a node that goes away, and doubles the start-up.
 os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
 
-ROUNDS = 3
-"""So often what is left is tried again."""
+
+class RaySettings(ComponentSettings):
+    """How a Ray cluster does the shards."""
+
+    type: str = "ray"
+    workers: int | None = Field(default=None, ge=1)
+    """Actors. Null: one for each CPU of the cluster."""
+    cpus: float = Field(default=0.25, gt=0)
+    """CPUs that an actor asks for. Less than 1, so that the reading tasks always find some: with all CPUs taken by
+    actors Ray Data waits for ever."""
+    rounds: int = Field(default=3, ge=1)
+    """So often shards are given out that are not done yet, before the job stops."""
 
 
 class RayExecutor:
@@ -22,19 +35,24 @@ class RayExecutor:
     A cluster that is already joined is used as it is; else the one of ``RAY_ADDRESS``, else one is started here.
 
     Args:
-        workers: actors; None: one for each CPU of the cluster.
-        cpus: CPUs that an actor asks for. Less than 1, so that the reading tasks always find some:
-            with all CPUs taken by actors Ray Data waits for ever.
+        settings: how many actors there are, and what they ask for.
     """
 
-    def __init__(self, workers: int | None = None, cpus: float = 0.25) -> None:
-        self.workers, self.cpus = workers, cpus
+    Settings = RaySettings
+
+    @classmethod
+    def make(cls, settings: RaySettings, context: None = None) -> Self:
+        """See :mod:`trackrec.registry`."""
+        return cls(settings)
+
+    def __init__(self, settings: RaySettings | None = None) -> None:
+        self.settings = settings or RaySettings()
 
     def map(self, shards: Sequence[int], work: Work) -> Iterator[dict[str, Any]]:
         """See :class:`trackrec.writing.executor.Executor`.
 
         Raises:
-            WriteError: Ray is not installed, or shards are left after ``ROUNDS`` rounds.
+            WriteError: Ray is not installed, or shards are left after all rounds.
         """
         try:
             import ray
@@ -43,14 +61,16 @@ class RayExecutor:
             raise WriteError("the executor ray needs Ray: pip install 'trackrec[ray]'") from error
         started = not ray.is_initialized()
         if started:
-            ray.init(log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
+            # Without an address Ray would join whatever cluster it finds on this machine.
+            address = None if os.environ.get("RAY_ADDRESS") else "local"
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         try:
             cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            size = self.workers or max(1, int(cluster.get("CPU", 1)))
+            size = self.settings.workers or max(1, int(cluster.get("CPU", 1)))
             left = list(shards)
-            for _ in range(ROUNDS):
+            for _ in range(self.settings.rounds):
                 if not left:
                     return
                 size_now = min(size, len(left))
@@ -61,7 +81,7 @@ class RayExecutor:
                     fn_constructor_args=(work,),
                     batch_size=1,
                     compute=ActorPoolStrategy(size=size_now),
-                    num_cpus=self.cpus,
+                    num_cpus=self.settings.cpus,
                 )
                 done, failures = set(), []
                 for row in results.iter_rows():
@@ -84,7 +104,7 @@ class RayExecutor:
         """CPUs of a cluster that is started here: more than actors take, whatever the machine has."""
         if os.environ.get("RAY_ADDRESS"):
             return None
-        return max(8, 4 * (self.workers or os.cpu_count() or 1))
+        return max(8, 4 * (self.settings.workers or os.cpu_count() or 1))
 
 
 class _Worker:

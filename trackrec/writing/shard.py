@@ -18,12 +18,12 @@ from trackrec.errors import TrackRecError
 from trackrec.features.encoder import Encoder, TextEncoder
 from trackrec.features.projection import Projection
 from trackrec.memory import peak_gigabytes
-from trackrec.writing.carry import unchanged_rows
+from trackrec.writing.carry import SENTENCE_COUNTS, Carried
 from trackrec.writing.dealing import dealt_name
 from trackrec.writing.forgotten import forgotten_at
-from trackrec.writing.histories import histories_of
+from trackrec.writing.histories import ShardHistories, histories_of
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import commit, read_shard, schema, shard_name
+from trackrec.writing.shard_file import commit, commit_reference, schema, shard_name
 from trackrec.writing.telling import Telling
 from trackrec.writing.truth import SENTENCES, Checker, unchecked
 from trackrec.writing.users import draw
@@ -136,33 +136,25 @@ class ShardWork:
         plan, place = tools.plan, tools.place
         name = shard_name(shard, plan.shards)
         with tally.timed("read"):
-            rows = _dealt(tools, shard)
-            told = histories_of(
-                rows,
-                tools.items,
-                tools.recipe.feedback,
-                tools.recipe.split.like_threshold,
-                plan.max_history,
-                TablesSettings.model_validate(plan.tables),
-                plan.now,
-            )
-            base = _base_rows(tools, name)
-            kept = None
-            if base is not None:
-                kept = unchanged_rows(base, told.histories, tools.high_water, plan.started, plan.settings.refresh)
-                todo = told.histories.join(kept.select("user_id"), on="user_id", how="anti", maintain_order="left")
-            else:
-                todo = told.histories
+            told = _histories(tools, shard)
+            carried = Carried.find(place, plan, name, told.histories, tools.high_water)
+            todo = told.histories.join(carried.users, on="user_id", how="anti", maintain_order="left")
         written, failed = _write_all(tools, todo, told.users, tally)
-        if kept is not None:
-            written = pl.concat([written, kept.cast(written.schema)]) if kept.height else written
-            tally.counts["carried"] = kept.height
         rejected = pl.concat([told.rejected, failed]).sort("user_id")
+        as_before = carried.is_all and todo.is_empty()
+        if as_before:
+            tally.counts.update(carried.counts)
+        else:
+            with tally.timed("read"):
+                written = pl.concat([written, carried.rows(place, written.schema)]).sort("user_id")
+            tally.counts["characters"] = int(written["text"].str.len_chars().sum())
+            for verdict, number in _verdicts(written).items():
+                tally.counts[f"{SENTENCE_COUNTS}{verdict}"] = number
+        if plan.base is not None:
+            tally.counts["carried"] = carried.users.height
+            tally.counts["shards_by_reference"] = int(as_before)
         tally.counts["users"] = told.users.height + told.rejected.height
         tally.counts["failed"] = failed.height
-        tally.counts["characters"] = int(written["text"].str.len_chars().sum())
-        for verdict, number in _verdicts(written).items():
-            tally.counts[f"sentences_{verdict}"] = number
         reasons = rejected.with_columns(pl.col("reason").str.split(":").list.first())["reason"].value_counts()
         manifest = {
             "shard": shard,
@@ -175,22 +167,28 @@ class ShardWork:
         }
         if isinstance(tools.encoder, TextEncoder):
             tools.encoder._cache.clear()  # it keeps every text's vector for ever, which is right for a run of few users
-        return commit(place, self.version, name, written.sort("user_id"), rejected, manifest)
+        if as_before and plan.base is not None:
+            return commit_reference(place, self.version, plan.base, name, rejected, manifest)
+        return commit(place, self.version, name, written, rejected, manifest)
 
 
-def _dealt(tools: Tools, shard: int) -> pl.DataFrame:
+def _histories(tools: Tools, shard: int) -> ShardHistories:
+    recipe, plan = tools.recipe, tools.plan
     try:
-        rows = tools.place.read_table(f"{tools.plan.work}/{dealt_name(shard)}")
         # Somebody may have been forgotten since the log was dealt.
-        return forgotten_at(tools.place, Path(tools.plan.run)).left_out(rows)
+        forgotten = forgotten_at(tools.place, Path(plan.run))
+        rows = forgotten.left_out(tools.place.read_table(f"{plan.work}/{dealt_name(shard)}"))
     except FileNotFoundError:  # nobody is in this shard
-        return tools.place.read_table(f"{tools.plan.work}/empty.parquet")
-
-
-def _base_rows(tools: Tools, name: str) -> pl.DataFrame | None:
-    if tools.plan.base is None:
-        return None
-    return read_shard(tools.place, tools.plan.base, name)
+        rows = tools.place.read_table(f"{plan.work}/empty.parquet")
+    return histories_of(
+        rows,
+        tools.items,
+        recipe.feedback,
+        recipe.split.like_threshold,
+        plan.max_history,
+        TablesSettings.model_validate(plan.tables),
+        plan.now,
+    )
 
 
 def _write_all(

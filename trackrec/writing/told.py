@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trackrec.writing.failures import WriteError
 
@@ -29,6 +29,7 @@ class _ListedShard(_Told):
     rows: int
     bytes: int
     sha256: str
+    file_version: str | None = Field(default=None, pattern=r"^[^./\\\x00][^/\\\x00]*$")
 
 
 class VersionManifest(_Told):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
+from trackrec.writing.shard_file import shard_file
 from trackrec.writing.told import Pointer, VersionManifest, checked
 from trackrec.writing.version_plan import VersionPlan
 
@@ -16,7 +18,7 @@ class Versions:
     """The versions at a place.
 
     A version is whole once its manifest is there, which is put last, and unfinished as long as
-    it has a folder ``work``.
+    it has a folder ``work``. Of one that was dropped, files may stay that later ones refer to.
     """
 
     def __init__(self, place: Place) -> None:
@@ -94,23 +96,47 @@ class Versions:
         self.point(name)
         return name
 
-    def drop(self, name: str) -> None:
-        """Remove a version; its manifest first, so that it is never whole and in part gone."""
-        self.place.remove(f"versions/{name}/manifest.json")
-        self.place.remove(f"versions/{name}")
+    def drop(self, name: str, referred: Collection[str] = ()) -> None:
+        """Remove a version, but for files of it that others refer to.
+
+        Its plan goes first, so that nobody goes on with it, then its manifest, so that it is never whole and in part
+        gone.
+
+        Args:
+            name: of the version.
+            referred: files that stay, from the place's root.
+        """
+        folder = f"versions/{name}"
+        self.place.remove(f"{folder}/plan.json")
+        self.place.remove(f"{folder}/manifest.json")
+        stay = [file for file in referred if file.startswith(f"{folder}/shards/")]
+        if not stay:
+            self.place.remove(folder)
+            return
+        for part in self.place.names(folder):
+            if part != "shards":
+                self.place.remove(f"{folder}/{part}")
+        for file in self.place.names(f"{folder}/shards"):
+            if f"{folder}/shards/{file}" not in stay:
+                self.place.remove(f"{folder}/shards/{file}")
 
     def keep(self, number: int) -> list[str]:
         """Drop all but the newest whole versions and the current one, and what was begun before the current one.
+
+        Files of a dropped version that a kept one refers to stay, until none does.
 
         Returns:
             The versions that were dropped.
         """
         current, names = self.current(), self.names()
-        whole = [name for name in names if self.manifest(name) is not None]
-        kept = set(whole[-number:]) | {current}
-        if current in names:
+        whole = {name: found for name in names if (found := self.manifest(name)) is not None}
+        kept = set(list(whole)[-number:])
+        if current is not None and current in names:
             kept |= set(names[names.index(current) :])
+        kept |= {plan.base for name in kept - set(whole) if (plan := self.plan(name)) and plan.base}
+        referred = {shard_file(name, shard) for name in kept & set(whole) for shard in whole[name]["shards"]}
         dropped = [name for name in names if name not in kept]
+        known = {name for name in dropped if name in whole or self.plan(name) is not None}
         for name in dropped:
-            self.drop(name)
-        return dropped
+            self.drop(name, referred)
+        return sorted(known)
