@@ -201,7 +201,8 @@ def _judge_direction(claim: Claim, history: History, places: tuple[int, ...]) ->
 
 
 def _judge_comparison(claim: Claim, history: History, places: tuple[int, ...]) -> Judged:
-    assert claim.other is not None
+    if claim.other is None:  # a sentence that was read in part: no ground to accuse on
+        return Judged(claim, Verdict.NOT_CHECKABLE, "nothing is named to compare with", places)
     others = history.of(claim.other)
     if not others:
         return Judged(claim, Verdict.CONTRADICTED, f"{claim.other.name!r} is not in the history", places, True)
