@@ -38,7 +38,7 @@ ALLOWED = {
 
 
 def licence_of(package: Distribution) -> str:
-    """What a package says of its licence: the SPDX expression, its classifiers, or the first line of the text."""
+    """What a package says of its licence: the SPDX expression, classifiers, or the text's first line."""
     told = package.metadata
     if told.get("License-Expression"):
         return str(told["License-Expression"])
@@ -47,8 +47,11 @@ def licence_of(package: Distribution) -> str:
     ]
     if classified := [name for name in classified if name != "OSI Approved"]:
         return " OR ".join(classified)
-    lines = str(told.get("License") or "").strip().splitlines()
-    return lines[0].strip()[:80] if lines else ""
+    texts = [str(told.get("License") or "")]
+    for file in told.get_all("License-File", []):  # where the metadata say no more
+        texts.append(package.read_text(f"licenses/{file}") or package.read_text(file) or "")
+    lines = [text.strip().splitlines()[0].strip() for text in texts if text.strip()]
+    return lines[0][:80] if lines else ""
 
 
 def why_refused(name: str, licence: str) -> str:

@@ -1,12 +1,13 @@
-"""Do a served generator and validator write and judge as they do in this process?
+"""Do a served generator and validator write and judge as they did in their run?
 
     trackrec export RUN --format vllm --out OUT     here
     OUT/serve.sh                                    in an environment with vLLM
     python benchmarks/served.py RUN OUT             here, while it serves
 
-Prompts and texts of the run go to the address in ``OUT/engines.yaml`` (this machine); the answers are kept nowhere.
-Printed is one JSON object: how many greedy texts are equal, how long the others' common beginning is, how far P(Yes)
-is off, and the seconds both took.
+The run's own tables are what is compared with: the greedy texts of the promoted round and P(Yes) of its validator on
+users whom nothing was tuned on. Prompts and texts go to the address in ``OUT/engines.yaml`` (this machine); the answers
+are kept nowhere. Printed is one JSON object: how many texts are equal, how long the others' common beginning is, how
+far P(Yes) is off, and the seconds that the server took.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import json
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import yaml
+from transformers import AutoTokenizer
 
+from trackrec.assets import resolve_language_model
+from trackrec.engines.base import Decoding, GenerateRequest
 from trackrec.judges.served import ServedValidator, ServedValidatorSettings
-from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
+from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import load_recipe
-from trackrec.registry import make
+from trackrec.registry import make, settings_of
 from trackrec.run import Run
 from trackrec.writing.engine_file import read_engines
-from trackrec.writing.engine_writer import EngineWriter
-from trackrec.writing.telling import Telling
-from trackrec.writing.writers import TorchWriter
 
 
 def main() -> None:
@@ -44,92 +44,97 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path, help="The export that is served.")
     parser.add_argument("--users", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=0, help="Compare so many tokens of a text; 0: all.")
     parser.add_argument("--address", default="", help="Where it is served, if not at engines.yaml's base_url.")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         told = {"consent": True, "cache": str(Path(scratch) / "answers")}
         told |= {"base_url": asked.address} if asked.address else {}
-        print(json.dumps(compare(asked.run, asked.out, asked.users, told), indent=1))
+        print(json.dumps(Served(asked.run, asked.out, told).compare(asked.users, asked.tokens), indent=1))
 
 
-def compare(folder: Path, out: Path, number: int, told: dict[str, Any]) -> dict[str, Any]:
-    """Texts and scores of some users, from both sides.
+class Served:
+    """A finished run, and its export behind an endpoint.
 
     Args:
         folder: of the run.
         out: its export.
-        number: of users, those first whom nothing was tuned on.
         told: settings of the engines that differ from the exported ones.
     """
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    components = Components(recipe, run, Dataset.of(run))
-    users = components.everybody_tested[:number]
-    tree = read_engines(out / "engines.yaml")[0]
-    tree["engines"] = [engine | told for engine in tree["engines"]]
-    address = tree["engines"][0]["base_url"]
-    return {
-        "server": _ask(address.removesuffix("/v1") + "/version"),
-        "base": recipe.model.name,
-        "dtype": recipe.model.dtype,
-        "versions": {name: version(name) for name in ("trackrec", "torch", "transformers", "peft")},
-        "generator": _texts(components, folder, tree, users),
-        "validator": _scores(components, out, told, users),
-    }
+
+    def __init__(self, folder: Path, out: Path, told: dict[str, Any]) -> None:
+        self.recipe, self.out, self.told = load_recipe(folder / "recipe.yaml"), out, told
+        self.run = Run(folder, Reporter(), self.recipe.seed, reading=True)
+        self.dataset = Dataset.of(self.run)
+        self.promoted = int(self.run.manifest("promote")["counts"]["promoted"])
+        tokenizer = AutoTokenizer.from_pretrained(resolve_language_model(self.recipe.model.name))
+        prompts, profile = self.recipe.prompts, self.recipe.profile
+        self.renderer = Renderer(tokenizer, self.dataset.items, prompts, profile=profile)
+
+    def compare(self, number: int, tokens: int) -> dict[str, Any]:
+        """Texts and scores of so many users; ``tokens``: so many of each text, 0: all."""
+        scores = self.run.read(f"test-own-{self.promoted}")
+        users = scores["user_id"].unique(maintain_order=True).head(number)
+        (tree,) = read_engines(self.out / "engines.yaml")
+        engine = tree["engines"][0] | self.told
+        return {
+            "server": _ask(engine["base_url"].removesuffix("/v1") + "/version"),
+            "base": self.recipe.model.name,
+            "dtype": self.recipe.model.dtype,
+            "versions": {name: version(name) for name in ("trackrec", "torch", "transformers", "peft")},
+            "generator": self._texts(engine, Decoding.model_validate(tree["decoding"]), users, tokens),
+            "validator": self._scores(scores.filter(pl.col("user_id").is_in(users.implode()))),
+        }
+
+    def _texts(self, engine: dict[str, Any], decoding: Decoding, users: pl.Series, tokens: int) -> dict[str, Any]:
+        most = min(tokens or decoding.max_new_tokens, decoding.max_new_tokens)
+        kept = self.run.read(f"write-{self.promoted}").filter(pl.col("user_id").is_in(users.implode()))
+        ids = kept["token_ids"].list.head(most).to_list()
+        prompts = [tuple(self.renderer.generator_prompt(self.dataset.history_rows[user])) for user in kept["user_id"]]
+        asked = [GenerateRequest(token_ids=prompt) for prompt in prompts]
+        started = time.monotonic()
+        told = decoding.model_copy(update={"max_new_tokens": most, "log_probabilities": True})
+        answers = [group[0] for group in make("engine", settings_of("engine", engine)).generate(asked, 1, told)]
+        seconds = round(time.monotonic() - started, 1)
+        pairs = [(list(answer.token_ids or ()), ours) for answer, ours in zip(answers, ids, strict=True)]
+        shares = [_common(one, other) / max(1, len(one), len(other)) for one, other in pairs if one != other]
+        return {
+            "texts": len(pairs),
+            "equal": sum(one == other for one, other in pairs),
+            "common_beginning_of_others": round(float(np.mean(shares)), 3) if shares else None,
+            "tokens": sum(map(len, ids)),
+            "seconds": seconds,
+        }
+
+    def _scores(self, scores: pl.DataFrame) -> dict[str, Any]:
+        tree = yaml.safe_load((self.out / "judge.yaml").read_text(encoding="utf-8"))["judge"]
+        settings = ServedValidatorSettings.model_validate(tree | {"engine": tree["engine"] | self.told})
+        judge = ServedValidator(make("engine", settings.engine), self.renderer, self.dataset.history_rows, settings)
+        kept = self.run.read(f"write-{self.promoted}").select("user_id", "sample", "text")
+        kept = kept.filter(pl.col("user_id").is_in(scores["user_id"].implode()))
+        targets = self.dataset.targets_of(kept["user_id"].to_list())
+        started = time.monotonic()
+        found = judge.score(targets, kept).rename({"yes_probability": "served"})
+        seconds = round(time.monotonic() - started, 1)
+        both = scores.join(found, on=["user_id", "event_id"], how="inner")
+        ours, theirs = both["yes_probability"].to_numpy(), both["served"].to_numpy()
+        odds = np.abs(np.log(ours / (1 - ours)) - np.log(theirs / (1 - theirs)))
+        return {
+            "scores": both.height,
+            "p_yes_spread": round(float(ours.std()), 4),
+            "p_yes_off_most": float(np.abs(ours - theirs).max()),
+            "log_odds_off_most": float(odds.max()),
+            "seconds": seconds,
+        }
 
 
-def _texts(components: Components, folder: Path, tree: dict[str, Any], users: list[Any]) -> dict[str, Any]:
-    items, settings = components.dataset.items, Telling.read(folder / "recipe.yaml")
-    histories = components.dataset.history_rows.frame(users)
-    served, served_s = _timed(lambda: EngineWriter(items, settings, [tree]).write(histories))
-    local, local_s = _timed(lambda: TorchWriter(items, settings, folder / "generator").write(histories))
-    pairs = list(zip(served["text"].to_list(), local["text"].to_list(), strict=True))
-    shares = [_common(one, other) / max(1, len(one), len(other)) for one, other in pairs if one != other]
-    return {
-        "texts": len(pairs),
-        "equal": sum(one == other for one, other in pairs),
-        "common_beginning_of_others": round(float(np.mean(shares)), 3) if shares else None,
-        "tokens": int(local["completion_tokens"].sum()),
-        "served_s": served_s,
-        "local_s": local_s,
-    }
-
-
-def _scores(components: Components, out: Path, told: dict[str, Any], users: list[Any]) -> dict[str, Any]:
-    tree = yaml.safe_load((out / "judge.yaml").read_text(encoding="utf-8"))["judge"]
-    settings = ServedValidatorSettings.model_validate(tree | {"engine": tree["engine"] | told})
-    engine = make("engine", settings.engine)
-    served = ServedValidator(engine, components.renderer, components.dataset.history_rows, settings)
-    promoted = int(components.run.manifest("promote")["counts"]["promoted"])
-    local = components.loaded_validator("lm", promoted, OUTSIDE)
-    kept = components.kept(promoted).filter(pl.col("user_id").is_in(users)).select("user_id", "sample", "text")
-    targets = components.dataset.targets_of(users)
-    found, served_s = _timed(lambda: served.score(targets, kept))
-    expected, local_s = _timed(lambda: local.score(targets, kept))
-    ours, theirs = (table["yes_probability"].to_numpy() for table in (expected, found))
-    odds = np.abs(np.log(ours / (1 - ours)) - np.log(theirs / (1 - theirs)))
-    return {
-        "scores": len(ours),
-        "p_yes_spread": round(float(ours.std()), 4),
-        "p_yes_off_most": float(np.abs(ours - theirs).max()),
-        "log_odds_off_most": float(odds.max()),
-        "served_s": served_s,
-        "local_s": local_s,
-    }
-
-
-def _timed(work: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, float]:
-    started = time.monotonic()
-    return work(), round(time.monotonic() - started, 1)
-
-
-def _common(one: str, other: str) -> int:
+def _common(one: list[int], other: list[int]) -> int:
     same = (place for place, (ours, theirs) in enumerate(zip(one, other, strict=False)) if ours != theirs)
     return next(same, min(len(one), len(other)))
 
 
 def _ask(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=10) as response:
+    with urllib.request.urlopen(address, timeout=60) as response:
         return json.load(response)
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/service.py --users 1000000 --seconds 15 --steady 600
 
-needs ``wrk`` (Debian's package) and the extra ``serve``. It prints the tables of docs/costs.md. The steady load at
-the end comes at a fixed rate, of all kinds of requests, while the memory of the service is watched.
+needs ``wrk`` (Debian's package) and the extra ``serve``. It prints tables as in docs/service-load.md. The steady load
+at the end comes at a fixed rate, of all kinds of requests, while the memory of the service is watched.
 """
 
 from __future__ import annotations

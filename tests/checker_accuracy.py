@@ -243,9 +243,9 @@ def main(show: bool, sentences_only: bool = False) -> None:
     if sentences_only:
         return
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(4000)
-    checked = check_made(made, histories, vocabulary)
+    checked = check_made(made, histories, ours)
     late = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=18, late=True).make(4000)
-    fresh = check_made([claim for claim in late if claim.half == "fresh"], histories, vocabulary)
+    fresh = check_made([claim for claim in late if claim.half == "fresh"], histories, ours)
     _print(f"made claims, late wordings: {len(fresh)}", accuracy((c.verdict, given) for c, given in fresh))
     for half in ("development", "held_out"):
         mine = [(claim, given) for claim, given in checked if claim.half == half]

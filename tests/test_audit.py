@@ -36,6 +36,9 @@ class Made:
             for value in values if isinstance(values, list) else [values]:
                 self.metadata[key.replace("_", "-")] = value
 
+    def read_text(self, name: str) -> str | None:
+        return {"licenses/LICENSE": "\nMIT License\n\nmore", "COPYING": "GNU General Public License v3"}.get(name)
+
 
 @pytest.mark.parametrize(
     ("told", "refused"),
@@ -53,6 +56,9 @@ class Made:
         ({"Classifier": "License :: Other/Proprietary License"}, True),
         ({"License": "Apache 2.0\nand more text"}, False),
         ({"License": "ask me"}, True),
+        ({"License_File": "LICENSE"}, False),
+        ({"License_File": "COPYING"}, True),
+        ({"License_File": "none"}, True),
         ({}, True),
     ],
 )

@@ -212,20 +212,22 @@ def test_kappa_by_hand() -> None:
 
 @pytest.mark.slow
 def test_accuracy_on_movielens() -> None:
+    """Sentences that are known to be of our own generators are read word by word; a checker that is not told finds less
+    of what is false, and is as right in what it says."""
     from checker_accuracy import accuracy, check_labelled, check_made, movielens
 
     histories, items = movielens()
-    vocabulary = Vocabulary(items, find_domain("movies"))
+    ours = Vocabulary(items, find_domain("movies"), is_ours=True)
+    anybody = Vocabulary(items, find_domain("movies"))
     made = ClaimMaker(histories, items, ("film", "films", "viewer"), seed=17).make(2000)
-    measured = [accuracy((c.verdict, given) for c, given in check_made(made, histories, vocabulary))]
-    sentences = check_labelled(histories, vocabulary)
-    measured.append(accuracy((one.first, one.checker) for one in sentences if one.half == "held_out"))
-    # A name without quotation marks that nobody knows is no longer called invented, unless the sentence is one of our
-    # own: that costs recall of what is false, and spares series, authors and directors.
-    for found, least in zip(measured, (0.9, 0.8), strict=True):
-        assert found[S].precision.value >= 0.95
+    measured = [accuracy((c.verdict, given) for c, given in check_made(made, histories, ours))]
+    for told in (ours, None):
+        sentences = check_labelled(histories, anybody, told)
+        measured.append(accuracy((one.first, one.checker) for one in sentences if one.half == "held_out"))
+    for found, least in zip(measured, (0.95, 0.97, 0.88), strict=True):
+        assert found[S].precision.value >= 0.98
         assert found[S].recall.value >= 0.95
-        assert found[C].precision.value >= 0.95
+        assert found[C].precision.value >= 0.97
         assert found[C].recall.value >= least
 
 

@@ -16,10 +16,12 @@ from test_training import answer_examples, count_answers
 from tiny_language import tiny_language_model
 from tiny_run import tiny_recipe, write_tiny_log
 
-from trackrec.errors import RunError
+from trackrec.errors import RecipeError, RunError
 from trackrec.lm import processes
 from trackrec.lm.trainer import _Padded, train
 from trackrec.lm.training import TrainingSettings, answer_cross_entropy
+from trackrec.pipeline.preflight import check_settings
+from trackrec.recipe import load_recipe
 
 HERE = Path(__file__).parent
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -104,6 +106,15 @@ def test_a_step_that_cannot_be_shared_is_refused(tiny_model_folder: Path, monkey
         RunError, match="trees_per_step is 8, which 3 processes with trees_per_pass 2 cannot share evenly"
     ):
         train(model, "student", answer_examples((2,)), answer_cross_entropy, job, 0, count_answers)
+
+
+def test_a_run_says_so_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    check_settings(load_recipe("paper"))  # as its own first lines start it
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    said = r"alignment\.training\.trees_per_step is 6, which 4 processes .* multiple of 4"
+    with pytest.raises(RecipeError, match=said):
+        check_settings(load_recipe("paper", ["alignment.training.trees_per_step=6"]))
 
 
 RUN = """

@@ -18,6 +18,7 @@ from tests.made_service import USERS, made_run
 from tests.running import running
 from tests.tiny_run import write_tiny_log
 from trackrec.errors import RunError
+from trackrec.files.hashes import file_hash
 from trackrec.serving.app import build_app
 from trackrec.serving.cards import Cards
 from trackrec.serving.run_texts import OWN_STORE, RunTexts
@@ -41,9 +42,12 @@ def finished_run(folder: Path, name: str = "made") -> Path:
     vectors = [made_row(user) for user in range(1, USERS + 1)]
     table = {name: [row[name] if row["user_id"] != 3 else None for row in vectors] for name in ("vector", "raw_vector")}
     pl.DataFrame({"user_id": range(1, USERS + 1), **table}).write_parquet(run / "vectors.parquet")
-    manifest = {"stage": "promote", "fingerprint": {"settings": {}}, "outputs": {}, "counts": {"promoted": 1}}
+    manifest = {"fingerprint": {"settings": {}}, "counts": {"promoted": 1}, "seconds": 1.0}
     (run / "manifests").mkdir()
-    (run / "manifests" / "promote.json").write_text(json.dumps(manifest | {"seconds": 1.0}))
+    for stage in ("promote", "reccots", "vectors"):
+        files = [path for path in (run / f"{stage}.parquet",) if path.is_file()]
+        outputs = {"outputs": {path.name: file_hash(path) for path in files}}
+        (run / "manifests" / f"{stage}.json").write_text(json.dumps(manifest | outputs))
     return run
 
 
@@ -76,6 +80,14 @@ def test_a_runs_own_texts_are_published_with_what_they_rest_on(
     # The same again is no second version, and forgetting reaches a store in the run's folder by itself.
     assert call(monkeypatch, "publish", str(run), "--to", str(store)) == 0
     assert list(open_store(str(store)).state().versions) == [version]
+
+
+@pytest.mark.parametrize("name", ["reccots", "vectors"])
+def test_what_the_run_did_not_write_is_not_published(name: str, tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    pl.read_parquet(run / f"{name}.parquet").head(5).write_parquet(run / f"{name}.parquet")
+    with pytest.raises(RunError, match=rf"{name}\.parquet is not what its stage wrote"):
+        list(RunTexts(run).records(RunTexts(run).current()))
 
 
 def test_a_run_that_is_not_finished_has_nothing_to_publish(tmp_path: Path) -> None:

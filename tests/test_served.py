@@ -108,6 +108,9 @@ def test_what_the_export_holds(served: Served, tiny_model_folder: Path) -> None:
     engine = yaml.safe_load((served.out / "engines.yaml").read_text())["engines"][0]
     assert engine["consent"] is False, "nothing leaves until somebody says so"
     assert engine["model"] == names["generator"]
+    judge = yaml.safe_load((served.out / "judge.yaml").read_text())["judge"]
+    assert judge["engine"]["model"] == names["validator"]
+    assert judge["engine"]["concurrency"] == 1
 
 
 def test_runs_without_adapters_are_refused(served: Served, tmp_path: Path) -> None:
@@ -250,3 +253,32 @@ def test_a_run_is_judged_by_a_served_validator(
     scores = pl.read_parquet(tmp_path / "run/tables/score-served-1.parquet")
     assert scores["yes_probability"].n_unique() > scores.height // 2
     assert write_report(tmp_path / "run").is_file()
+
+
+def test_whole_models_have_a_server_each(tiny_model_folder: Path, tmp_path: Path) -> None:
+    """Of a run that tuned all weights both folders leave as models, and each script serves one under its own name."""
+    recipe = tiny_recipe(tiny_model_folder, write_tiny_log(tmp_path / "log"), adapter={"method": "full"})
+    folder, out = tmp_path / "run", tmp_path / "out"
+    run = open_run(recipe, folder, Reporter())
+    model = Components(recipe, run, prepare(recipe, run)).model
+    for role in ("generator", "validator"):
+        model.add(role, 0)
+        model.save(role, folder / role)
+    told = export_run(folder, "vllm", out)
+    assert set(told["models"]) == {"generator", "validator"}
+    assert not (out / "serve.sh").exists()
+    ports = []
+    for role, name in told["models"].items():
+        words = shlex.split((out / f"serve-{role}.sh").read_text(encoding="utf-8").replace("\\\n", " "))
+        assert words[words.index("serve") + 1] == f"$PWD/{role}"
+        assert words[words.index("--served-model-name") + 1] == name
+        assert "--enable-lora" not in words
+        ports.append(words[words.index("--port") + 1])
+        assert adapter_hash(out / role) == adapter_hash(folder / role)
+        assert LanguageModel(recipe.model.model_copy(update={"name": str(out / role)})).tokenizer.chat_template
+    assert ports == ["8000", "8001"]
+    engines = yaml.safe_load((out / "engines.yaml").read_text(encoding="utf-8"))["engines"]
+    judge = yaml.safe_load((out / "judge.yaml").read_text(encoding="utf-8"))["judge"]["engine"]
+    assert engines[0]["base_url"] == "http://127.0.0.1:8000/v1"
+    assert judge["base_url"] == "http://127.0.0.1:8001/v1"
+    assert judge["model"] == told["models"]["validator"]

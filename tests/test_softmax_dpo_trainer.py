@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
 from research.softmax_dpo_trainer import SoftmaxDPOTrainer, preference_tree
 from trackrec.lm.losses import softmax_dpo_loss
-from trackrec.lm.training import TrainingSettings, preference_loss, sequence_logprobs, train
+from trackrec.lm.trainer import train
+from trackrec.lm.training import TrainingSettings, preference_loss, sequence_logprobs
 
 BETA = 0.3
 ROWS = [

@@ -26,6 +26,8 @@ if __name__ == "__main__":
     folder, method, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     states = Path(sys.argv[4]) if len(sys.argv) > 4 else None
     model = full_model(folder) if method == "full" else tiny_language_model(folder)
+    if processes.is_first():
+        model.add("of the first process alone", 5)
     model.add("student", 1)
     if method == "lora":
         add_moved(model, "student", seed=1)

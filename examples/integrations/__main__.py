@@ -24,7 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "integrations.md"
 TORCH = "torch==2.13.0"
 OURS = ("--editable", f"{ROOT}[all,testing]", TORCH, "trl==1.16.0", "pyiceberg[sql-sqlite]", "hypothesis")
-LANGUAGE_MODEL = ("sampling", "generator", "scoring", "training", "tree", "tree_attention", "lm_validator", "model")
+LANGUAGE_MODEL = (
+    "sampling",
+    "generator",
+    "scoring",
+    "training",
+    "tree",
+    "tree_attention",
+    "lm_validator",
+    "model",
+    "engine_torch",
+)
 
 
 @dataclass(frozen=True)

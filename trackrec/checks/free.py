@@ -11,7 +11,7 @@ from trackrec.checks.claims import Claim
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.opinion import Opinion, says_mixed, side_of
 from trackrec.checks.prose import NEAR, WORD, Prose, Said, gap_between, is_cut, words_between
-from trackrec.checks.rules import History, Judged, Verdict
+from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict
 from trackrec.checks.speech import is_about_user, speaks_of_others
 from trackrec.checks.subjects import HIDDEN, Subject
 from trackrec.checks.tallies import tallies
@@ -250,7 +250,7 @@ class FreeJudge:
 
     def _kind(self, start: int, end: int, values: tuple[str, ...], opinion: Opinion, prose: Prose) -> Judged | None:
         places = self.of_kind(values)
-        if len(places) < 2 or says_mixed(prose.masked):
+        if not places or says_mixed(prose.masked):
             return None
         good = sum(self.scale.side(place) > 0 for place in places)
         share = good / len(places)
@@ -260,6 +260,8 @@ class FreeJudge:
             "direction", Subject("group", prose.text[start:end], frozenset(), values), prose.text.strip(), sign=sign
         )
         reason = f"{good} of {len(places)} liked"
+        if len(places) < MIN_EVENTS:
+            return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)
         if (
             (share >= LIKED_SHARE or (share >= 0.5 and share > own))
             if sign > 0

@@ -24,7 +24,7 @@ LIKES_AFTER = (
     r"warm(?:s|ed)? to|respond(?:s|ed)? (?:(?:very |quite |especially |particularly )?(?:well|best|strongly|warmly|positively|better|favou?rably|enthusiastically) )?to|take(?:s)? to|took to|thriv(?:es?|ed) on|laugh(?:s|ed)? at|delight(?:s|ed)? in|revel(?:s|led)? in|accepts?|accepted|happiest (?:when|with)|(?:strongest|deepest|greatest) (?:loyalty|love|affection) (?:is|goes|lies) (?:to|for|with)|hungry for|moved by|at home (?:in|with)",
     r"(?:fan|fans|lover|lovers|admirer|devotee|enthusiast)s? (?:of|for)|fond of|fonder of|heart (?:is|lies) (?:in|with)|has a place for|have a (?:\w+ )?side,? for|keen on|enthusiastic about|passionate about|drawn to|draws? towards|attracted to|partial to|(?:taken|impressed|delighted|charmed|thrilled|pleased|happy|satisfied|enthralled|captivated|moved|won over) (?:with|by)|hooked on|big on|sold on|crazy about|mad about|open to",
     r"(?:soft spot|taste|affection|affinity|appetite|enthusiasm|fondness|passion|penchant|admiration|love|liking|weakness|enjoyment|appreciation|predilection|eye|hunger|inclination|leaning|regard)(?: (?:goes|lies|is))? (?:for|towards?|to|of)",
-    r"(?<!no )(?<!little )(?<!lack of )(?:strong |deep |clear |keen |evident |great |particular |special |consistent |notable |genuine |marked )?interest in|interested in|fascinat(?:ed by|ion with)",
+    r"(?<!no )(?<!little )(?<!lack of )(?:strong |deep |clear |keen |evident |great |particular |special |consistent |notable |genuine |marked )?interest (?:in|towards?)|interested in|fascinat(?:ed by|ion with)",
     r"(?:high(?:er|est|ly)?|top|great|excellent|glowing|full|strong|perfect|stellar|maximum|good|positive|favou?rable) "
     + _NOUN
     + r"(?: (?:for|to|of|on))",

@@ -104,7 +104,8 @@ def take_apart(text: str, titles: Iterable[tuple[int, int]] = ()) -> list[Told]:
         piece = text[start:end].strip()
         if not re.search(r"\w", piece):
             continue
-        told = _told(piece, above if in_list else None)
+        titles_here = [text[low:high] for low, high in inside if start <= low < high <= end]
+        told = _told(piece, above if in_list else None, titles_here)
         if told.is_heading:
             above = told.lead
         elif not in_list:
@@ -148,17 +149,13 @@ def _enumerators(text: str) -> list[tuple[int, int]]:
     return starts if len(starts) > 1 else []
 
 
-def _told(piece: str, above: Opinion | None) -> Told:
+def _told(piece: str, above: Opinion | None, titles: Iterable[str]) -> Told:
     bare = _BULLET.sub("", piece)
     cited, body = cited_numbers(bare), without_citations(bare)
     if _HEADING.match(piece):
         return Told(piece, "", cited, _lead(body), is_heading=True)
     label = _LABEL.match(body)
-    if (
-        label
-        and label["plain"]
-        and (_NO_LABEL.search(label["plain"]) or not _lead(label["plain"]) or _OPEN.search(label["plain"]))
-    ):
+    if label and label["plain"] and not _is_label(label["plain"], titles):
         label = None
     if label:
         rest = body[label.end() :].lstrip(" :-–")
@@ -169,6 +166,13 @@ def _told(piece: str, above: Opinion | None) -> Told:
     if body.rstrip().endswith(":"):
         return Told(piece, "", cited, _lead(body), is_heading=True)
     return Told(piece, body.strip(), cited, above)
+
+
+def _is_label(words: str, titles: Iterable[str]) -> bool:
+    """Whether words before a colon say what follows, and the colon is not one of a title."""
+    if _NO_LABEL.search(words) or _OPEN.search(words) or not _lead(words):
+        return False
+    return not any(":" in title and words.rstrip().endswith(title.partition(":")[0].strip()) for title in titles)
 
 
 def _lead(label: str) -> Opinion | None:

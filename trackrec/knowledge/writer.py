@@ -50,6 +50,10 @@ MOST_WORDS = 4
 """Most words of a tag that a model writes."""
 COPIED = 6
 """A gist that has so many words in a row from the title repeats it."""
+SHORTEST_GIST = 3
+"""Fewest words of a gist: fewer are no sentence."""
+TELLING, SHARED, SHARED_LONG = 4, 0.5, 0.2
+"""Letters of a word that tells something; the share of them that may be the title's, and of a long title's."""
 LONG_TITLE = 8
 """A title of more words may be a text with orders; a tag of a single word of it is left out, too."""
 _TAG = re.compile(r"[\w'’&$+.-]+(?: [\w'’&$+.-]+)*")
@@ -258,5 +262,12 @@ def _is_plain(tag: str, words: str) -> bool:
 
 
 def _repeats(gist: str, words: str) -> bool:
+    """Whether a gist says the title again, or no more than a word or two that the title asks for."""
     told = _plain(gist).split()
+    if told and len(told) < SHORTEST_GIST:
+        return True
+    telling = [word for word in told if len(word) >= TELLING]
+    shared = sum(f" {word} " in words for word in telling)
+    if shared > (SHARED_LONG if len(words.split()) > LONG_TITLE else SHARED) * len(telling):
+        return True
     return any(f" {' '.join(told[i : i + COPIED])} " in words for i in range(len(told) - COPIED + 1))

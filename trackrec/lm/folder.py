@@ -57,7 +57,7 @@ base model is named in `adapter_config.json`; `trackrec.assets.embedded_language
 _FULL = {
     "library": "transformers",
     "method": "full-fine-tuning",
-    "kind": "A model all of whose weights were tuned from the base model above, in float32. It is one",
+    "kind": "A whole model (all weights tuned, kept in float32)",
     "loading": """Load it with plain `transformers` (`AutoModelForCausalLM.from_pretrained(folder)`), serve it with
 `vllm serve folder`, or name the folder in a recipe (`model.name`).""",
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -35,6 +36,14 @@ class _Learner(nn.Module):
     def forward(self, examples: Sequence[TreeExample]) -> tuple[Tensor, dict[str, float]]:
         hidden = self.language_model.hidden([example.tree for example in examples])
         return self.loss(self.language_model, hidden, examples)
+
+    def share_what_is_trained(self) -> None:
+        """Let DistributedDataParallel leave the frozen weights alone: every process read the same ones, and the first
+        may hold adapters that the others never needed."""
+        fixed = [name for name, weight in self.named_parameters() if not weight.requires_grad]
+        fixed += [name for name, _ in self.named_buffers()]
+        # PyTorch's own way to say so, though its name has an underscore.
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, fixed)
 
     def gradient_checkpointing_enable(self, **kwargs: Any) -> None:
         """Asked by the trainer; its newer versions call it by the other name."""
@@ -219,8 +228,10 @@ def train(
         )
         # Several GPUs in view of one process would be used by DataParallel, which splits what cannot be split.
         arguments._n_gpu = min(arguments.n_gpu, 1)
+        learner = _Learner(model, net, loss)
+        learner.share_what_is_trained()
         trainer = _TreeTrainer(
-            _Learner(model, net, loss),
+            learner,
             args=arguments,
             train_dataset=_Examples(examples),
             data_collator=collate,

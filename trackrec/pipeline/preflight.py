@@ -16,8 +16,10 @@ from trackrec.data.verdict import find_label_problems
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import TextEncoderSettings
+from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.ranker import RankerValidatorSettings
 from trackrec.judges.served import ServedValidatorSettings
+from trackrec.lm import processes
 from trackrec.prompts.domains import find_domain
 from trackrec.rankers.compare import ranker_examples, tested_folds
 from trackrec.recipe import Recipe
@@ -41,6 +43,7 @@ def check_settings(recipe: Recipe) -> None:
         *_users(recipe),
         *_machine(recipe),
         *_models(recipe),
+        *_shares(recipe),
     ]
     if found:
         raise RecipeError("; ".join(found))
@@ -182,6 +185,25 @@ def _machine(recipe: Recipe) -> list[str]:
     if device.type not in ("cpu", "cuda", "mps") or (device.type == "mps" and not torch.backends.mps.is_available()):
         return [f"model.device is {name!r}, which this machine does not have: set it to auto, cpu or cuda"]
     return []
+
+
+def _shares(recipe: Recipe) -> list[str]:
+    """Steps that the processes of a launcher cannot share evenly."""
+    number = processes.count()
+    judge, trainings = recipe.judge, {}
+    if recipe.loop.distils:
+        trainings["distillation.training"] = recipe.distillation.training
+    if recipe.loop.rounds:
+        trainings["alignment.training"] = recipe.alignment.training
+    if isinstance(judge, LMValidatorSettings):
+        trainings |= {"judge.training": judge.training}
+        trainings |= {"judge.warm_up": judge.warm_up} if judge.warm_up_users else {}
+    return [
+        f"{name}.trees_per_step is {training.trees_per_step}, which {number} processes with trees_per_pass "
+        f"{training.trees_per_pass} cannot share evenly: set it to a multiple of {number * training.trees_per_pass}"
+        for name, training in trainings.items()
+        if training.trees_per_step % (number * training.trees_per_pass)
+    ]
 
 
 def _models(recipe: Recipe) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,8 @@ ARMS = {
 }
 
 
+FEWEST_USERS = 30
+"""On fewer users nothing is called shown: a bootstrap of so few promises too much."""
 _VERY_WIDE = 1_000
 """Columns of a terminal in which nothing wraps."""
 
@@ -37,10 +40,27 @@ def print_summary(folder: Path, console: Console) -> None:
     wished = console.measure(table, options=console.options.update(width=_VERY_WIDE)).maximum
     fits = wished <= console.width
     console.print(table if fits else _table(rows, stacked=True))
-    for row in rows:
-        if row.metric == "auc_difference":
-            console.print(f"AUC, {escape(_in_words(row.note))}: {_interval(row, signed=True)}", highlight=False)
-    console.print("With few users the intervals are wide; they are conditional on the one G and V that were trained.")
+    for line in verdict(rows):
+        console.print(escape(line), highlight=False)
+
+
+def verdict(rows: Sequence[MetricRow]) -> list[str]:
+    """What the differences in AUC show, and what so few users cannot tell, each in a sentence."""
+    found = [row for row in rows if row.metric == "auc_difference" and row.low is not None and row.high is not None]
+    enough = [row for row in found if row.users >= FEWEST_USERS]
+    sure = [row for row in enough if row.low > 0 or row.high < 0]  # type: ignore[operator]
+    rest = [row for row in found if row not in sure]
+    told = [
+        f"{_in_words(row.note.partition(';')[0])}: {_interval(row, signed=True)} AUC, {row.users} users" for row in sure
+    ]
+    lines = [
+        "Shown: " + "; ".join(told) + "."
+        if told
+        else "Nothing is shown: every interval holds zero, or stands on too few users."
+    ]
+    if rest:
+        lines.append("Too few users to tell: " + "; ".join(_in_words(row.note.partition(";")[0]) for row in rest) + ".")
+    return [*lines, "Intervals are over users, for the one G and V that were trained."]
 
 
 def _table(rows: list[MetricRow], stacked: bool) -> Table:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.responses import FileResponse, Response
-from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from trackrec.serving import people, problems, ranking, watching
+from trackrec.serving.front import Front
 from trackrec.serving.guard import Guard
 from trackrec.serving.service import Service
 
@@ -21,17 +21,6 @@ ASSETS = {
     "common.js": "text/javascript",
     "overview.js": "text/javascript",
 }
-
-
-class QuickRoute(Route):
-    """A route of Starlette's that the guard can name."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """See Starlette."""
-        match, found = super().matches(scope)
-        if match is Match.FULL:
-            found["route"] = self
-        return match, found
 
 
 def build_app(service: Service, token: str | None = None) -> ASGIApp:
@@ -53,10 +42,6 @@ def build_app(service: Service, token: str | None = None) -> ASGIApp:
     for part in (people.router, ranking.router, watching.router):
         app.include_router(part)
 
-    # The route that is asked most once more, without FastAPI's way from request to arguments; that one stays in the
-    # description.
-    app.router.routes.insert(0, QuickRoute("/v1/users/{user_id:id}", people.user))
-
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGES / "page.html", media_type="text/html")
@@ -71,4 +56,4 @@ def build_app(service: Service, token: str | None = None) -> ASGIApp:
             raise problems.Problem(404, "there is no such file")
         return FileResponse(PAGES / name, media_type=ASSETS[name])
 
-    return Guard(app, service.settings, token, service.metrics)
+    return Guard(Front(app), service.settings, token, service.metrics)

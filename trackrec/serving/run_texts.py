@@ -35,7 +35,7 @@ class RunTexts:
         run: the folder of a finished run.
 
     Raises:
-        RunError: it is none.
+        RunError: it is none; later, when it is read: a table is not what its stage wrote.
     """
 
     def __init__(self, run: Path) -> None:
@@ -83,8 +83,8 @@ class RunTexts:
 
     def records(self, version: str) -> Iterator[Record]:
         """All of them, each sentence with its verdict and the events that it rests on."""
-        checker = Checker(read_table(self.run / "tables" / "items.parquet"), self._recipe)
-        histories = read_table(self.run / "tables" / "histories.parquet").sort("user_id", "position")
+        checker = Checker(self._opened.read("items"), self._recipe)
+        histories = self._opened.read("histories").sort("user_id", "position")
         rows = histories.join(self._texts.select("user_id"), on="user_id", how="semi", maintain_order="left")
         events = {user: part.to_dicts() for (user,), part in rows.group_by("user_id", maintain_order=True)}
         for text in self._texts.iter_rows(named=True):
@@ -113,12 +113,25 @@ class RunTexts:
         return int((self.run / "reccots.parquet").stat().st_mtime)
 
     @cached_property
+    def _opened(self) -> Run:
+        return Run(self.run, Reporter(), self._recipe.seed, reading=True)
+
+    def _output(self, stage: str) -> pl.DataFrame:
+        """A table at the top of the folder, as its stage wrote it."""
+        path = self.run / f"{stage}.parquet"
+        if self._opened.manifest(stage)["outputs"].get(path.name) != file_hash(path):
+            raise RunError(
+                f"{path} is not what its stage wrote: it was damaged or changed by hand. Start the run again, which "
+                "makes it anew"
+            )
+        return read_table(path)
+
+    @cached_property
     def _texts(self) -> pl.DataFrame:
         """``user_id, text, vector, raw_vector``."""
-        run = Run(self.run, Reporter(), self._recipe.seed, reading=True)
-        promoted = int(run.manifest("promote")["counts"]["promoted"])
-        kept = read_table(self.run / "reccots.parquet").filter(
+        promoted = int(self._opened.manifest("promote")["counts"]["promoted"])
+        kept = self._output("reccots").filter(
             (pl.col("kind") == "kept") & (pl.col("round") == promoted) & (pl.col("text").str.strip_chars() != "")
         )
-        vectors = read_table(self.run / "vectors.parquet").select("user_id", "vector", "raw_vector")
+        vectors = self._output("vectors").select("user_id", "vector", "raw_vector")
         return kept.select("user_id", "text").join(vectors, on="user_id", how="left", maintain_order="left")

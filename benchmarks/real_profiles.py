@@ -1,0 +1,84 @@
+"""How right the checker is on user profiles by large language models, from files that are not part of this repository.
+
+``python benchmarks/real_profiles.py PROFILES [--labels tests/data/real_profile_labels.jsonl]``
+
+PROFILES is a CSV file, written from MovieLens-100K, with ``user_id`` and ``summary``, or ``user_profile`` and
+``intermediate_user_profiles``: those of docs/grounding.md are ``Samples/Data/100k/users_with_summary_df.csv``
+(gpt-4o-mini) and, at commit 2de9f61, ``Playground/Data/users_with_summary_df - Copy.csv`` (gpt-3.5-turbo) of the
+repository bishopfunc/Lusifer. The labels name sentences by the first 16 digits of their SHA-256, so that no text stays
+here. Sentences are judged by all ratings of their user and the tags of the embedded knowledge cards. Prints, as JSON
+lines, how many sentences get which verdict and, for each draw of labels, how many of the labelled ones are right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import csv
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trackrec.assets import movielens_100k
+from trackrec.checks.grounding import Checker, Verdict
+from trackrec.checks.vocabulary import Vocabulary
+from trackrec.data.sources.movielens import read_movielens_100k
+from trackrec.knowledge.card import embedded_cards
+from trackrec.metrics.probability import wilson
+from trackrec.prompts.domains import find_domain
+
+LABELS = Path(__file__).parents[1] / "tests" / "data" / "real_profile_labels.jsonl"
+"""``draw, writer, user_id, sentence`` (hash), ``label``, ``open`` (either the label or "not checkable" is right),
+``given`` (the verdict of the checker when the draw was made)."""
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """User and profile, the latest and earlier ones."""
+    csv.field_size_limit(10**9)
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            told = [row.get("user_profile") or row.get("summary") or ""]
+            with suppress(SyntaxError, ValueError):  # in some rows quotation marks are broken
+                told += ast.literal_eval(row.get("intermediate_user_profiles") or "{}").values()
+            yield from ((int(row["user_id"]), text) for text in dict.fromkeys(told) if text)
+
+
+def main(profiles: Path, labels: Path) -> None:
+    """Judge, and print the lines."""
+    log = read_movielens_100k(movielens_100k())
+    tags = pl.read_ndjson(embedded_cards("movielens-100k")).select("item_id", "tags")
+    vocabulary = Vocabulary(log.items.join(tags, on="item_id", how="left"), find_domain("movies"))
+    rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for user, item, rating in log.interactions.sort("timestamp").select("user_id", "item_id", "rating").iter_rows():
+        rows[user].append({"item_id": item, "rating": rating, "label": int(rating >= 4)})
+    told = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines()]
+    wanted = {(one["user_id"], one["sentence"]): one for one in told}
+    counts: Counter[str] = Counter()
+    found: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    for user, text in texts(profiles):
+        for sentence in Checker(rows[user], vocabulary).check(text):
+            counts[str(sentence.verdict)] += 1
+            one = wanted.pop((user, hashlib.sha256(sentence.text.encode()).hexdigest()[:16]), None)
+            if one is not None:
+                key = (one["draw"], one["writer"], str(sentence.verdict))
+                found[key].append(one["label"] == sentence.verdict)
+    print(json.dumps({"profiles": profiles.name, "sentences": counts.total(), **counts}))
+    for (draw, writer, verdict), right in sorted(found.items()):
+        if verdict != Verdict.NOT_CHECKABLE:
+            value, low, high = (round(number, 3) + 0.0 for number in wilson(sum(right), len(right)))
+            line = {"draw": draw, "writer": writer, "verdict": verdict, "labelled": len(right), "right": sum(right)}
+            print(json.dumps(line | {"precision": value, "low": low, "high": high}))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("profiles", type=Path)
+    parser.add_argument("--labels", type=Path, default=LABELS)
+    given = parser.parse_args()
+    main(given.profiles, given.labels)
