@@ -196,7 +196,7 @@ def test_the_summary_names_every_arm(finished: Path) -> None:
     print_summary(finished, console)
     text = console.export_text()
     assert "V tuned without any RecCoT" in text
-    assert "AUC, DIN with the RecCoT less DIN, another user's RecCoT" in text
+    assert "DIN with the RecCoT less DIN, another user's RecCoT" in text
 
 
 def test_every_metric_row_says_how_many(finished: Path) -> None:

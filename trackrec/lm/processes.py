@@ -6,6 +6,7 @@ variables how many there are (``WORLD_SIZE``), which one this is (``RANK``) and 
 
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -74,6 +75,7 @@ def start(cpu: bool) -> None:
     if not cpu:
         torch.cuda.set_device(local_number())
     distributed.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl", timeout=LONGEST_WAIT)
+    atexit.register(distributed.destroy_process_group)  # threads that still wait end a process by an abort
 
 
 def wait() -> None:

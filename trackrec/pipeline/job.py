@@ -52,12 +52,14 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
         processes.wait()  # until the folder is there
         recipe = pinned(recipe, folder)
         _all_stages(recipe, Run(folder, Reporter(), recipe.seed))
+        processes.wait()  # the first one may still write
         return folder
     recipe = pinned(recipe, folder)
     run = open_run(recipe, folder, reporter or Reporter())
     processes.wait()
     with locked(folder):
         _all_stages(recipe, run)
+    processes.wait()
     return folder
 
 
