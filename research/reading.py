@@ -64,7 +64,8 @@ def study(recipe: Recipe, folder: Path, settings: ReadingSettings, reporter: Rep
     components = Components(recipe, run, dataset)
     texts = origins(components)
     learned = dataset.users(Role.LM, Role.LM_EXTRA)
-    tested = [user for user in dataset.users(Role.RANKER) if all(user in set(t["user_id"]) for t in texts.values())]
+    written = set.intersection(*(set(table["user_id"].to_list()) for table in texts.values()))
+    tested = [user for user in dataset.users(Role.RANKER) if user in written]
     targets = dataset.every_target(tested)
     rows = arms(texts, tested, recipe.seed)
     names = list(rows)
