@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -195,29 +196,23 @@ def test_labels_that_do_not_fit(run: Path, lines: str, message: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_keys_in_a_browser(tmp_path: Path) -> None:
+def test_two_keys_in_a_browser(browser: Any, tmp_path: Path) -> None:
     """Labels by keys, kept over a reload, saved as JSON lines."""
-    sync = pytest.importorskip("playwright.sync_api")
-    if not Path("/usr/bin/chromium").is_file():
-        pytest.skip("no chromium here")
     event = {"number": 1, "rating": 5.0, "title": "Fargo </script>", "kinds": "Crime"}
     tasks = [{"id": n, "sentence": f"Sentence {n} [1].", "history": [event]} for n in range(3)]
     page_file = tmp_path / "label.html"
     page_file.write_text(label_page("three", tasks), encoding="utf-8")
-    with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(page_file.as_uri())
-        for key in ("j", "f"):
-            page.keyboard.press(key)
-        page.reload()
-        assert page.inner_text("#place") == "3 of 3, 2 labelled"
-        assert page.inner_text("tr.cited td:nth-child(3)") == "Fargo </script>"
-        page.keyboard.press("Space")
-        with page.expect_download() as download:
-            page.click("#save")
-        saved = Path(download.value.path()).read_text(encoding="utf-8")
-        page.screenshot(path=str(tmp_path / "page.png"))
-        browser.close()
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    for key in ("j", "f"):
+        page.keyboard.press(key)
+    page.reload()
+    assert page.inner_text("#place") == "3 of 3, 2 labelled"
+    assert page.inner_text("tr.cited td:nth-child(3)") == "Fargo </script>"
+    page.keyboard.press("Space")
+    with page.expect_download() as download:
+        page.click("#save")
+    saved = Path(download.value.path()).read_text(encoding="utf-8")
+    page.close()
     lines = [json.loads(line) for line in saved.splitlines()]
     assert lines == [{"id": 0, "label": S}, {"id": 1, "label": C}, {"id": 2, "label": N}]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from trackrec.serving.service import Service
 from trackrec.store.objections import Rewriter
 
 pytestmark = pytest.mark.slow
-CHROMIUM = Path("/usr/bin/chromium")
 SCRIPTS = (
     "<script>window.hurt=1</script>",
     '"><img src=x onerror="window.hurt=1">',
@@ -37,17 +35,6 @@ class Letters:
     def encode(self, texts: list[str]) -> Any:
         rows = [[text.count(chr(97 + k % 26)) / 10 for k in range(384)] for text in texts]
         return np.array(rows, dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
