@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 from ranking_world import HabitEncoder, World, make_world
 
+from research.metrics.cold_start import seen_counts
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import swap_vectors, user_vectors
 from trackrec.metrics.probability import auc
 from trackrec.rankers.arm import Arm, Inputs
-from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts, thin
+from trackrec.rankers.compare import RankingSettings, compare_arms, thin
 from trackrec.rankers.fit import FitSettings
 
 SETTINGS = RankingSettings(recent=2, seeds=1, folds=1, fit=FitSettings(epochs=8, batch=64, learning_rate=0.01))

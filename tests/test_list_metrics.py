@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
-from trackrec.metrics.ranking import LIST_METRICS, average_precision_at, mean_of_lists, ndcg_at
+from research.metrics.lists import LIST_METRICS, average_precision_at, ndcg_at
+from trackrec.metrics.intervals import bootstrap_users, mean_of_lists, paired_bootstrap
 
 LABELS = [[0, 1, 1, 0, 1]]
 SCORES = [[5.0, 4.0, 3.0, 2.0, 1.0]]  # as they stand

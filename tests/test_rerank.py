@@ -10,8 +10,7 @@ from research.reranking.compare import INITIAL, RerankingSettings, compare_reran
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import swap_vectors
-from trackrec.metrics.intervals import paired_bootstrap
-from trackrec.metrics.ranking import mean_of_lists
+from trackrec.metrics.intervals import mean_of_lists, paired_bootstrap
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.examples import ItemTable
 from trackrec.rankers.fit import FitSettings

@@ -8,21 +8,21 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trackrec.metrics.calibration import equal_mass_calibration_error
-from trackrec.metrics.cold_start import break_down, bucket_names, count_seen
-from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
-from trackrec.metrics.probability import (
-    auc,
-    log_likelihood,
-    log_loss,
-)
-from trackrec.metrics.significance import (
+from research.metrics.calibration import equal_mass_calibration_error
+from research.metrics.cold_start import break_down, bucket_names, count_seen
+from research.metrics.significance import (
     FEWEST_USERS,
     contrast_of_gains,
     holm,
     paired_contrast,
     paired_contrasts,
     seed_spread,
+)
+from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
+from trackrec.metrics.probability import (
+    auc,
+    log_likelihood,
+    log_loss,
 )
 
 

@@ -14,10 +14,10 @@ from research.ablation.din import DinJudge
 from research.ablation.judge import ValidatorJudge
 from research.ablation.loop_checks import LoopChecks
 from research.ablation.variants import CHECKS, VARIANTS, Variant, chosen_names, variant_recipe
+from research.metrics.significance import holm
 from trackrec.data.roles import Role
 from trackrec.errors import RecipeError
 from trackrec.lm.threads import use_threads
-from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.evaluation import Evaluation

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from research.ablation.variants import Variant
+from research.metrics.significance import paired_contrast
 from trackrec.checks.truth import sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.judges.base import Kind
 from trackrec.judges.rewards import grounding_penalty
 from trackrec.metrics.probability import auc, log_likelihood
-from trackrec.metrics.significance import paired_contrast
 from trackrec.pipeline.components import Components
 from trackrec.prompts.domains import find_domain
 from trackrec.run import Stage

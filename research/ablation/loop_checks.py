@@ -7,11 +7,11 @@ from typing import Any, Literal
 import polars as pl
 
 from research.equal_length import givers_of_like_length, to_equal_length
+from research.metrics.significance import PairedContrast, contrast_of_gains, paired_contrast
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.metrics.probability import auc, log_likelihood
-from trackrec.metrics.significance import PairedContrast, contrast_of_gains, paired_contrast
 from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.tuning import Tuning
 from trackrec.run import Stage

@@ -11,19 +11,19 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from research.metrics.calibration import equal_mass_calibration_error
+from research.metrics.cold_start import break_down, seen_counts
+from research.metrics.significance import paired_contrasts, seed_spread
 from research.reranking.compare import INITIAL, RerankingSettings, compare_rerankers
 from trackrec.data.roles import Role
 from trackrec.data.statistics import ItemStatistics
 from trackrec.files.tables import read_table
-from trackrec.metrics.calibration import equal_mass_calibration_error
-from trackrec.metrics.cold_start import break_down
+from trackrec.metrics.intervals import mean_of_lists
 from trackrec.metrics.probability import auc, gauc, log_loss
-from trackrec.metrics.ranking import mean_of_lists
-from trackrec.metrics.significance import paired_contrasts, seed_spread
 from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
-from trackrec.rankers.compare import RankingSettings, compare_arms, seen_counts
+from trackrec.rankers.compare import RankingSettings, compare_arms
 from trackrec.rankers.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.run import Run
@@ -206,7 +206,7 @@ def breakdown(
 
     Returns:
         For each bucket and metric ``by, bucket, metric, difference, lower, upper, users, examples``, see
-        :func:`trackrec.metrics.cold_start.break_down`; a difference is None where it is undefined.
+        :func:`research.metrics.cold_start.break_down`; a difference is None where it is undefined.
     """
     dataset = _world(folder, recipe.seed)
     seen = seen_counts(dataset, dataset.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)

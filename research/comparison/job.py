@@ -17,11 +17,11 @@ from research.backbones import ALL
 from research.comparison.arms import CORE, FINAL, NO_TEXT, SWAPPED, Arms
 from research.comparison.cells import Cell, breakdown, contrasts, train_arm, where_scored
 from research.comparison.extra_arms import ExtraArms, ExtraSettings
+from research.metrics.significance import holm
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
 from trackrec.errors import RecipeError
 from trackrec.files.tables import read_table
-from trackrec.metrics.significance import holm
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.job import open_run, run_recipe

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from trackrec.errors import RunError
-from trackrec.metrics.significance import FEWEST_USERS
+from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, Tile, Tiles, duration, number, signed
 from trackrec.report.page import render_sections, write_page
 from trackrec.report.plots import Spot, forest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trackrec.metrics.significance import FEWEST_USERS
+from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.report.blocks import NO_BREAK, Note, Section, Table
 
 Row = dict[str, Any]

@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from pydantic import Field
 
+from research.metrics.lists import LIST_METRICS
 from research.reranking.examples import ListExamples, build_list_examples
 from research.reranking.features import ListModelSettings, ListShape
 from research.reranking.fit import fit_reranker, score_lists
@@ -19,7 +20,6 @@ from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import Floats, present_vectors
 from trackrec.features.projection import Projection
-from trackrec.metrics.ranking import LIST_METRICS
 from trackrec.rankers.arm import Arm, Inputs, arm_vectors, as_arm
 from trackrec.rankers.compare import SplitTables
 from trackrec.rankers.examples import ItemTable, RatingScale, VectorTable

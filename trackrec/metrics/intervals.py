@@ -23,12 +23,27 @@ from trackrec.metrics.probability import (
     log_losses,
     ranked_auc,
 )
-from trackrec.metrics.ranking import mean_of_lists
 
 Drawn = Callable[[FloatArray], FloatArray]
 """A statistic of fixed examples as a function of how often each user was drawn, (draws, users) -> (draws,)."""
 MATRIX_ENTRIES = 50_000_000
 """Up to so many examples times users, AUC is counted once between all pairs of users."""
+FEWEST_USERS = 30
+"""With fewer users nothing is said to hold, and no p value is given. The percentile bootstrap is no test there: it
+draws the same few users again and again, and its p falls far below the least that an exact sign test allows, which is
+2^(1 - users): .031 for six."""
+
+
+def mean_of_lists(labels: ArrayLike, values: ArrayLike) -> float:
+    """Mean of the lists' values, for `bootstrap_users` and `paired_bootstrap`: NaN lists do not count.
+
+    Args:
+        labels: not read; that place is where those functions pass labels.
+        values: shape (lists,).
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def bootstrap_users(

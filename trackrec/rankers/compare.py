@@ -15,7 +15,6 @@ from trackrec.data.log import stable_hash
 from trackrec.data.new_items import known_items
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
-from trackrec.metrics.cold_start import count_seen
 from trackrec.rankers.arm import Inputs, give
 from trackrec.rankers.backbones import build_ranker
 from trackrec.rankers.base import BackboneSettings, RankerSizes
@@ -170,20 +169,6 @@ def fold_parts(
     stop, known = folds[(folds.index(fold) + 1) % len(folds)], known_items(frame)
     train = thin(known.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
     return train, thin(known.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
-
-
-def seen_counts(split: SplitTables, roles: pl.DataFrame, settings: RankingSettings, seed: int) -> pl.DataFrame:
-    """How often each test example's item and user were met, for :func:`trackrec.metrics.cold_start.break_down`.
-
-    Returns:
-        ``user_id, event_id, item_seen, user_seen``, one row a test example of :func:`compare_arms`.
-    """
-    frame, folds = ranker_examples(split, roles)
-    counts = []
-    for fold in tested_folds(folds, settings):
-        train, _, test = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
-        counts.append(count_seen(test, train, split.histories))
-    return pl.concat(counts)
 
 
 def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.metrics.rows import MetricRow
-from trackrec.metrics.significance import FEWEST_USERS
 
 NO_BREAK = "\u00a0"
 """A space at which no line ends: an interval stays in one piece."""

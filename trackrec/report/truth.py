@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackrec.metrics.significance import FEWEST_USERS
+from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Section, Table, caveat, difference, signed, spoken, with_interval
 from trackrec.report.facts import Facts
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval
+from trackrec.rankers.compare import RankingSettings, SplitTables, fold_parts, ranker_examples, tested_folds
 
 EDGES = (0, 1, 5, 20)
 """Lower ends of the buckets: 0, 1-4, 5-19, 20 and more."""
@@ -39,6 +40,21 @@ def count_seen(test: pl.DataFrame, train: pl.DataFrame, histories: pl.DataFrame)
     )
     counts = pl.col("item_seen", "user_seen").fill_null(0).cast(pl.Int64)
     return joined.select("user_id", "event_id", counts)
+
+
+def seen_counts(split: SplitTables, roles: pl.DataFrame, settings: RankingSettings, seed: int) -> pl.DataFrame:
+    """How often each test example's item and user were met, for :func:`break_down`.
+
+    Returns:
+        ``user_id, event_id, item_seen, user_seen``, one row a test example of
+        :func:`trackrec.rankers.compare.compare_arms`.
+    """
+    frame, folds = ranker_examples(split, roles)
+    counts = []
+    for fold in tested_folds(folds, settings):
+        train, _, test = fold_parts(frame, folds, fold, settings.examples_per_user, seed)
+        counts.append(count_seen(test, train, split.histories))
+    return pl.concat(counts)
 
 
 def bucket_names(edges: Sequence[int] = EDGES) -> list[str]:

@@ -66,18 +66,6 @@ LIST_METRICS: dict[str, tuple[ListMetric, int]] = {
 """KAR's metrics of re-ranking by name: the function and its k."""
 
 
-def mean_of_lists(labels: ArrayLike, values: ArrayLike) -> float:
-    """Mean of the lists' values, for `bootstrap_users` and `paired_bootstrap`: NaN lists do not count.
-
-    Args:
-        labels: not read; that place is where those functions pass labels.
-        values: shape (lists,).
-    """
-    known = np.asarray(values, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
 def _ranked(labels: ArrayLike, scores: ArrayLike, mask: ArrayLike | None) -> tuple[FloatArray, NDArray[np.int64]]:
     """The labels by falling score, padding last and as 0; and the likes of each list."""
     y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)

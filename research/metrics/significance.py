@@ -8,13 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trackrec.metrics.intervals import draw_users
+from trackrec.metrics.intervals import FEWEST_USERS, draw_users
 from trackrec.metrics.probability import FloatArray
-
-FEWEST_USERS = 30
-"""With fewer users no p value is given, so that nothing is said to hold. The percentile bootstrap is no test there: it
-draws the same few users again and again, and its p falls far below the least that an exact sign test allows, which is
-2^(1 - users): .031 for six."""
 
 
 class PairedContrast(NamedTuple):
@@ -101,7 +96,7 @@ def contrast_of_gains(
     """One gain less another on the same drawn users: (statistic of a - of b) - (statistic of c - of d).
 
     Args:
-        statistic, users, labels: as in `trackrec.metrics.probability.bootstrap_users`.
+        statistic, users, labels: as in `trackrec.metrics.intervals.bootstrap_users`.
         gain: scores a and b.
         other: scores c and d.
 
