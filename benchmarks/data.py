@@ -61,8 +61,8 @@ def whole(folder: Path, out: Path) -> dict[str, Any]:
     """Ours at any size: histories, targets and token counts of all users, part by part, written to Parquet."""
     from data_texts import load_tokenizer
 
+    from research.logs_in_parts import read_in_parts
     from trackrec import api as tr
-    from trackrec.data.partitions import read_in_parts
     from trackrec.prompts.lengths import PromptLengths
 
     tokenizer = load_tokenizer()

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from research.logs_in_parts import read_in_parts
 from trackrec.data.feedback import FeedbackSettings, label_events
 from trackrec.data.log import Log
-from trackrec.data.partitions import read_in_parts
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import LogError

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from research.logs_in_parts import counts_of, read_in_parts
 from research.made_up import MadeUpSettings, interactions_in_chunks, write_made_up_log
-from trackrec.data.partitions import counts_of, read_in_parts
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import LogError
