@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
 
 from trackrec.lm.losses import (
     answer_loss,
-    dpo_loss,
     preference_accuracy,
     sequence_kl,
     softmax_dpo_loss,
@@ -46,9 +47,15 @@ def test_answer_loss_by_hand() -> None:
     torch.testing.assert_close(loss, T([-math.log(0.75), -math.log(0.25), 200.0]))
 
 
-def test_dpo_by_hand() -> None:
+def dpo_loss(chosen: Tensor, of_chosen: Tensor, rejected: Tensor, of_rejected: Tensor, beta: float) -> Tensor:
+    """Rafailov et al. 2023, equation 7; each log-probability is followed by that under the reference."""
+    return -F.logsigmoid(beta * ((chosen - of_chosen) - (rejected - of_rejected)))
+
+
+def test_one_rejected_by_hand() -> None:
     # ratios: chosen -10 + 12 = 2, rejected -20 + 19 = -1; beta * 3 = ln 3 when beta = ln(3) / 3: sigmoid = 3/4
-    loss = dpo_loss(T([-10.0]), T([-12.0]), T([-20.0]), T([-19.0]), beta=math.log(3) / 3)
+    one = T([[True]]).bool()
+    loss = softmax_dpo_loss(T([-10.0]), T([-12.0]), T([[-20.0]]), T([[-19.0]]), one, beta=math.log(3) / 3)
     torch.testing.assert_close(loss, T([-math.log(0.75)]))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trackrec.errors import RunError
-from trackrec.judges.rewards import Probability, RewardKind, gain, grounding_penalty, reward, reward_table
+from trackrec.judges.rewards import Probability, RewardKind, grounding_penalty, reward_table, target_reward
 from trackrec.recipe import Recipe, make_recipe
 
 KINDS: list[RewardKind] = ["log_likelihood", "probability"]
@@ -22,37 +22,33 @@ PROBABILITIES = arrays(np.float64, (4, 3), elements=st.floats(0, 1))
 
 def test_reward_by_hand() -> None:
     probabilities = [[0.9, 0.2], [0.5, 0.5]]
-    np.testing.assert_allclose(reward(probabilities, [1, 0], "probability"), [0.85, 0.5])
-    expected = [(math.log(0.9) + math.log(0.8)) / 2, math.log(0.5)]
-    np.testing.assert_allclose(reward(probabilities, [1, 0], "log_likelihood"), expected)
-
-
-def test_gain_by_hand() -> None:
-    np.testing.assert_allclose(gain([[0.9, 0.2], [0.5, 0.5]], [0.6, 0.4], [1, 0], "probability"), [0.25, -0.1])
+    np.testing.assert_allclose(target_reward(probabilities, [1, 0], "probability"), [[0.9, 0.8], [0.5, 0.5]])
+    expected = [[math.log(0.9), math.log(0.8)], [math.log(0.5)] * 2]
+    np.testing.assert_allclose(target_reward(probabilities, [1, 0], "log_likelihood"), expected)
 
 
 def test_one_sure_mistake_has_a_floor() -> None:
-    assert reward([[0.0]], [1], "log_likelihood")[0] == pytest.approx(math.log(1e-6))
+    assert target_reward([[0.0]], [1], "log_likelihood")[0, 0] == pytest.approx(math.log(1e-6))
 
 
 @given(PROBABILITIES, st.permutations(range(4)), st.permutations(range(3)), st.sampled_from(KINDS))
 def test_order_of_samples_and_targets(p, samples, targets, kind: RewardKind) -> None:
-    permuted = reward(p[samples][:, targets], LABELS[targets], kind)
-    np.testing.assert_allclose(permuted, reward(p, LABELS, kind)[samples])
+    permuted = target_reward(p[samples][:, targets], LABELS[targets], kind)
+    np.testing.assert_allclose(permuted, target_reward(p, LABELS, kind)[samples][:, targets])
 
 
 @given(PROBABILITIES, st.floats(0, 1), st.sampled_from(KINDS))
 def test_more_probability_for_the_truth_never_pays_less(p, share: float, kind: RewardKind) -> None:
     nearer = p + share * (LABELS - p)
-    assert (reward(nearer, LABELS, kind) >= reward(p, LABELS, kind) - 1e-9).all()
+    assert (target_reward(nearer, LABELS, kind) >= target_reward(p, LABELS, kind) - 1e-9).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_probability_or_label_is_refused(kind: RewardKind) -> None:
     with pytest.raises(RunError, match=r"found P\(Yes\) = nan, expected \[0, 1\]"):
-        reward([[0.5, math.nan]], [1, 0], kind)
+        target_reward([[0.5, math.nan]], [1, 0], kind)
     with pytest.raises(RunError, match="found label 4, expected 0 or 1"):
-        reward([[0.5, 0.5]], [1, 4], kind)
+        target_reward([[0.5, 0.5]], [1, 4], kind)
 
 
 def test_table_by_hand() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from trackrec.checks.claims import Claim
@@ -16,7 +15,7 @@ from trackrec.checks.free import FreeJudge
 from trackrec.checks.opinion import says_mixed
 from trackrec.checks.prose import TURN, Prose, read_prose
 from trackrec.checks.rules import Judged, Verdict
-from trackrec.checks.sentences import Told, take_apart, without_citations
+from trackrec.checks.sentences import Told
 from trackrec.checks.subjects import Subject
 
 _EXCEPTION = re.compile(r"\b(?:except|exceptions?|only|but|though)\b", re.IGNORECASE)
@@ -26,31 +25,6 @@ _MANNER = re.compile(
 )
 """On how somebody rates: it cites both ends."""
 CITED = Subject("all", "the cited events")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A sentence as people see it: the numbers are gone, the links stay."""
-
-    text: str
-    events: tuple[int, ...]
-    """Numbers of the cited events, 1 the oldest."""
-
-
-def for_people(text: str, known: int | None = None) -> list[Shown]:
-    """A RecCoT's sentences without their numbers, each with the events it links to.
-
-    Args:
-        text: with citations, in any language.
-        known: events of the history; numbers above it link to nothing and are left out.
-
-    >>> for_people("They love dry comedies [3, 11]. So try Clue.")
-    [Shown(text='They love dry comedies.', events=(3, 11)), Shown(text='So try Clue.', events=())]
-    """
-    return [
-        Shown(without_citations(told.text), tuple(n for n in told.cited if n > 0 and (known is None or n <= known)))
-        for told in take_apart(text)
-    ]
 
 
 def judge_cited(told: Told, judge: FreeJudge) -> list[Judged]:

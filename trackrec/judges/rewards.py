@@ -113,10 +113,17 @@ def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind)
         kind: `log_likelihood` or `probability`.
 
     Returns:
-        P(true label), or its logarithm in nats (floored at `SMALLEST_PROBABILITY`); shape of ``probabilities``.
+        P(true label), or its logarithm in nats (floored at `SMALLEST_PROBABILITY`); shape of ``probabilities``. The
+        reward of a RecCoT is its mean over the targets.
 
     Raises:
         RunError: a probability outside [0, 1] or not a number, or a label other than 0 and 1.
+
+    Source:
+        TrackRec, CoT preference alignment: r = p if y = 1, else 1 - p, there with one target.
+
+    >>> target_reward([[0.9, 0.2], [0.5, 0.5]], [1, 0], "probability").round(6).tolist()
+    [[0.9, 0.8], [0.5, 0.5]]
     """
     yes, label = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     bad = ~((yes >= 0) & (yes <= 1))
@@ -126,41 +133,6 @@ def target_reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind)
         raise RunError(f"rewards: found label {label[~np.isin(label, (0, 1))][0]}, expected 0 or 1; check the targets")
     true = np.where(label == 1, yes, 1 - yes)
     return np.log(np.maximum(true, SMALLEST_PROBABILITY)) if kind == "log_likelihood" else true
-
-
-def reward(probabilities: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
-    """Reward of each RecCoT of one user: the mean of `target_reward` over the targets.
-
-    Args:
-        probabilities: P(Yes) for each RecCoT and target, shape (samples, targets).
-        labels: of the targets, shape (targets,).
-        kind: `log_likelihood` or `probability`.
-
-    Returns:
-        Shape (samples,).
-
-    Source:
-        TrackRec, CoT preference alignment: r = p if y = 1, else 1 - p, there with one target.
-
-    >>> reward([[0.9, 0.2], [0.5, 0.5]], [1, 0], "probability").round(6).tolist()
-    [0.85, 0.5]
-    """
-    return np.asarray(target_reward(probabilities, labels, kind).mean(axis=-1), dtype=np.float64)
-
-
-def gain(probabilities: ArrayLike, placeholder: ArrayLike, labels: ArrayLike, kind: RewardKind) -> NDArray[np.float64]:
-    """Reward of each RecCoT less the reward of having none, which is what it added.
-
-    Args:
-        probabilities: shape (samples, targets).
-        placeholder: P(Yes) of the same targets with the placeholder in the RecCoT's slot, shape (targets,).
-        labels: shape (targets,).
-        kind: `log_likelihood` or `probability`.
-
-    Returns:
-        Shape (samples,). Above 0: the validator predicts better with this RecCoT than with none.
-    """
-    return reward(probabilities, labels, kind) - reward(placeholder, labels, kind)
 
 
 def grounding_penalty(contradicted: ArrayLike, checkable: ArrayLike, weight: float) -> NDArray[np.float64]:

@@ -48,31 +48,6 @@ def answer_loss(yes_logit: Tensor, no_logit: Tensor, label: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logit, label.to(logit.dtype), reduction="none")
 
 
-def dpo_loss(
-    policy_chosen: Tensor,
-    reference_chosen: Tensor,
-    policy_rejected: Tensor,
-    reference_rejected: Tensor,
-    beta: float,
-) -> Tensor:
-    """Direct preference optimisation: ``-log sigmoid(beta * (ratio_chosen - ratio_rejected))``.
-
-    Args:
-        policy_chosen: log-probability of the chosen text under the model in training, shape (pairs,).
-        reference_chosen: the same under the reference, shape (pairs,).
-        policy_rejected: of the rejected text, shape (pairs,).
-        reference_rejected: shape (pairs,).
-        beta: strength of the tie to the reference, above 0 (the paper: 0.1).
-
-    Returns:
-        Loss of each pair, shape (pairs,).
-
-    Source:
-        Rafailov et al. 2023, equation 7.
-    """
-    return -F.logsigmoid(beta * ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)))
-
-
 def softmax_dpo_loss(
     policy_chosen: Tensor,
     reference_chosen: Tensor,
@@ -83,7 +58,8 @@ def softmax_dpo_loss(
 ) -> Tensor:
     """Softmax-DPO: ``-log sigmoid(-log sum_j exp(beta * (ratio_j - ratio_chosen)))``, the sum within one user.
 
-    Never sums over users: each loss depends on its own row alone. With one rejected text it is `dpo_loss`.
+    Never sums over users: each loss depends on its own row alone. With one rejected text it is DPO
+    (Rafailov et al. 2023, equation 7).
 
     Args:
         policy_chosen: log-probability of the chosen text under the model in training, shape (users,).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trackrec.errors import RunError
-from trackrec.features.encoder import Floats, present_vectors
+from trackrec.features.encoder import Floats
 from trackrec.features.projection import Projection
 
 YEAR_BUCKETS = 8
@@ -256,12 +255,3 @@ def item_statistics_features(frame: pl.DataFrame, like_share: float, strength: f
     share = (likes + strength * like_share) / (raters + strength)
     odds = np.log(share / (1 - share)) - np.log(like_share / (1 - like_share))
     return np.stack([odds, np.log1p(raters) / 5], axis=1).astype(np.float32)
-
-
-def coverage(examples: pl.DataFrame, vectors: pl.DataFrame | None) -> dict[str, int]:
-    """How many users and examples have a vector: ``users, users_with_vector, examples, examples_with_vector``."""
-    counts: dict[str, Any] = {"users": examples["user_id"].n_unique(), "examples": examples.height}
-    if vectors is None:
-        return {**counts, "users_with_vector": 0, "examples_with_vector": 0}
-    covered = examples.join(present_vectors(vectors).select("user_id"), on="user_id", how="semi")
-    return {**counts, "users_with_vector": covered["user_id"].n_unique(), "examples_with_vector": covered.height}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -294,11 +293,6 @@ def _vector(values: Any, name: str) -> Floats | None:
             "write it again"
         )
     return vector
-
-
-def finite(value: float | None) -> float | None:
-    """A number for JSON, which knows no NaN."""
-    return None if value is None or not math.isfinite(value) else value
 
 
 def _plain_dumps(value: Any) -> bytes:

@@ -13,8 +13,6 @@ from trackrec.writing.told import Inputs, checked
 if TYPE_CHECKING:
     from trackrec.writing.place import Place
 
-ONLY_CHANGED = "changed"
-
 
 class WritingSettings(Settings):
     """How texts and vectors are written for everybody."""
