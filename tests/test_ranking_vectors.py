@@ -11,6 +11,8 @@ import pytest
 from trackrec.errors import RunError
 from trackrec.features.encoder import TextEncoder, present_vectors, swap_vectors, user_vectors
 from trackrec.features.projection import Projection, with_projected
+from trackrec.users.catalogue import Catalogue
+from trackrec.users.counts import DIRECTIONS_PRIOR, ProfileSettings, event_table, name_counts
 from trackrec.users.numbers import history_numbers, ranker_numbers
 
 
@@ -108,6 +110,43 @@ def test_history_numbers_by_hand() -> None:
     assert np.allclose(numbers[1], [3 / 4, half, slope, 1991, by_year, 1 / 4, 1 / 16, 1 / 2, -1 / 16, 1 / 2])
     assert np.allclose(numbers[2], [1 / 4, half, slope, 1990, 0, -1 / 4, 0, 1, 0, 0])
     assert found.weights("ctr").tolist() == [2, 1, 2, 1, 2, 5, 1, 0.5, 1, 0.5]
+
+
+LIKED = {"drama": [1, 1, 1, 0], "western": [1, 0, 0, 0]}
+"""What one user liked of four films of each."""
+
+
+def shifts(expected: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """By the directions and by the profile, how far each genre lies from the user's level."""
+    items = pl.DataFrame(
+        {"item_id": range(8), "title": [""] * 8, "genres": [[name] for name in LIKED for _ in range(4)]}
+    )
+    histories = pl.DataFrame(
+        {
+            "user_id": [1] * 8,
+            "item_id": range(8),
+            "label": [label for labels in LIKED.values() for label in labels],
+            "expected": [expected[name] for name in LIKED for _ in range(4)],
+        }
+    )
+    found, catalogue = history_numbers(histories, items), Catalogue(items)
+    numbers = dict(zip(found.names, found.table["numbers"][0], strict=True))
+    settings = ProfileSettings(prior_items=DIRECTIONS_PRIOR)
+    counted = name_counts(event_table(histories, catalogue), "genres", catalogue, settings)
+    return {name: numbers[f"shift:{name}"] for name in LIKED}, dict(counted.select("name", "shift").iter_rows())
+
+
+def test_directions_and_claims_count_genres_alike_where_all_items_are_as_good() -> None:
+    of_directions, of_claims = shifts({"drama": 0.3, "western": 0.3})
+    assert of_claims == pytest.approx({"drama": 1 / 7, "western": -1 / 7})
+    assert of_directions == pytest.approx(of_claims)
+
+
+def test_directions_start_from_what_others_thought_and_claims_from_the_user() -> None:
+    """3 of 4 dramas are more than the user's half; but others like 9 in 10 of them, and 1 in 10 of the westerns."""
+    of_directions, of_claims = shifts({"drama": 0.9, "western": 0.1})
+    assert of_claims == pytest.approx({"drama": 1 / 7, "western": -1 / 7})
+    assert of_directions == pytest.approx({"drama": (3 - 3.6) / 7, "western": (1 - 0.4) / 7})
 
 
 def test_numbers_of_a_user_do_not_depend_on_the_histories_of_those_who_are_compared() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import polars as pl
 from pydantic import Field
@@ -13,9 +13,13 @@ from trackrec.users.catalogue import Catalogue
 from trackrec.users.consumption import surplus as consumption_surplus
 from trackrec.users.generosity import generosity
 
+Number = TypeVar("Number", float, pl.Expr)
 Kind = Literal["genres", "tags"]
 """Which of an item's names are counted."""
 KINDS: tuple[Kind, ...] = ("genres", "tags")
+DIRECTIONS_PRIOR = 3
+"""What ``prior_items`` is to claims, for the directions of text vectors (:mod:`trackrec.users.numbers`). Not a setting:
+the directions are the yardstick that texts are compared by, so it must not move with what a recipe lets texts say."""
 
 
 class ProfileSettings(Settings):
@@ -98,6 +102,31 @@ def user_counts(events: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     )
 
 
+def events_by_name(events: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+    """Each event once for each of its genres or tags, as ``name``; events without any are left out.
+
+    Args:
+        events: with the lists in the column ``kind``.
+        kind: of names.
+    """
+    named = events.with_columns(name=pl.col(kind).list.unique(maintain_order=True))
+    return named.explode("name").filter(pl.col("name").is_not_null())
+
+
+def smoothed_shift(excess: Number, rated: Number, prior: float) -> Number:
+    """How far a genre or tag lies from the user's own level: ``excess / (rated + prior)``.
+
+    Args:
+        excess: likes of it beyond what was to be expected.
+        rated: events that have it.
+        prior: so many imagined events that lie where they were to be expected.
+
+    >>> smoothed_shift(1.5, 3, prior=2)
+    0.3
+    """
+    return excess / (rated + prior)
+
+
 def name_counts(events: pl.DataFrame, kind: Kind, catalogue: Catalogue, settings: ProfileSettings) -> pl.DataFrame:
     """What a history says of each genre, or of each tag.
 
@@ -112,11 +141,11 @@ def name_counts(events: pl.DataFrame, kind: Kind, catalogue: Catalogue, settings
         share) / (rated + prior_items)``) ``, part`` (of the history that has it) ``, surplus`` (of that part over
         everybody's, see :func:`trackrec.users.consumption.surplus`) ``, liked_events, other_events`` (their numbers).
     """
-    own = events.select("user_id", "number", "label", name=pl.col(kind)).with_columns(
+    own = events.select("user_id", "number", "label", kind).with_columns(
         events=pl.len().over("user_id").cast(pl.Int64),
         share=(pl.col("label").sum() / pl.len()).over("user_id"),
     )
-    own = own.explode("name").filter(pl.col("name").is_not_null())
+    own = events_by_name(own, kind)
     shares = catalogue.genre_shares if kind == "genres" else catalogue.tag_shares
     counted = own.group_by("user_id", "name", maintain_order=True).agg(
         rated=pl.len().cast(pl.Int64),
@@ -133,7 +162,7 @@ def name_counts(events: pl.DataFrame, kind: Kind, catalogue: Catalogue, settings
         "name",
         "rated",
         "liked",
-        shift=(liked - rated * pl.col("share")) / (rated + settings.prior_items),
+        shift=smoothed_shift(liked - rated * pl.col("share"), rated, settings.prior_items),
         part=rated / number,
         surplus=consumption_surplus(number, rated, usual),
         liked_events="liked_events",
