@@ -12,7 +12,6 @@ WHO = (
 )
 """The user, as an object."""
 
-_FOR = r"(?:for|in|towards?|of|to|on|with)"
 _NOUN = r"(?:ratings?|marks?|scores?|reviews?|stars|grades?|praise)"
 
 LIKES_AFTER = (
