@@ -30,6 +30,7 @@ import polars as pl
 from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
 from research.comparison.cells import Cell, by_arm, contrasts, train_arm
 from research.comparison.extra_arms import ExtraSettings
+from research.comparison.job import SEARCH
 from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
@@ -43,7 +44,6 @@ from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 from trackrec.rankers.arm import Arm, Inputs
-from trackrec.rankers.search import SEARCH
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 

@@ -12,6 +12,7 @@ import pytest
 from histories import history_frame, written
 from transformers import AutoTokenizer
 
+from research.comparison.history_texts import history_texts
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.features.encoder import TextEncoder
@@ -19,7 +20,7 @@ from trackrec.prompts import PromptSettings, Renderer
 from trackrec.prompts.digest import tell_digest
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.movies import MOVIES
-from trackrec.prompts.texts import history_texts, item_texts
+from trackrec.prompts.texts import item_texts
 from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.testing.component_suites import check_teacher

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from research.comparison.history_texts import history_texts
 from research.item_texts import ItemTeacher
 from trackrec.features.item_vectors import item_vectors
 from trackrec.prompts.domains import find_domain
-from trackrec.prompts.texts import history_texts, item_texts
+from trackrec.prompts.texts import item_texts
 
 ITEMS = pl.DataFrame(
     {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from research.backbones.first_order import FirstOrder
 from trackrec.rankers.base import BackboneSettings, RankerSizes
 from trackrec.rankers.deepctr import FM
 from trackrec.rankers.examples import Examples, VectorTable
-from trackrec.rankers.inputs import FieldInputs, FirstOrder, network, start_linear_layers
+from trackrec.rankers.inputs import FieldInputs, network, start_linear_layers
 
 
 class DeepFM(nn.Module):

@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from research.comparison.history_texts import history_texts
 from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
 from trackrec.files.tables import read_table
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.loop import Loop
 from trackrec.prompts.domains import find_domain
-from trackrec.prompts.texts import history_texts
 from trackrec.run import Stage
 from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import TeacherSettings

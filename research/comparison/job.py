@@ -28,11 +28,15 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.revisions import pinned
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
-from trackrec.rankers.search import SEARCH, Trial
+from trackrec.rankers.search import Trial
 from trackrec.recipe import Recipe
 from trackrec.registry import named
 from trackrec.run import Stage, write_json
 from trackrec.settings import NotNegative, Settings, apply_change
+
+SEARCH = (Trial(), Trial(adaptor="linear", output=4, weight_decay=1.0, epochs=0.6))
+"""What a comparison tries: the recipe's own settings, and a smaller way for the text with a shorter, stiffer training.
+A model without text has the second in its training alone."""
 
 
 class ComparisonSettings(Settings):

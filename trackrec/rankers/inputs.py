@@ -159,21 +159,6 @@ class FieldInputs(nn.Module):
         return torch.stack(parts, dim=1)
 
 
-class FirstOrder(nn.Module):
-    """The linear part of the wide-and-deep family: a weight per item and one per coordinate of each field."""
-
-    def __init__(self, sizes: RankerSizes, inputs: FieldInputs) -> None:
-        super().__init__()
-        self.item = nn.Embedding(len(sizes.items.years), 1)
-        self.linear = nn.Linear(inputs.width, 1)
-        nn.init.zeros_(self.item.weight)
-
-    def forward(self, batch: Examples, fields: Tensor) -> Tensor:
-        """Shape (batch, 1)."""
-        logit: Tensor = self.item(batch.item) + self.linear(fields.flatten(1))
-        return logit
-
-
 def real_events(batch: Examples) -> Tensor:
     """Which of the recent events are real, bool, shape (batch, length)."""
     return torch.arange(batch.recent.shape[1], device=batch.seen.device) < batch.seen.unsqueeze(1)

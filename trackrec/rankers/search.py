@@ -41,11 +41,6 @@ class Trial(Settings):
         return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
 
 
-SEARCH = (Trial(), Trial(adaptor="linear", output=4, weight_decay=1.0, epochs=0.6))
-"""What a comparison tries: the recipe's own settings, and a smaller way for the text with a shorter, stiffer training.
-A model without text has the second in its training alone."""
-
-
 def search(
     trials: Sequence[Trial], train: Callable[[Trial, int], tuple[float, Trained]], seeds: Sequence[int]
 ) -> list[tuple[int, Trained]]:
