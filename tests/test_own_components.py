@@ -52,7 +52,7 @@ def test_the_page_shows_each_kind_in_a_short_file() -> None:
     kinds = {"source", "teacher", "reward", "judge", "engine", "encoder", "ranker", "executor"}
     assert {name.removeprefix("my_shop_").removesuffix(".py") for name in FILES} == kinds
     lengths = {name: len([line for line in text.splitlines() if line.strip()]) for name, text in FILES.items()}
-    assert max(lengths.values()) <= 40, lengths
+    assert max(lengths.values()) <= 22, lengths
 
 
 def test_source(tmp_path: Path) -> None:

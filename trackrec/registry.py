@@ -1,7 +1,8 @@
 """Components by name: what the ``type:`` of a recipe stands for, and how a class of one's own is found.
 
-A component is a class with two attributes: ``Settings``, its own :class:`trackrec.settings.ComponentSettings`, and a
-class method ``make(settings, context)``, where the context is what its kind may ask for (see the kind's ``base.py``).
+A component is a class with ``Settings``, a :class:`trackrec.settings.ComponentSettings` of its own, that is made of
+``(settings, context)``: by a class method ``make`` if it has one, else by its constructor. The context is what its kind
+may ask for (see the kind's ``base.py``).
 Sources and backbones are simpler: see :mod:`trackrec.data.sources` and :mod:`trackrec.rankers.base`.
 """
 
@@ -133,14 +134,14 @@ def settings_class(kind: Kind, name: str) -> type[ComponentSettings]:
     """The settings class of a component.
 
     Raises:
-        RecipeError: there is no such component, or it is none: it lacks ``Settings`` or ``make``.
+        RecipeError: there is no such component, or it is none: it lacks ``Settings``.
     """
     found = find(kind, name)
     settings = getattr(found, "Settings", None)
-    if not (isinstance(settings, type) and issubclass(settings, ComponentSettings) and hasattr(found, "make")):
+    if not (isinstance(settings, type) and issubclass(settings, ComponentSettings)):
         raise RecipeError(
-            f"the {kind} {name!r} is no component: expected a class with `Settings` (of ComponentSettings) and a class "
-            "method `make(settings, context)`"
+            f"the {kind} {name!r} is no component: expected a class with `Settings` (of ComponentSettings) that is made "
+            "of (settings, context)"
         )
     return settings
 
@@ -153,7 +154,8 @@ def make(kind: Kind, settings: ComponentSettings, context: Any = None) -> Any:
         settings: of its own settings class.
         context: what its kind may ask for.
     """
-    return find(kind, settings.type).make(settings, context)
+    found = find(kind, settings.type)
+    return getattr(found, "make", found)(settings, context)
 
 
 def short_name(settings: ComponentSettings) -> str:

@@ -77,9 +77,9 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     Genres and tags are counted as the profile counts them (:mod:`trackrec.users.counts`), from another level: a claim
     says what stands out of a history, so it starts from the user's own share of likes; a direction says what the user's
     taste adds to what is known of an item, so it starts from what others thought of it. Four dramas that everybody
-    likes are many liked dramas, and no taste for them. Nor do directions read the settings ``profile``: a recipe that lets
-    texts say less would move the yardstick that texts are compared by. (For foretelling later ratings on MovieLens-100K
-    the two levels are about as good: docs/experiments.md.)
+    likes are many liked dramas, and no taste for them. Nor do directions read the settings ``profile``: a recipe that
+    lets texts say less would move the yardstick that texts are compared by. (For foretelling later ratings on
+    MovieLens-100K the two levels are about as good: docs/experiments.md.)
 
     share: share of likes, drawn by two imagined items to what is expected of the user's items. generosity: see
     :func:`trackrec.users.generosity.generosity`. popularity: mean log(1 + counted histories of others with the item).
