@@ -140,7 +140,7 @@ def settings_class(kind: Kind, name: str) -> type[ComponentSettings]:
     settings = getattr(found, "Settings", None)
     if not (isinstance(settings, type) and issubclass(settings, ComponentSettings)):
         raise RecipeError(
-            f"the {kind} {name!r} is no component: expected a class with `Settings` (of ComponentSettings) that is made "
+            f"the {kind} {name!r} is no component: expected a class with `Settings` (of ComponentSettings), made "
             "of (settings, context)"
         )
     return settings
