@@ -13,8 +13,7 @@ from trackrec.checks.truth import found_among
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.pipeline.dataset import with_touched
 from trackrec.prompts.digest import tell_digest
-from trackrec.prompts.movies import MOVIES
-from trackrec.prompts.music import MUSIC
+from trackrec.prompts.domains import MOVIES, MUSIC
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.consumption import FAME, FAME_CUTS, Consumption, fame_level

@@ -11,7 +11,7 @@ from histories import history_frame, written
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.digest import tell_digest
-from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.domains import MOVIES
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.counts import ProfileSettings, event_table, user_counts

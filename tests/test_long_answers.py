@@ -17,7 +17,7 @@ from trackrec.lm.model import LanguageModel
 from trackrec.lm.scoring import answer_logits
 from trackrec.lm.tree import Tree
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.domains import MOVIES
 
 ANSWERS = ([17, 30, 41], [17, 55])
 """They begin with the same token."""

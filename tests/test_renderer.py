@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trackrec.errors import LogError, RecipeError
 from trackrec.prompts import PromptSettings, Renderer, find_domain
-from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.domains import MOVIES
 from trackrec.users.catalogue import clean_text, make_item
 
 CHATML = (

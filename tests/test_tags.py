@@ -18,8 +18,8 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.features.encoder import TextEncoder
 from trackrec.prompts import PromptSettings, Renderer
 from trackrec.prompts.digest import tell_digest
+from trackrec.prompts.domains import MOVIES
 from trackrec.prompts.lengths import PromptLengths
-from trackrec.prompts.movies import MOVIES
 from trackrec.prompts.texts import item_texts
 from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings

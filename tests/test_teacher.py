@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackrec.prompts.domain import Domain
-from trackrec.prompts.domains import DOMAINS
-from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.domains import DOMAINS, MOVIES
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.counts import ProfileSettings

@@ -15,7 +15,7 @@ import pytest
 from trackrec.engines.base import Answer, Capabilities, Decoding, GenerateRequest
 from trackrec.engines.failures import EngineError
 from trackrec.errors import RecipeError, RunError
-from trackrec.prompts.movies import MOVIES
+from trackrec.prompts.domains import MOVIES
 from trackrec.recipe import make_recipe
 from trackrec.teachers.llm import LLMTeacher, LLMTeacherSettings, why_unusable
 from trackrec.teachers.texts import TextsTeacher, TextsTeacherSettings, read_texts
