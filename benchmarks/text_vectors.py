@@ -28,9 +28,9 @@ import numpy as np
 import polars as pl
 
 from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
-from research.comparison.cells import Cell, by_arm, contrasts, train_arm
 from research.comparison.extra_arms import ExtraSettings
 from research.comparison.job import SEARCH
+from research.comparison.setup import Setup, by_arm, contrasts, train_arm
 from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
@@ -136,13 +136,13 @@ def main() -> None:
     for name in arguments.models:
         model, recent = name.rsplit("-", 1)
         task = "rerank" if model in RERANKERS else "ctr"
-        cell = Cell(task, model, int(recent), 1, True, SEARCH)  # type: ignore[arg-type]
-        trained = [train_arm(run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
+        setup = Setup(task, model, int(recent), 1, True, SEARCH)  # type: ignore[arg-type]
+        trained = [train_arm(run.folder, recipe, setup, arm, given) for arm, given in arms.items()]
         # Every arm of a re-ranker brings the initial order.
         tables = by_arm(pl.concat(trained).unique(maintain_order=True))
         for metric in METRICS[task]:
             for (arm, against), row in zip(
-                pairs, contrasts(cell, metric, tables, pairs, recipe.seed, DRAWS), strict=True
+                pairs, contrasts(setup, metric, tables, pairs, recipe.seed, DRAWS), strict=True
             ):
                 kept = ("metric", "value", "against_value", "difference", "lower", "upper", "users", "examples")
                 told = {"model": name, "arm": arm, "against": against} | {key: row[key] for key in kept}

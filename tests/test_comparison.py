@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from research.comparison.cells import Cell, contrasts
 from research.comparison.file_arms import file_texts
 from research.comparison.job import ComparisonSettings, comparison_settings
+from research.comparison.setup import Setup, contrasts
 from research.report.comparison import comparison_page, read_comparison, worth_in_events, write_comparison_page
 from research.report.contrasts import in_words, primary_section, relative, told, verdict, with_spread
 from trackrec.errors import RecipeError, RunError
 from trackrec.report.blocks import Table
 
-CTR = Cell("ctr", "din", 3, 2, True)
-LISTS = Cell("rerank", "prm", 0, 1, True)
+CTR = Setup("ctr", "din", 3, 2, True)
+LISTS = Setup("rerank", "prm", 0, 1, True)
 
 
 def predictions(probabilities: list[float], seeds: int = 2) -> pl.DataFrame:
@@ -30,9 +30,9 @@ def predictions(probabilities: list[float], seeds: int = 2) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["seed", "fold", "user_id", "event_id", "label", "probability"], orient="row")
 
 
-def contrast(cell: Cell, metric: str, one: pl.DataFrame, other: pl.DataFrame) -> dict[str, Any]:
+def contrast(setup: Setup, metric: str, one: pl.DataFrame, other: pl.DataFrame) -> dict[str, Any]:
     """One arm less the other."""
-    return contrasts(cell, metric, {"one": one, "other": other}, [("one", "other")], seed=1, draws=100)[0]
+    return contrasts(setup, metric, {"one": one, "other": other}, [("one", "other")], seed=1, draws=100)[0]
 
 
 def test_a_contrast_is_the_difference_of_the_means_over_seeds() -> None:
@@ -67,13 +67,13 @@ def test_lists_without_a_like_do_not_count() -> None:
 
 
 def test_the_primary_cells_have_all_arms_and_the_others_one_seed() -> None:
-    cells = ComparisonSettings().cells()
-    assert {cell.name for cell in cells if cell.primary} == {
+    setups = ComparisonSettings().setups()
+    assert {setup.name for setup in setups if setup.primary} == {
         *(f"{model}-{recent}" for model in ("din", "dcnv2") for recent in (0, 3, 10)),
         "prm-0",
     }
-    assert {cell.seeds for cell in cells if not cell.primary} == {1}
-    assert len({cell.model for cell in cells}) == 10 + 4
+    assert {setup.seeds for setup in setups if not setup.primary} == {1}
+    assert len({setup.model for setup in setups}) == 10 + 4
 
 
 def row(recent: int, difference: float, half: float, **changes: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_the_verdict_names_what_does_not_hold_and_the_table_shows_all() -> None:
     others = ("less no text", "holds", "less another user's", "holds")
     assert table.head == ("model, in view", "metric", *others)
     against_another = "-0.0100 [-0.0150, -0.0050] -1.67%"
-    assert [[cell.replace("\u00a0", " ") for cell in line] for line in table.rows] == [
+    assert [[setup.replace("\u00a0", " ") for setup in line] for line in table.rows] == [
         ["din, 0 events", "AUC", "+0.0300 [+0.0250, +0.0350] +5.00%", "yes", against_another, "no: worse"],
         ["din, 0 events", "GAUC", "+0.0100 [-0.0100, +0.0300] +1.67%", "no", "–", "–"],
         ["din, 3 events", "AUC", "+0.0200 [+0.0100, +0.0300] +3.03%", "yes", "–", "–"],

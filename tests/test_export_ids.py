@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackrec.errors import RunError
-from trackrec.export.features import FeatureTables
+from trackrec.export.feature_tables import FeatureTables
 from trackrec.export.fuxictr import write_fuxictr
 from trackrec.export.recbole import write_recbole
 from trackrec.export.tokens import text_of, token, with_tokens

@@ -19,10 +19,10 @@ from trackrec.report.blocks import caveat, difference, duration, number, signed,
 from trackrec.report.drawing import Drawing, themed
 from trackrec.report.facts import Facts
 from trackrec.report.headline import headline
+from trackrec.report.item_reasons import why_items
 from trackrec.report.journeys import journeys
 from trackrec.report.plots import Spot, _blocks, _smooth, forest
 from trackrec.report.truth import warnings
-from trackrec.report.why import why_items
 
 EVIL = '<script>alert("x")</script> & <b>Co</b>'
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -12,8 +12,8 @@ import torch
 
 from research.metrics.lists import ndcg_at
 from research.reranking.examples import ListExamples, build_list_examples
-from research.reranking.features import ListModelSettings, ListShape
 from research.reranking.fit import candidate_cross_entropy, fit_reranker, list_cross_entropy, score_lists
+from research.reranking.list_inputs import ListModelSettings, ListShape
 from research.reranking.registry import RERANKERS, RerankerName, build_reranker, load_reranker, save_reranker
 from trackrec.errors import RunError
 from trackrec.rankers.examples import ItemTable, RatingScale, VectorTable

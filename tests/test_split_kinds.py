@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackrec.data.cold import count_cold
+from trackrec.data.cold_start import count_cold
 from trackrec.data.log import Log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.errors import LogError

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from research.comparison.cells import Cell, contrasts
+from research.comparison.setup import Setup, contrasts
 from trackrec.errors import RunError
 from trackrec.features.encoder import shared_encoder, user_vectors
 from trackrec.metrics.probability import auc, gauc
@@ -54,16 +54,16 @@ class DinJudge:
         draws, seed = self.recipe.evaluation.bootstrap, self.recipe.seed
 
         def work(stage: Stage) -> None:
-            cell = Cell(
+            setup = Setup(
                 "ctr", self.recipe.ranking.backbone, self.recipe.ranking.recent, self.recipe.ranking.seeds, True
             )
             rows = []
             arms = {table: self.run.read(table) for table in (mine, theirs)}
             for metric in METRICS:
-                found = contrasts(cell, metric, arms, [(mine, theirs)], seed, draws)[0]
+                found = contrasts(setup, metric, arms, [(mine, theirs)], seed, draws)[0]
                 kept = {key: found[key] for key in ("metric", "value", "against_value", "difference", "lower", "upper")}
                 kept |= {key: found[key] for key in ("p", "users", "examples", "seeds")}
-                rows.append(head | {"judge": cell.model, "judges": 1} | kept)
+                rows.append(head | {"judge": setup.model, "judges": 1} | kept)
             stage.counts = {"rows": rows}
 
         self.base.do(name, work, [self.run.table(mine), self.run.table(theirs)], {"draws": draws, "head": head})

@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 
 from research.backbones import ALL
 from research.comparison.arms import CORE, FINAL, NO_TEXT, SWAPPED, Arms
-from research.comparison.cells import Cell, breakdown, contrasts, train_arm, where_scored
 from research.comparison.extra_arms import ExtraArms, ExtraSettings
+from research.comparison.setup import Setup, breakdown, contrasts, train_arm, where_scored
 from research.metrics.significance import holm
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
@@ -74,15 +74,15 @@ class ComparisonSettings(Settings):
     workers: int = Field(default=2, ge=0)
     """Processes that train at a time, each with one thread; 0: this process does it all."""
 
-    def cells(self) -> list[Cell]:
+    def setups(self) -> list[Setup]:
         """The models in the order of their training, those of the primary contrast first."""
-        cells = [Cell("ctr", model, recent, self.seeds, True) for recent, model in product(self.recent, self.models)]
-        cells.append(Cell("rerank", self.reranker, self.list_recent, self.seeds, True))
+        setups = [Setup("ctr", model, recent, self.seeds, True) for recent, model in product(self.recent, self.models)]
+        setups.append(Setup("rerank", self.reranker, self.list_recent, self.seeds, True))
         if self.others:
             more = [name for name in ALL if name not in self.models]
-            cells += [Cell("ctr", name, self.others_recent, 1, False) for name in more]
-            cells += [Cell("rerank", name, self.list_recent, 1, False) for name in RERANKERS if name != self.reranker]
-        return [replace(cell, search=self.search) for cell in cells]
+            setups += [Setup("ctr", name, self.others_recent, 1, False) for name in more]
+            setups += [Setup("rerank", name, self.list_recent, 1, False) for name in RERANKERS if name != self.reranker]
+        return [replace(setup, search=self.search) for setup in setups]
 
 
 QUICK: dict[str, Any] = {
@@ -129,7 +129,7 @@ def comparison_settings(
 
 
 class Comparison:
-    """Trains all cells on a finished run and writes ``compare.json`` there.
+    """Trains all setups on a finished run and writes ``compare.json`` there.
 
     Args:
         parts: of the run.
@@ -148,26 +148,26 @@ class Comparison:
         self.arms.encode()
         self.extra.prepare()
         tables = self.arms.tables()
-        cells = self.settings.cells()
+        setups = self.settings.setups()
         with workers(self.settings.workers) as pool:
-            for cell in cells:
-                names = self.arms.names if cell.primary else CORE
-                self._train(f"compare-{cell.name}", cell, {name: tables[name] for name in names}, pool)
-                if self._has_extra(cell):
-                    extra = self.extra.inputs(cell.task, tables[FINAL])
-                    self._train(f"compare-{cell.name}-extra", cell, extra, pool)
-                self._contrast(cell, pool)
-        rows = [row for cell in cells for row in self._rows(cell, "contrasts")]
-        broken_down = [row for cell in cells if self._breaks_down(cell) for row in self._rows(cell, "breakdown")]
+            for setup in setups:
+                names = self.arms.names if setup.primary else CORE
+                self._train(f"compare-{setup.name}", setup, {name: tables[name] for name in names}, pool)
+                if self._has_extra(setup):
+                    extra = self.extra.inputs(setup.task, tables[FINAL])
+                    self._train(f"compare-{setup.name}-extra", setup, extra, pool)
+                self._contrast(setup, pool)
+        rows = [row for setup in setups for row in self._rows(setup, "contrasts")]
+        broken_down = [row for setup in setups if self._breaks_down(setup) for row in self._rows(setup, "breakdown")]
         path = self.run.folder / "compare.json"
         write_json(path, self._described(rows) | {"breakdown": broken_down})
         return path
 
-    def _train(self, name: str, cell: Cell, arms: Mapping[str, Inputs], pool: Executor) -> None:
+    def _train(self, name: str, setup: Setup, arms: Mapping[str, Inputs], pool: Executor) -> None:
         recipe = self.components.recipe
 
         def work(stage: Stage) -> None:
-            jobs = [pool.submit(train_arm, self.run.folder, recipe, cell, arm, given) for arm, given in arms.items()]
+            jobs = [pool.submit(train_arm, self.run.folder, recipe, setup, arm, given) for arm, given in arms.items()]
             parts = []
             with self.run.reporter.bar(name, len(jobs), "arms") as advance:
                 for job in jobs:
@@ -178,62 +178,62 @@ class Comparison:
             stage.counts = {"rows": table.height, "arms": list(arms)}
 
         inputs = [self.run.table(table) for table in ("compare-vectors", "examples", "roles")]
-        settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": cell.seeds, "arms": list(arms)}
-        settings["search"] = [trial.model_dump() for trial in cell.search]
+        settings: dict[str, Any] = {"ranking": recipe.ranking, "seeds": setup.seeds, "arms": list(arms)}
+        settings["search"] = [trial.model_dump() for trial in setup.search]
         settings["numbers"] = self.arms.numbers.digest
         if name.endswith("-extra"):
-            inputs += self.extra.tables(cell.task)
+            inputs += self.extra.tables(setup.task)
             settings["item_components"] = self.settings.extra.item_components
         self.components.do(name, work, inputs, settings)
 
-    def _predicted(self, cell: Cell) -> list[Path]:
-        """The tables of a cell's predictions."""
-        names = [f"compare-{cell.name}", *([f"compare-{cell.name}-extra"] if self._has_extra(cell) else [])]
+    def _predicted(self, setup: Setup) -> list[Path]:
+        """The tables of a setup's predictions."""
+        names = [f"compare-{setup.name}", *([f"compare-{setup.name}-extra"] if self._has_extra(setup) else [])]
         return [self.run.table(name) for name in names]
 
-    def _has_extra(self, cell: Cell) -> bool:
+    def _has_extra(self, setup: Setup) -> bool:
         """Whether the arms beyond the usual ones are trained with this model."""
         recent = self.settings.extra.recent
-        wanted = cell.task == "rerank" or recent is None or cell.recent in recent
-        return cell.primary and wanted and bool(self.extra.names(cell.task))
+        wanted = setup.task == "rerank" or recent is None or setup.recent in recent
+        return setup.primary and wanted and bool(self.extra.names(setup.task))
 
-    def _breaks_down(self, cell: Cell) -> bool:
-        return self.settings.breakdown and cell.primary and cell.task == "ctr"
+    def _breaks_down(self, setup: Setup) -> bool:
+        return self.settings.breakdown and setup.primary and setup.task == "ctr"
 
-    def _contrast(self, cell: Cell, pool: Executor) -> None:
+    def _contrast(self, setup: Setup, pool: Executor) -> None:
         """The final round against every other arm; beside it another user's against no text, and the extra pairs."""
-        recipe, draws, name = self.components.recipe, self.settings.draws, f"compare-{cell.name}"
-        extra = self.extra.pairs(cell.task) if self._has_extra(cell) else []
+        recipe, draws, name = self.components.recipe, self.settings.draws, f"compare-{setup.name}"
+        extra = self.extra.pairs(setup.task) if self._has_extra(setup) else []
         primary = [(FINAL, NO_TEXT), (FINAL, SWAPPED)]
-        thinly = self.extra.thinly_scored() if self._breaks_down(cell) and extra else []
+        thinly = self.extra.thinly_scored() if self._breaks_down(setup) and extra else []
 
         def work(stage: Stage) -> None:
-            paths = self._predicted(cell)
-            arms = [*(self.arms.names if cell.primary else CORE), *([INITIAL] if cell.task == "rerank" else [])]
+            paths = self._predicted(setup)
+            arms = [*(self.arms.names if setup.primary else CORE), *([INITIAL] if setup.task == "rerank" else [])]
             pairs = [*((FINAL, arm) for arm in arms if arm != FINAL), (SWAPPED, NO_TEXT), *extra]
-            wanted = dict.fromkeys(cell.metrics, pairs)
+            wanted = dict.fromkeys(setup.metrics, pairs)
             if "calibration_error" in wanted:  # it sorts anew in each draw: minutes a contrast
                 wanted["calibration_error"] = primary
             jobs = [
-                (mine, pool.submit(contrasts, cell, metric, paths, mine, recipe.seed, draws))
+                (mine, pool.submit(contrasts, setup, metric, paths, mine, recipe.seed, draws))
                 for metric, mine in wanted.items()
             ]
             parts = [
-                (pair, pool.submit(breakdown, self.run.folder, recipe, cell, paths, pair, draws))
-                for pair in (primary if self._breaks_down(cell) else [])
+                (pair, pool.submit(breakdown, self.run.folder, recipe, setup, paths, pair, draws))
+                for pair in (primary if self._breaks_down(setup) else [])
             ]
             parts += [
                 (pair, pool.submit(where_scored, paths, pair, scores, recipe.seed, draws)) for pair, scores in thinly
             ]
             rows, broken_down = [], []
-            with self.run.reporter.bar(f"intervals of {cell.name}", len(jobs) + len(parts), "metrics") as advance:
+            with self.run.reporter.bar(f"intervals of {setup.name}", len(jobs) + len(parts), "metrics") as advance:
                 for mine, job in jobs:
                     for pair, figures in zip(mine, job.result(), strict=True):
-                        judged = cell.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
-                        rows.append(_head(cell, pair) | {"primary": judged} | figures)
+                        judged = setup.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
+                        rows.append(_head(setup, pair) | {"primary": judged} | figures)
                     advance(1, True)
                 for pair, more in parts:
-                    broken_down += [_head(cell, pair) | row for row in more.result()]
+                    broken_down += [_head(setup, pair) | row for row in more.result()]
                     advance(1, True)
             stage.write(f"{name}-contrasts", pl.DataFrame(rows, infer_schema_length=None))
             if broken_down:
@@ -243,25 +243,25 @@ class Comparison:
         settings: dict[str, Any] = {
             "draws": draws,
             "extra": extra,
-            "metrics": cell.metrics,
-            "breakdown": self._breaks_down(cell),
+            "metrics": setup.metrics,
+            "breakdown": self._breaks_down(setup),
         }
         if thinly:
             settings["where_scored"] = [pair for pair, _ in thinly]
-        inputs = [*self._predicted(cell), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
-        self.components.do(f"{name}-contrasts", work, inputs, settings | {"primary": cell.primary})
+        inputs = [*self._predicted(setup), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
+        self.components.do(f"{name}-contrasts", work, inputs, settings | {"primary": setup.primary})
 
     def _chosen(self) -> dict[str, dict[str, list[int]]]:
         """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""
         chosen: dict[str, dict[str, list[int]]] = {}
-        for cell in self.settings.cells():
-            table = pl.concat([read_table(path) for path in self._predicted(cell)])
+        for setup in self.settings.setups():
+            table = pl.concat([read_table(path) for path in self._predicted(setup)])
             by_fold = table.filter(pl.col("arm") != INITIAL).unique(["arm", "fold"], maintain_order=True).sort("fold")
-            chosen[cell.name] = dict(by_fold.group_by("arm", maintain_order=True).agg("trial").iter_rows())
+            chosen[setup.name] = dict(by_fold.group_by("arm", maintain_order=True).agg("trial").iter_rows())
         return chosen
 
-    def _rows(self, cell: Cell, kind: str) -> list[dict[str, Any]]:
-        return self.run.read(f"compare-{cell.name}-{kind}").to_dicts()
+    def _rows(self, setup: Setup, kind: str) -> list[dict[str, Any]]:
+        return self.run.read(f"compare-{setup.name}-{kind}").to_dicts()
 
     def _described(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The rows with Holm's correction, the primary contrasts and all others each a family of its own."""
@@ -290,8 +290,8 @@ class Comparison:
         }
 
 
-def _head(cell: Cell, pair: tuple[str, str]) -> dict[str, Any]:
-    return {"task": cell.task, "model": cell.model, "recent": cell.recent, "arm": pair[0], "against": pair[1]}
+def _head(setup: Setup, pair: tuple[str, str]) -> dict[str, Any]:
+    return {"task": setup.task, "model": setup.model, "recent": setup.recent, "arm": pair[0], "against": pair[1]}
 
 
 class _Here(Executor):

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from research.metrics.lists import LIST_METRICS
 from research.reranking.examples import ListExamples, build_list_examples
-from research.reranking.features import ListModelSettings, ListShape
 from research.reranking.fit import fit_reranker, score_lists
+from research.reranking.list_inputs import ListModelSettings, ListShape
 from research.reranking.lists import ListSettings, build_lists
 from research.reranking.registry import RerankerName, build_reranker
 from trackrec.data.statistics import ItemStatistics

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from research.reranking.examples import ListExamples
-from research.reranking.features import ListEncoder, ListModelSettings, ListShape
+from research.reranking.list_inputs import ListEncoder, ListModelSettings, ListShape
 from trackrec.rankers.examples import VectorTable
 
 

@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from research.reranking.examples import ListExamples
-from research.reranking.features import ListEncoder, ListModelSettings, ListShape, score_network, self_attention
+from research.reranking.list_inputs import ListEncoder, ListModelSettings, ListShape, score_network, self_attention
 from trackrec.rankers.examples import VectorTable
 
 FIELDS = 4

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from research.reranking.dlcm import DLCM
 from research.reranking.examples import ListExamples
-from research.reranking.features import ListModelSettings, ListShape
+from research.reranking.list_inputs import ListModelSettings, ListShape
 from research.reranking.mir import MIR
 from research.reranking.prm import PRM
 from research.reranking.setrank import SetRank

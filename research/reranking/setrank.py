@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from research.reranking.examples import ListExamples
-from research.reranking.features import ListEncoder, ListModelSettings, ListShape, score_network, self_attention
+from research.reranking.list_inputs import ListEncoder, ListModelSettings, ListShape, score_network, self_attention
 from trackrec.rankers.examples import VectorTable
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.data.cold import count_cold
+from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.log import Log
 from trackrec.data.split import Split, SplitSettings

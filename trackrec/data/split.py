@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from trackrec.data.cold import count_cold
+from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import FeedbackSettings, label_events
 from trackrec.data.log import Log
 from trackrec.data.roles import NO_FOLD, Role, RoleSettings, assign_roles

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackrec.errors import RunError
-from trackrec.export.features import FeatureTables, read_features
+from trackrec.export.feature_tables import FeatureTables, read_features
 from trackrec.export.fuxictr import write_fuxictr
 from trackrec.export.huggingface import write_huggingface
 from trackrec.export.parquet import write_parquet
@@ -40,7 +40,7 @@ def export_run(
         folder: the run.
         form: one of ``FORMATS``, or ``vllm``: see :func:`trackrec.export.vllm.write_vllm`.
         out: a folder that is new, empty, or holds an earlier export, which is replaced as a whole.
-        fold, with_items, encoder: see :func:`trackrec.export.features.read_features`.
+        fold, with_items, encoder: see :func:`trackrec.export.feature_tables.read_features`.
 
     Returns:
         What was written: ``format, run, recipe, fold, encoder`` and the counts of rows and of what has a vector; it is

@@ -10,7 +10,7 @@ import polars as pl
 import yaml
 
 from trackrec.errors import RunError
-from trackrec.export.features import FeatureTables
+from trackrec.export.feature_tables import FeatureTables
 
 SPLITTERS = ("^", "|", "~", "\x1f", "\x1e")
 """What FuxiCTR may split sequences by: the first that no id and no genre holds, so that each stays as it is."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from trackrec.export.features import COLUMNS, FeatureTables
+from trackrec.export.feature_tables import COLUMNS, FeatureTables
 
 SPLITS = ("train", "validation", "test")
 

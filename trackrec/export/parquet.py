@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trackrec.export.features import COLUMNS, FeatureTables
+from trackrec.export.feature_tables import COLUMNS, FeatureTables
 from trackrec.run import write_json
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from trackrec.export.features import FeatureTables
+from trackrec.export.feature_tables import FeatureTables
 from trackrec.export.tokens import token, with_tokens, write_id_map
 
 FILES = {"train": "train", "valid": "validation", "test": "test"}

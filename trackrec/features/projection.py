@@ -37,14 +37,14 @@ class Projection:
 
     @classmethod
     def fit(
-        cls, vectors: Floats, components: int, told: Matrix | None = None, weights: Matrix | None = None
+        cls, vectors: Floats, components: int, numbers: Matrix | None = None, weights: Matrix | None = None
     ) -> Projection:
         """Learn the directions.
 
         Args:
             vectors: of training users, shape (texts, dimensions).
             components: most directions.
-            told: what the history behind each text says, shape (texts, numbers), see
+            numbers: what the history behind each text says, shape (texts, numbers), see
                 :func:`trackrec.users.numbers.history_numbers`. None, or numbers that the texts do not tell: the main
                 directions of the vectors.
         """
@@ -54,8 +54,8 @@ class Projection:
         keep = singular > 1e-6 * max(float(singular[0]), 1e-12)
         left, singular, right = left[:, keep], singular[keep], right[keep]
         directions = right.T
-        if told is not None:
-            directions = right.T @ (_ridge(left, singular, told) * (1.0 if weights is None else weights))
+        if numbers is not None:
+            directions = right.T @ (_ridge(left, singular, numbers) * (1.0 if weights is None else weights))
         if not directions.any():
             directions = right.T
         _, _, axes = np.linalg.svd((values - mean) @ directions, full_matrices=False)
@@ -108,12 +108,12 @@ def with_projected(vectors: pl.DataFrame, projection: Projection) -> pl.DataFram
     return both.select("user_id", vector="projected", raw_vector="vector", has_reccot="has_reccot")
 
 
-def _ridge(left: Matrix, singular: Matrix, told: Matrix) -> Matrix:
+def _ridge(left: Matrix, singular: Matrix, numbers: Matrix) -> Matrix:
     """Coefficients of each standardised number on the right singular vectors, shape (rank, numbers).
 
     A number that no ridge strength predicts better than its mean does, each text left out in turn, gets zeros.
     """
-    wanted = (told - told.mean(axis=0)) / np.maximum(told.std(axis=0), 1e-9)
+    wanted = (numbers - numbers.mean(axis=0)) / np.maximum(numbers.std(axis=0), 1e-9)
     seen = left.T @ wanted
     best = (wanted**2).sum(axis=0)
     chosen = np.zeros((len(singular), wanted.shape[1]))

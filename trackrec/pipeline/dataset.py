@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from trackrec.data.cold import count_cold
+from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
 from trackrec.data.log import Log

@@ -8,8 +8,8 @@ import polars as pl
 
 from trackrec.report.blocks import Block, Checked, Journey, Note, Section, Table, Tone, Version, number, signed
 from trackrec.report.facts import Facts
+from trackrec.report.item_reasons import why_items
 from trackrec.report.names import kind_name
-from trackrec.report.why import why_items
 
 VALIDATION = "lm_validation"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trackrec.report.blocks import Section
+from trackrec.report.cost import cost, recipe
 from trackrec.report.facts import Facts
 from trackrec.report.feedback import filters, rewards
 from trackrec.report.headline import headline
@@ -16,7 +17,6 @@ from trackrec.report.learning import losses, movement
 from trackrec.report.people import coverage, users
 from trackrec.report.scores import gains, matrix, ranker, recommender
 from trackrec.report.truth import truth
-from trackrec.report.upkeep import cost, recipe
 from trackrec.run import written_whole
 
 _WORDS = (

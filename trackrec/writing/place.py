@@ -18,7 +18,7 @@ import polars as pl
 from trackrec.errors import RunError
 from trackrec.files.tables import table_of
 from trackrec.writing.failures import WriteError
-from trackrec.writing.told import damaged
+from trackrec.writing.manifest_forms import damaged
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from trackrec.errors import RunError
 from trackrec.files.tables import table_of
+from trackrec.writing.manifest_forms import ShardManifest, checked, damaged
 from trackrec.writing.place import Place
-from trackrec.writing.told import ShardManifest, checked, damaged
 from trackrec.writing.truth import SENTENCES
 
 LISTED = ("name", "rows", "bytes", "sha256", "file_version")

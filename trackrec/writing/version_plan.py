@@ -8,7 +8,7 @@ from pydantic import Field
 
 from trackrec.data.refresh import RefreshSettings
 from trackrec.settings import Settings
-from trackrec.writing.told import Inputs, checked
+from trackrec.writing.manifest_forms import Inputs, checked
 
 if TYPE_CHECKING:
     from trackrec.writing.place import Place

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from trackrec.writing.failures import WriteError
+from trackrec.writing.manifest_forms import Pointer, VersionManifest, checked
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
-from trackrec.writing.told import Pointer, VersionManifest, checked
 from trackrec.writing.version_plan import VersionPlan
 
 POINTER = "current.json"

@@ -1,4 +1,4 @@
-"""One cell of a comparison: a model that sees so many events, trained with each arm's vectors, in worker processes."""
+"""One setup of a comparison: a model that sees so many events, trained with each arm's vectors, in worker processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LIST_METRICS = ("ndcg_3", "ndcg_7", "map_3", "map_7")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Setup:
     """A model of a comparison."""
 
     task: Literal["ctr", "rerank"]
@@ -68,35 +68,35 @@ class Cell:
 
 
 @lru_cache(maxsize=1)
-def _world(folder: Path, seed: int) -> Dataset:
+def _dataset(folder: Path, seed: int) -> Dataset:
     return Dataset.of(Run(folder, Reporter(), seed, reading=True))
 
 
-def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs) -> pl.DataFrame:
-    """Train a cell's model with one arm, in all folds and with all seeds.
+def train_arm(folder: Path, recipe: Recipe, setup: Setup, arm: str, inputs: Inputs) -> pl.DataFrame:
+    """Train a setup's model with one arm, in all folds and with all seeds.
 
     Args:
         folder: of the run.
         recipe: of the run.
-        cell: what is trained.
+        setup: what is trained.
         arm: its name.
         inputs: what its rankers are given.
 
     Returns:
         What :func:`compare_arms` (or :func:`compare_rerankers`) returns for this arm.
     """
-    dataset = _world(folder, recipe.seed)
+    dataset = _dataset(folder, recipe.seed)
     roles = dataset.ranker_users(recipe.write_for)
-    if cell.task == "ctr":
-        return compare_arms(dataset, roles, dataset.items, {arm: inputs}, _ranking(cell, recipe), recipe.seed)
+    if setup.task == "ctr":
+        return compare_arms(dataset, roles, dataset.items, {arm: inputs}, _ranking(setup, recipe), recipe.seed)
     settings = RerankingSettings.model_validate(
         {
-            "name": cell.model,
-            "recent": cell.recent,
-            "seeds": cell.seeds,
+            "name": setup.model,
+            "recent": setup.recent,
+            "seeds": setup.seeds,
             "components": recipe.ranking.components,
             "folds": recipe.ranking.folds,
-            "search": cell.search,
+            "search": setup.search,
             "lists": {"sampling": recipe.feedback.negative_sampling},
         }
     )
@@ -106,8 +106,8 @@ def train_arm(folder: Path, recipe: Recipe, cell: Cell, arm: str, inputs: Inputs
     )
 
 
-def _ranking(cell: Cell, recipe: Recipe) -> RankingSettings:
-    changes = {"backbone": cell.model, "recent": cell.recent, "seeds": cell.seeds, "search": cell.search}
+def _ranking(setup: Setup, recipe: Recipe) -> RankingSettings:
+    changes = {"backbone": setup.model, "recent": setup.recent, "seeds": setup.seeds, "search": setup.search}
     return RankingSettings.model_validate(recipe.ranking.model_dump() | changes)
 
 
@@ -125,7 +125,7 @@ def _statistics(dataset: Dataset, recipe: Recipe) -> ItemStatistics:
 
 
 def read_arms(paths: Sequence[Path]) -> dict[str, pl.DataFrame]:
-    """The rows of :func:`train_arm` by arm, from the tables of a cell.
+    """The rows of :func:`train_arm` by arm, from the tables of a setup.
 
     The initial order of a re-ranker, which no seed changes, is repeated for each seed of the others.
     """
@@ -143,7 +143,7 @@ def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def contrasts(
-    cell: Cell,
+    setup: Setup,
     metric: str,
     arms: Mapping[str, pl.DataFrame] | Sequence[Path],
     pairs: Sequence[tuple[str, str]],
@@ -153,8 +153,8 @@ def contrasts(
     """Differences between arms in one metric, paired over users within folds, on the mean over seeds.
 
     Args:
-        cell: what was trained.
-        metric: one of the cell's.
+        setup: what was trained.
+        metric: one of the setup's.
         arms: what :func:`by_arm` makes of :func:`train_arm`'s rows, all of the same examples or lists; or the tables
             that hold them.
         pairs: an arm, and the one that it is the difference from.
@@ -165,18 +165,18 @@ def contrasts(
         against_deviation``, its standard deviation over the seeds of training (None with one seed).
     """
     tables = arms if isinstance(arms, Mapping) else read_arms(arms)
-    column = "probability" if cell.task == "ctr" else metric
-    keys = ["user_id", "event_id"] if cell.task == "ctr" else ["user_id", "list"]
+    column = "probability" if setup.task == "ctr" else metric
+    keys = ["user_id", "event_id"] if setup.task == "ctr" else ["user_id", "list"]
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     scores: dict[str, Any] = {}
     for name in names:
         table = tables[name].sort("seed", "fold", *keys)
-        table = table if cell.task == "ctr" else table.filter(pl.col(metric).is_not_nan())
+        table = table if setup.task == "ctr" else table.filter(pl.col(metric).is_not_nan())
         first = table.filter(pl.col("seed") == table["seed"][0])
         scores[name] = table[column].to_numpy().reshape(-1, first.height)
     users, folds = first["user_id"].to_numpy(), first["fold"].to_numpy()
-    labels = first["label"].to_numpy() if cell.task == "ctr" else first["likes"].to_numpy()
-    statistic = CTR_METRICS[metric] if cell.task == "ctr" else mean_of_lists
+    labels = first["label"].to_numpy() if setup.task == "ctr" else first["likes"].to_numpy()
+    statistic = CTR_METRICS[metric] if setup.task == "ctr" else mean_of_lists
     if metric == "calibration_error":
         draws = min(draws, CALIBRATION_DRAWS)
     found = paired_contrasts(statistic, users, labels, scores, pairs, seed=seed, draws=draws, folds=folds)
@@ -193,14 +193,14 @@ def contrasts(
 
 
 def breakdown(
-    folder: Path, recipe: Recipe, cell: Cell, arms: Sequence[Path], pair: tuple[str, str], draws: int
+    folder: Path, recipe: Recipe, setup: Setup, arms: Sequence[Path], pair: tuple[str, str], draws: int
 ) -> list[dict[str, Any]]:
     """The difference of an arm from another by how often the fold's training met the item, and by the user's history.
 
     Args:
         folder, recipe: of the run.
-        cell: a CTR model.
-        arms: the cell's tables of what :func:`train_arm` gave.
+        setup: a CTR model.
+        arms: the setup's tables of what :func:`train_arm` gave.
         pair: the arm, and the one that it is the difference from.
         draws: of the bootstrap, `BREAKDOWN_DRAWS` at most: there are intervals, and no p values.
 
@@ -208,8 +208,8 @@ def breakdown(
         For each bucket and metric ``by, bucket, metric, difference, lower, upper, users, examples``, see
         :func:`research.metrics.cold_start.break_down`; a difference is None where it is undefined.
     """
-    dataset = _world(folder, recipe.seed)
-    seen = seen_counts(dataset, dataset.ranker_users(recipe.write_for), _ranking(cell, recipe), recipe.seed)
+    dataset = _dataset(folder, recipe.seed)
+    seen = seen_counts(dataset, dataset.ranker_users(recipe.write_for), _ranking(setup, recipe), recipe.seed)
     return _broken_down(read_arms(arms), pair, seen, recipe.seed, draws)
 
 

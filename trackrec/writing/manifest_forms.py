@@ -9,22 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trackrec.writing.failures import WriteError
 
 
-class _Told(BaseModel):
+class _Form(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
-class _Gate(_Told):
+class _Gate(_Form):
     name: str
     passed: bool
     says: str
 
 
-class _Gates(_Told):
+class _Gates(_Form):
     passed: bool
     gates: list[_Gate]
 
 
-class _ListedShard(_Told):
+class _ListedShard(_Form):
     name: str
     rows: int
     bytes: int
@@ -32,7 +32,7 @@ class _ListedShard(_Told):
     file_version: str | None = Field(default=None, pattern=r"^[^./\\\x00][^/\\\x00]*$")
 
 
-class VersionManifest(_Told):
+class VersionManifest(_Form):
     """What is relied on of ``versions/NAME/manifest.json``."""
 
     version: str
@@ -53,38 +53,38 @@ class ShardManifest(_ListedShard):
     core_seconds_by_step: dict[str, float]
 
 
-class Pointer(_Told):
+class Pointer(_Form):
     """``current.json``."""
 
     version: str
 
 
-class Inputs(_Told):
+class Inputs(_Form):
     """``versions/NAME/work/inputs.json``."""
 
     recipe: dict[str, Any]
     high_water: int
 
 
-def checked(told: Any, form: type[BaseModel], where: str) -> Any:
+def checked(read: Any, form: type[BaseModel], where: str) -> Any:
     """What a JSON file says, if it has its form; None stays None.
 
     Args:
-        told: what was read.
+        read: the file's content.
         form: what it must say.
         where: the file, for the message.
 
     Raises:
         WriteError: it says something else.
     """
-    if told is None:
+    if read is None:
         return None
     try:
-        form.model_validate(told)
+        form.model_validate(read)
     except ValidationError as error:
         problem = error.errors()[0]
         raise damaged(where, f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}") from error
-    return told
+    return read
 
 
 def damaged(where: str, why: object) -> WriteError:
