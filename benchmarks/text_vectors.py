@@ -35,8 +35,7 @@ from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
-from trackrec.features.encoder import TextEncoder, shared_encoder, user_vectors
-from trackrec.features.item_vectors import item_vectors
+from trackrec.features.encoder import TextEncoder, item_vectors, shared_encoder, user_vectors
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.features import Features

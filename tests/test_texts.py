@@ -7,7 +7,7 @@ import polars as pl
 
 from research.comparison.history_texts import history_texts
 from research.item_texts import ItemTeacher
-from trackrec.features.item_vectors import item_vectors
+from trackrec.features.encoder import item_vectors
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
 

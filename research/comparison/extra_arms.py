@@ -13,8 +13,7 @@ from research.comparison.arms import FINAL, NO_TEXT, SWAPPED, Arms
 from research.comparison.file_arms import FileArms, FileTexts
 from research.item_texts import ItemTeacher
 from trackrec.errors import RecipeError
-from trackrec.features.encoder import shared_encoder
-from trackrec.features.item_vectors import item_vectors
+from trackrec.features.encoder import item_vectors, shared_encoder
 from trackrec.judges.base import Kind
 from trackrec.pipeline.components import OUTSIDE
 from trackrec.pipeline.features import Features

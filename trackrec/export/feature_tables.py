@@ -10,8 +10,7 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.features.encoder import Encoder, shared_encoder
-from trackrec.features.item_vectors import item_vectors
+from trackrec.features.encoder import Encoder, item_vectors, shared_encoder
 from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain

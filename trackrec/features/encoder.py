@@ -194,3 +194,18 @@ def present_vectors(vectors: pl.DataFrame) -> pl.DataFrame:
     """The rows of a vector table that hold a vector (``has_reccot`` is read where the table has it)."""
     rows = vectors.filter(pl.col("vector").is_not_null())
     return rows.filter(pl.col("has_reccot")) if "has_reccot" in rows.columns else rows
+
+
+def item_vectors(texts: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
+    """The table of item vectors.
+
+    Args:
+        texts: one row an item, ``item_id, text`` (null: nothing is known of this item), such as
+            :func:`trackrec.prompts.texts.item_texts` gives.
+        encoder: the users' own encoder, so that both lie in one space.
+
+    Returns:
+        ``item_id, vector`` (list of float32, null without a text) ``, has_text``.
+    """
+    table = user_vectors(texts.select(pl.col("item_id").alias("user_id"), "text"), encoder)
+    return table.rename({"user_id": "item_id", "has_reccot": "has_text"})

@@ -25,7 +25,7 @@ class Arm:
     """``user_id, vector`` (see :func:`trackrec.features.encoder.user_vectors`); None: no user text."""
     items: tuple[pl.DataFrame, ...] = ()
     """Of each source that speaks of items (item text, item knowledge) ``item_id, vector``, see
-    :func:`trackrec.features.item_vectors.item_vectors`."""
+    :func:`trackrec.features.encoder.item_vectors`."""
     scores: tuple[pl.DataFrame, ...] = ()
     """Of each validator ``user_id, event_id, yes_probability``, see
     :func:`trackrec.rankers.side_inputs.score_column`."""
