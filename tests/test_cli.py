@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
-from trackrec.cli import main
+from trackrec.cli import app, main
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -51,3 +53,19 @@ def test_settings_prints_a_recipe_that_yaml_reads(
     assert yaml.safe_load(capsys.readouterr().out)["loop"]["samples_per_user"] == 10
     assert call(monkeypatch, "settings", "paper", "--set", "loop.samples_per_user=3") == 0
     assert yaml.safe_load(capsys.readouterr().out)["loop"]["samples_per_user"] == 3
+
+
+def test_help_is_one_screen_grouped_by_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(monkeypatch, "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 50, "a screen"
+    panels = [re.match(r"╭─ (.+?) ─", line) for line in lines]
+    groups = ["Options", "Prepare", "Train", "Check", "Write and keep", "Use", "Export"]
+    assert [panel[1] for panel in panels if panel] == groups
+    rows = lines[next(number for number, line in enumerate(lines) if "Prepare" in line) :]
+    commands = [line for line in rows if line.startswith("│")]
+    assert len(commands) == len(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert all(re.match(r"│ [a-z-]+ +[A-Z]", line) for line in commands), "each says what it is for on its line"

@@ -18,6 +18,7 @@ from trackrec.errors import RunError, TrackRecError, in_one_line
 from trackrec.terminal import HarmlessFormatter, Terminal
 
 app = typer.Typer(no_args_is_help=True)
+HELP = "Recommendation that reasons, and whose reasoning is checked. Studies of it: python -m research, in a checkout."
 
 
 def _say_version(asked: bool) -> None:
@@ -28,7 +29,7 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(help="Recommendation that reasons, and whose reasoning is checked.")
+@app.callback(help=HELP)
 def _every_command(
     context: typer.Context,
     version: Annotated[
@@ -74,7 +75,10 @@ def demo(
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
-    """Run the whole method on MovieLens-100K with the embedded model, and publish its texts to be looked at."""
+    """Try the whole method on MovieLens-100K.
+
+    Run it with the embedded model, and publish its texts to be looked at.
+    """
     from trackrec.serving.run_texts import OWN_STORE
 
     folder = _run("quick" if quick else "demo", out, changes)
@@ -103,7 +107,10 @@ def explain(
     item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
     trust: Trust = False,
 ) -> None:
-    """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
+    """Show a user's history, RecCoT, predictions and reasons.
+
+    What V predicts is shown with the RecCoT and without it.
+    """
     from trackrec.pipeline.explain import explain_user
 
     quiet_libraries()
@@ -122,7 +129,10 @@ def grounding(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
+    """Say how true a run's RecCoTs are, claim by claim.
+
+    Every claim is judged by its user's history.
+    """
     import json
 
     from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
@@ -150,7 +160,10 @@ def check_the_checker(
         Path | None, typer.Option("--labels", help="Labels that the page saved: read them, and open or close the gate.")
     ] = None,
 ) -> None:
-    """Draw sentences for labelling; from the labels, say how often the checker is right."""
+    """Find out how often the checker is right.
+
+    Draws sentences for labelling; from the labels, says how often the checker is right.
+    """
     from trackrec.pipeline.check_the_checker import draw_sentences, print_measures, read_labels
 
     quiet_libraries()
@@ -170,7 +183,10 @@ def ledger(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     trust: Trust = False,
 ) -> None:
-    """For every sentence of a run's promoted RecCoTs: is it true, and what does V lose without it?"""
+    """Say what each sentence of a run is worth.
+
+    For every sentence of the promoted RecCoTs: is it true, and what does V lose without it?
+    """
     import json
 
     from trackrec.pipeline.ledger import make_ledger, print_ledger
@@ -199,7 +215,10 @@ def export(
     fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
     item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
 ) -> None:
-    """Write the ranker users' examples with the RecCoT vectors for another library, or G and V for a vLLM server."""
+    """Write a run's features for another library.
+
+    The ranker users' examples with the RecCoT vectors; or G and V for a vLLM server.
+    """
     from trackrec.export import export_run
 
     quiet_libraries()
@@ -213,7 +232,10 @@ def knowledge(
     out: Annotated[Path, typer.Option("--out", help="File of cards (JSON lines); an earlier one is gone on with.")],
     changes: Changes = None,
 ) -> None:
-    """Have an engine write a knowledge card for each item (knowledge.writer); the same command goes on."""
+    """Have an engine write a knowledge card for each item.
+
+    Its settings are knowledge.writer; the same command goes on.
+    """
     from trackrec.pipeline.knowledge import write_knowledge
     from trackrec.recipe import load_recipe
 
@@ -235,7 +257,10 @@ def prompts(
     ] = (False),
     changes: Changes = None,
 ) -> None:
-    """Write the exact prompts as messages, to have them answered elsewhere (teacher.type=texts reads the answers)."""
+    """Write the exact prompts, to be answered elsewhere.
+
+    They are messages; teacher.type=texts reads the answers.
+    """
     from trackrec.pipeline.prompts import write_prompts
     from trackrec.recipe import load_recipe
 
@@ -265,7 +290,10 @@ def doctor(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
+    """Say what is installed and what runs here.
+
+    Exit code 1 if something that is needed is wrong.
+    """
     from trackrec.doctor import examine, print_findings
 
     found = examine(base_url, key_variable)

@@ -41,7 +41,9 @@ def publish(
     switch: Annotated[bool, typer.Option(help="Serve it at once.")] = True,
     keep: Annotated[int, typer.Option(help="Versions that stay in the store.", min=2)] = 2,
 ) -> None:
-    """Load a written version into a store, check it, and serve it in the place of the one before.
+    """Load a written version into a store, and serve it.
+
+    It is checked, and takes the place of the one before.
 
     With --run, a ranker on the published vectors is fitted into RUN/ranker if there is none yet. Where PLACE is itself
     the folder of a run, that run's own texts are published, of the users that it wrote for.
@@ -148,7 +150,10 @@ def monitor(
         list[str] | None, typer.Option("--set", help="Change a limit: key=value, such as min_coverage=0.9.")
     ] = None,
 ) -> None:
-    """Watch the served version: coverage, ages, lengths, truth, drift, use. Exit code 2 if a limit is passed."""
+    """Watch the served version.
+
+    Coverage, ages, lengths, truth, drift, use. Exit code 2 if a limit is passed.
+    """
     from trackrec.serving.monitor import exposition, print_findings, read_limits, watch
     from trackrec.store.opening import open_store
 
@@ -180,7 +185,10 @@ def forget_person(
         typer.Option("--batch", help="A batch file, or a folder of them; needs their --cache; may be given twice."),
     ] = None,
 ) -> None:
-    """Remove a person from a run, publications, stores, kept answers and batch files, for good."""
+    """Remove a person from everything, for good.
+
+    From a run, publications, stores, kept answers and batch files.
+    """
     from trackrec.forgetting import forget_everywhere
     from trackrec.serving.run_texts import OWN_STORE
 

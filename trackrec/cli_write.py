@@ -55,7 +55,10 @@ def plan(
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what writing (--run: users, tokens, hours, money) or training (--recipe: memory, tokens, hours) will take."""
+    """Say what writing or training will take.
+
+    Writing (--run): users, tokens, hours, money. Training (--recipe): memory, tokens, hours.
+    """
     if (run is None) == (not recipe):
         raise typer.BadParameter("expected --run (what writing takes) or --recipe (what training takes), one of them")
     found = (
@@ -110,7 +113,9 @@ def write(
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write texts and vectors for everybody in a log, check them, and publish them as a new version.
+    """Write texts and vectors for everybody in a log.
+
+    They are checked and published as a new version.
 
     Killed at any moment, the same command goes on. Exit codes: 0 published, 1 it cannot be done as asked, 3 written but
     refused by a gate, 4 too many users failed, 5 another job writes there.
@@ -155,7 +160,10 @@ def _ranker_of(run: Path) -> TextJudge:
 
 
 def status(place: Target, as_json: AsJson = False) -> None:
-    """Show the versions of a publication, the current one, and how far an unfinished one has come."""
+    """Show the versions of a publication.
+
+    Which is the current one, and how far an unfinished one has come.
+    """
     from trackrec.writing.place import Place
     from trackrec.writing.status import look
 
@@ -177,7 +185,10 @@ def rollback(
     force: Annotated[bool, typer.Option("--force", help="Also to a version that a gate refused.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make another version the current one, at once for all readers."""
+    """Make another version the current one.
+
+    It is, at once, for all readers.
+    """
     from trackrec.writing.lock import only_writer
     from trackrec.writing.place import Place
     from trackrec.writing.versions import Versions
