@@ -45,7 +45,7 @@ class DinJudge:
         Args:
             name: of the stage.
             head: what each row begins with.
-            parts: of the variant, whose loop has ended.
+            components: of the variant, whose loop has ended.
             number: its last round.
             against: the round of the recipe's own generator that it is compared with.
         """

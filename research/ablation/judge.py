@@ -43,7 +43,7 @@ class ValidatorJudge:
             name: of the stage.
             variant: what was varied.
             head: what each row begins with.
-            parts: of the variant, whose loop has ended and whose last validator has written the table ``own``.
+            components: of the variant, whose loop has ended and whose last validator has written the table ``own``.
             against: the round of the recipe's own generator that it is compared with.
         """
         base, number = self.base, components.recipe.loop.rounds

@@ -30,19 +30,15 @@ class LoopChecks:
     """Checks the generator of the last round, on LM validation users.
 
     Args:
-        parts: of a run whose loop has ended.
+        components: of a run whose loop has ended.
 
     Raises:
         RunError: a loop without rounds, of which there is nothing to check.
     """
 
     def __init__(self, components: Components) -> None:
-        self.components, self.run, self.dataset, self.recipe = (
-            components,
-            components.run,
-            components.dataset,
-            components.recipe,
-        )
+        self.components, self.recipe = components, components.recipe
+        self.run, self.dataset = components.run, components.dataset
         self.kind, self.last = components.kinds[0], components.recipe.loop.rounds
         if not self.last:
             raise RunError(

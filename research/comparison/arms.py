@@ -34,7 +34,7 @@ class Arms:
     """Texts and vectors of all arms for the ranker users of a finished run.
 
     Args:
-        parts: of the run.
+        components: of the run.
         promoted: the round that counts as the final one.
         zero_shot: whether the untuned model writes too.
         other_rounds: of the rounds beside the final one, those that are arms; None: all.
@@ -49,12 +49,8 @@ class Arms:
             for number in components.rounds
             if number != promoted and (other_rounds is None or number in other_rounds)
         ]
-        self.components, self.run, self.dataset, self.promoted = (
-            components,
-            components.run,
-            components.dataset,
-            promoted,
-        )
+        self.components, self.promoted = components, promoted
+        self.run, self.dataset = components.run, components.dataset
         self.users = components.dataset.ranker_users(components.recipe.write_for)
         """``user_id, role, fold`` of those who are compared."""
 

@@ -132,7 +132,7 @@ class Comparison:
     """Trains all setups on a finished run and writes ``compare.json`` there.
 
     Args:
-        parts: of the run.
+        components: of the run.
         promoted: the round that counts as the final one.
         settings: what is trained.
     """

@@ -28,7 +28,7 @@ def deletion_rows(components: Components, truth: Truth, users: int) -> list[Metr
     (``loop.writing``). The users are those of the tests, LM validation first; nothing was tuned on them.
 
     Args:
-        parts: of a finished run.
+        components: of a finished run.
         truth: of the same run.
         users: how many.
 

@@ -20,7 +20,7 @@ class Evaluation:
     """The tests of a finished loop.
 
     Args:
-        parts: of a run whose loop has ended.
+        components: of a run whose loop has ended.
     """
 
     def __init__(self, components: Components) -> None:

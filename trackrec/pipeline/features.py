@@ -30,17 +30,13 @@ class Features:
     """What leaves the run: RecCoTs, vectors, adapters; and what they do for an ordinary ranker.
 
     Args:
-        parts: of a run whose loop has ended.
+        components: of a run whose loop has ended.
         promoted: the round whose generator is used.
     """
 
     def __init__(self, components: Components, promoted: int) -> None:
-        self.components, self.run, self.dataset, self.promoted = (
-            components,
-            components.run,
-            components.dataset,
-            promoted,
-        )
+        self.components, self.promoted = components, promoted
+        self.run, self.dataset = components.run, components.dataset
         self.recipe = components.recipe
 
     def write_everybody(self) -> None:

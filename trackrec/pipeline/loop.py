@@ -31,16 +31,12 @@ class Loop:
     """The rounds of a recipe.
 
     Args:
-        parts: models, folders and users.
+        components: models, folders and users.
     """
 
     def __init__(self, components: Components) -> None:
-        self.components, self.run, self.dataset, self.recipe = (
-            components,
-            components.run,
-            components.dataset,
-            components.recipe,
-        )
+        self.components, self.recipe = components, components.recipe
+        self.run, self.dataset = components.run, components.dataset
         self.tuning = Tuning(components)
 
     def all_rounds(self) -> None:

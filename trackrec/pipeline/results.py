@@ -46,17 +46,13 @@ class Results:
     """Collects the metric rows of a finished run.
 
     Args:
-        parts: of a run whose loop has ended.
+        components: of a run whose loop has ended.
         promoted: the round whose generator is used.
     """
 
     def __init__(self, components: Components, promoted: int) -> None:
-        self.components, self.run, self.dataset, self.promoted = (
-            components,
-            components.run,
-            components.dataset,
-            promoted,
-        )
+        self.components, self.promoted = components, promoted
+        self.run, self.dataset = components.run, components.dataset
         self.recipe, self.kind = components.recipe, components.kinds[0]
         self.rounds = components.rounds
         self.rows: list[MetricRow] = []

@@ -24,16 +24,12 @@ class Tuning:
     """Tunes validators, each kind behind the same interface.
 
     Args:
-        parts: models, folders and users.
+        components: models, folders and users.
     """
 
     def __init__(self, components: Components) -> None:
-        self.components, self.run, self.dataset, self.recipe = (
-            components,
-            components.run,
-            components.dataset,
-            components.recipe,
-        )
+        self.components, self.recipe = components, components.recipe
+        self.run, self.dataset = components.run, components.dataset
 
     def training_texts(self, kind: Kind, number: int, fold: int) -> pl.DataFrame:
         """``user_id, text`` that the validator of a fold is tuned on: never a user of that fold.
