@@ -18,6 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "trackrec"
 FILES = sorted(PACKAGE.rglob("*.py"))
+STUDIES = sorted((ROOT / "research").rglob("*.py"))
 RECIPES = sorted((PACKAGE / "recipes").glob("*.yaml"))
 MAX_LINES = 350
 
@@ -118,6 +119,27 @@ def test_lower_parts_never_import_higher_ones(path: Path) -> None:
 )
 def test_layer_breaks_are_found(module: str, source: str, broken: int) -> None:
     assert len(layer_breaks(module, source)) == broken
+
+
+def private_uses(source: str) -> list[str]:
+    """Private names (``_x``) that a source imports from `trackrec`, or reads of an object other than its own."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trackrec"):
+            found += [alias.name for alias in node.names if alias.name.startswith("_")]
+        elif isinstance(node, ast.Attribute) and re.fullmatch(r"_[a-z]\w*", node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            found += [] if own or node.attr in ("_asdict", "_replace") else [ast.unparse(node)]
+    return found
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_studies_use_public_parts_alone(path: Path) -> None:
+    assert private_uses(path.read_text(encoding="utf-8")) == []
+
+
+def test_private_uses_are_found() -> None:
+    assert private_uses("from trackrec.run import Run, _hidden\nRun()._lock\nself._own") == ["_hidden", "Run()._lock"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
