@@ -13,7 +13,7 @@ from research.metrics.significance import paired_contrast
 from trackrec.checks.truth import sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
-from trackrec.judges.base import Kind
+from trackrec.judges.base import JudgeName
 from trackrec.judges.rewards import grounding_penalty
 from trackrec.metrics.probability import auc, log_likelihood
 from trackrec.pipeline.components import Components
@@ -78,11 +78,11 @@ class ValidatorJudge:
         """A round's RecCoTs of LM validation users."""
         return components.kept(number).filter(pl.col("user_id").is_in(self.users)).sort("user_id")
 
-    def _matrix(self, kind: Kind) -> pl.DataFrame:
+    def _matrix(self, kind: JudgeName) -> pl.DataFrame:
         """What the recipe's validators of a kind give to the RecCoTs of all its rounds."""
         return pl.concat([self.run.read(f"matrix-{kind}-{judge}") for judge in self.base.rounds])
 
-    def _scores(self, kind: Kind, written: pl.DataFrame) -> pl.DataFrame:
+    def _scores(self, kind: JudgeName, written: pl.DataFrame) -> pl.DataFrame:
         """The RecCoTs under each validator of the recipe's run; what one of its own rounds wrote is read off."""
         base = self.base
         before = pl.concat(

@@ -14,7 +14,7 @@ from research.comparison.file_arms import FileArms, FileTexts
 from research.item_texts import ItemTeacher
 from trackrec.errors import RecipeError
 from trackrec.features.encoder import item_vectors, shared_encoder
-from trackrec.judges.base import Kind
+from trackrec.judges.base import JudgeName
 from trackrec.pipeline.components import OUTSIDE
 from trackrec.pipeline.features import Features
 from trackrec.prompts.domains import find_domain
@@ -41,7 +41,7 @@ class ExtraSettings(Settings):
     score_examples: int | None = Field(default=10, ge=1)
     """Examples of a user that the language model scores, drawn by a seed; null: all. The others have no score, which a
     mask bit says. The ranker as validator is quick and scores all."""
-    score_placebos: tuple[Kind, ...] = ("ranker",)
+    score_placebos: tuple[JudgeName, ...] = ("ranker",)
     """Of which of these kinds the score with another user's RecCoT (the same one as in the arm "another user's") stands
     beside it as a placebo. The language model must read every scored example once more for that."""
     items: tuple[ItemSource, ...] = ()
@@ -54,17 +54,17 @@ class ExtraSettings(Settings):
     learn them from than users."""
 
 
-def score_table(kind: Kind, swapped: bool = False) -> str:
+def score_table(kind: JudgeName, swapped: bool = False) -> str:
     """The table of a validator's scores; ``swapped``: with another user's RecCoT."""
     return f"compare-score-{kind}" + ("-swapped" if swapped else "")
 
 
-def score_names(kind: Kind) -> tuple[str, str]:
+def score_names(kind: JudgeName) -> tuple[str, str]:
     """The arms of a validator: its score beside the RecCoT, and alone."""
     return f"final + V's score ({kind})", f"V's score alone ({kind})"
 
 
-def placebo_name(kind: Kind) -> str:
+def placebo_name(kind: JudgeName) -> str:
     """The arm whose validator read another user's RecCoT, beside the user's own vector."""
     return f"final + V's score, another user's ({kind})"
 
@@ -156,23 +156,23 @@ class ExtraArms:
         return {name: manifest["counts"] for name, manifest in counts.items()} | self.files.coverage()
 
     @property
-    def placebos(self) -> list[Kind]:
+    def placebos(self) -> list[JudgeName]:
         """Kinds of validator whose score with another user's RecCoT is an arm too."""
         return [kind for kind in self.settings.scores if kind in self.settings.score_placebos]
 
-    def _limit(self, kind: Kind) -> int | None:
+    def _limit(self, kind: JudgeName) -> int | None:
         """How many examples of a user are scored; None: all."""
         return self.settings.score_examples if kind == "lm" else None
 
-    def _score_pairs(self, kind: Kind) -> list[tuple[str, str]]:
+    def _score_pairs(self, kind: JudgeName) -> list[tuple[str, str]]:
         both, alone = score_names(kind)
         pairs = [(both, FINAL), (both, alone), (alone, NO_TEXT)]
         return [*pairs, (both, placebo_name(kind))] if kind in self.placebos else pairs
 
-    def _wanted_scores(self) -> list[tuple[Kind, bool]]:
+    def _wanted_scores(self) -> list[tuple[JudgeName, bool]]:
         return [*((kind, False) for kind in self.settings.scores), *((kind, True) for kind in self.placebos)]
 
-    def _score(self, kind: Kind, swapped: bool) -> None:
+    def _score(self, kind: JudgeName, swapped: bool) -> None:
         """The table of :func:`score_table`: ``user_id, event_id, yes_probability`` of ranker users' examples.
 
         The validator is the final round's, tuned on LM users alone. ``swapped``: it reads another user's RecCoT.

@@ -16,7 +16,7 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.rankers.compare import SplitTables
 from trackrec.users.catalogue import Row
 
-Kind = str
+JudgeName = str
 """A judge's short name, see :func:`trackrec.registry.short_name`; stages and tables carry it."""
 
 

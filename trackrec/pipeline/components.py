@@ -15,7 +15,7 @@ from trackrec.checks.gate import is_ours
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder
 from trackrec.files.hashes import content_of
-from trackrec.judges.base import JudgeContext, Kind, Validator
+from trackrec.judges.base import JudgeContext, JudgeName, Validator
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.rewards import Reward, RewardContext
 from trackrec.lm.generator import Generator
@@ -58,7 +58,7 @@ class Components:
 
     def __init__(self, recipe: Recipe, run: Run, dataset: Dataset) -> None:
         self.recipe, self.run, self.dataset = recipe, run, dataset
-        self.judges: dict[Kind, ComponentSettings] = {
+        self.judges: dict[JudgeName, ComponentSettings] = {
             short_name(settings): settings for settings in (recipe.judge, recipe.observer) if settings is not None
         }
         self.kinds = list(self.judges)
@@ -106,7 +106,7 @@ class Components:
 
     def validator(
         self,
-        kind: Kind,
+        kind: JudgeName,
         number: int,
         fold: int,
         progress: Progress | None = None,
@@ -132,11 +132,11 @@ class Components:
         validator: Validator = make("judge", self.judges[kind], context)
         return validator
 
-    def scores_in_shards(self, kind: Kind) -> bool:
+    def scores_in_shards(self, kind: JudgeName) -> bool:
         """Whether a judge scores so slowly that a restart should go on where it stopped."""
         return bool(find("judge", self.judges[kind].type).scores_in_shards)
 
-    def loaded_validator(self, kind: Kind, number: int, fold: int = OUTSIDE) -> Validator:
+    def loaded_validator(self, kind: JudgeName, number: int, fold: int = OUTSIDE) -> Validator:
         """The validator of a kind, round and fold, as it was tuned."""
         validator = self.validator(kind, number, fold)
         validator.load(self.validator_folder(kind, number, fold))
@@ -149,11 +149,11 @@ class Components:
             self.model.load(name, self.generator_folder(number))
         return name
 
-    def generator_folder(self, number: int, trial: Kind | None = None) -> Path:
+    def generator_folder(self, number: int, trial: JudgeName | None = None) -> Path:
         """Where a round's generator is kept; ``trial``: the one aligned to an observer, for comparison alone."""
         return self.run.folder / "adapters" / (f"generator-{number}" + (f"-{trial}" if trial else ""))
 
-    def start_folder(self, kind: Kind, aside: Aside | None = None) -> Path | None:
+    def start_folder(self, kind: JudgeName, aside: Aside | None = None) -> Path | None:
         """Where the adapter is kept that every round's tuning starts from; None: from the base model."""
         if kind != "lm" or not self.lm_judge.warm_up_users:
             return None
@@ -163,7 +163,7 @@ class Components:
         """The round whose validator is in use in a round: its own, unless that of round 0 stays."""
         return number if self.recipe.loop.retunes else 0
 
-    def validator_folder(self, kind: Kind, version: int | Aside, fold: int) -> Path:
+    def validator_folder(self, kind: JudgeName, version: int | Aside, fold: int) -> Path:
         """Where the validator of a round is kept, or one beside the rounds."""
         number = self.validator_round(version) if isinstance(version, int) else version
         return self.run.folder / "adapters" / f"validator-{kind}-{number}-{fold}"

@@ -14,7 +14,7 @@ import polars as pl
 from trackrec.checks.gate import ACCUSING, may_accuse
 from trackrec.data.log import stable_hash
 from trackrec.data.roles import Role
-from trackrec.judges.base import Kind, Validator
+from trackrec.judges.base import JudgeName, Validator
 from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
@@ -174,7 +174,7 @@ class Loop:
         settings |= self.components.prompt_settings
         self.components.do(name, work, [folder, self.run.table("histories")], settings, READ_BY_VALIDATOR)
 
-    def score(self, kind: Kind, number: int) -> None:
+    def score(self, kind: JudgeName, number: int) -> None:
         """The validators of the round before judge the samples and the placeholder on each user's targets."""
         samples = self.run.read(f"sample-{number}").select("user_id", "sample", "text")
         users = pl.Series("user_id", self.components.sampled, dtype=samples.schema["user_id"])
@@ -217,7 +217,7 @@ class Loop:
             {"shard_users": self.recipe.shard_users} | self.components.prompt_settings,
         )
 
-    def prefer(self, kind: Kind, number: int) -> None:
+    def prefer(self, kind: JudgeName, number: int) -> None:
         """Rewards become preference groups; each filter is counted. LM validation users' groups are held out."""
         recipe = self.recipe
 
@@ -268,7 +268,7 @@ class Loop:
             taken = both.select("user_id", "sample", pl.col("penalty") - weight * pl.col("reward"))
         return taken
 
-    def align(self, kind: Kind, number: int) -> None:
+    def align(self, kind: JudgeName, number: int) -> None:
         """The preference step from the generator of the round before; to an observer's feedback only as a trial."""
         recipe = self.recipe
         trial = None if kind == self.components.kinds[0] else kind

@@ -9,7 +9,7 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.judges.base import Kind
+from trackrec.judges.base import JudgeName
 from trackrec.judges.lm import LMValidator
 from trackrec.metrics.probability import auc
 from trackrec.pipeline.components import FOLDS, OUTSIDE, Aside, Components
@@ -31,7 +31,7 @@ class Tuning:
         self.components, self.recipe = components, components.recipe
         self.run, self.dataset = components.run, components.dataset
 
-    def training_texts(self, kind: Kind, number: int, fold: int) -> pl.DataFrame:
+    def training_texts(self, kind: JudgeName, number: int, fold: int) -> pl.DataFrame:
         """``user_id, text`` that the validator of a fold is tuned on: never a user of that fold.
 
         Beside the other half of the LM users, with their RecCoTs of this round, extra LM users with the teacher's.
@@ -81,7 +81,7 @@ class Tuning:
         inputs = [self.run.table(table) for table in ("teacher", "targets", "roles")]
         self.components.do(name, work, inputs, self._settings("lm", aside), together=True)
 
-    def tune(self, kind: Kind, number: int, aside: Aside | None = None) -> None:
+    def tune(self, kind: JudgeName, number: int, aside: Aside | None = None) -> None:
         """Tune a round's validators, one a fold, on the RecCoTs of this round's generator.
 
         Every round starts anew, from the base model or from where ``warm_up`` left it.
@@ -126,14 +126,14 @@ class Tuning:
     def _seed(self, aside: Aside | None) -> int:
         return self.recipe.seed + (FRESH_SEED if aside == "fresh" else 0)
 
-    def _settings(self, kind: Kind, aside: Aside | None) -> dict[str, Any]:
+    def _settings(self, kind: JudgeName, aside: Aside | None) -> dict[str, Any]:
         """What decides a tuning, beside its inputs."""
         settings = self.components.judges[kind]
         more = {"adapter": self.recipe.adapter} | ({"seed": self._seed(aside)} if aside == "fresh" else {})
         more |= {} if kind == "lm" else self.components.encoder_settings
         return {"settings": settings} | self.components.prompt_settings | more
 
-    def _training_targets(self, kind: Kind, users: Sequence[Any]) -> pl.DataFrame:
+    def _training_targets(self, kind: JudgeName, users: Sequence[Any]) -> pl.DataFrame:
         """The ranker learns from everything that its users did after the history; the language model from m targets."""
         learns_all = find("judge", self.components.judges[kind].type).learns_all_targets
         return self.dataset.every_target(users) if learns_all else self.dataset.targets_of(users)

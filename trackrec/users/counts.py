@@ -14,9 +14,9 @@ from trackrec.users.consumption import surplus as consumption_surplus
 from trackrec.users.generosity import generosity
 
 Number = TypeVar("Number", float, pl.Expr)
-Kind = Literal["genres", "tags"]
+NameKind = Literal["genres", "tags"]
 """Which of an item's names are counted."""
-KINDS: tuple[Kind, ...] = ("genres", "tags")
+NAME_KINDS: tuple[NameKind, ...] = ("genres", "tags")
 DIRECTIONS_PRIOR = 3
 """What ``prior_items`` is to claims, for the directions of text vectors (:mod:`trackrec.users.numbers`). Not a setting:
 the directions are the yardstick that texts are compared by, so it must not move with what a recipe lets texts say."""
@@ -102,7 +102,7 @@ def user_counts(events: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     )
 
 
-def events_by_name(events: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+def events_by_name(events: pl.DataFrame, kind: NameKind) -> pl.DataFrame:
     """Each event once for each of its genres or tags, as ``name``; events without any are left out.
 
     Args:
@@ -127,7 +127,7 @@ def smoothed_shift(excess: Number, rated: Number, prior: float) -> Number:
     return excess / (rated + prior)
 
 
-def name_counts(events: pl.DataFrame, kind: Kind, catalogue: Catalogue, settings: ProfileSettings) -> pl.DataFrame:
+def name_counts(events: pl.DataFrame, kind: NameKind, catalogue: Catalogue, settings: ProfileSettings) -> pl.DataFrame:
     """What a history says of each genre, or of each tag.
 
     Args:

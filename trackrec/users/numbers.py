@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trackrec.users.counts import DIRECTIONS_PRIOR, Kind, events_by_name, smoothed_shift
+from trackrec.users.counts import DIRECTIONS_PRIOR, NameKind, events_by_name, smoothed_shift
 from trackrec.users.generosity import PRIOR_ITEMS, generosity
 
 Matrix = npt.NDArray[np.float64]
@@ -157,7 +157,7 @@ def _slope(name: str, strength: float) -> pl.Expr:
     return (pl.col("left") * centred).sum() / ((centred**2).sum() + strength)
 
 
-def _name_numbers(rows: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+def _name_numbers(rows: pl.DataFrame, kind: NameKind) -> pl.DataFrame:
     """``user_id, name, events, shift, part`` of each genre or tag."""
     rows = events_by_name(rows.with_columns(rated=pl.len().over("user_id")), kind)
     return rows.group_by("user_id", "name").agg(

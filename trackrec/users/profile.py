@@ -11,7 +11,7 @@ import polars as pl
 
 from trackrec.users.catalogue import Catalogue, Row
 from trackrec.users.consumption import MIN_ITEMS, MIN_SURPLUS, Consumption, fame_level
-from trackrec.users.counts import KINDS, ProfileSettings, event_table, name_counts, user_counts
+from trackrec.users.counts import NAME_KINDS, ProfileSettings, event_table, name_counts, user_counts
 from trackrec.users.generosity import level_of
 
 _NOISE = 1e-9
@@ -123,9 +123,9 @@ def profiles(histories: pl.DataFrame, catalogue: Catalogue, settings: ProfileSet
     """
     events = event_table(histories, catalogue)
     least = {"genres": settings.min_items, "tags": settings.min_tag_items}
-    counted = {kind: name_counts(events, kind, catalogue, settings) for kind in KINDS}
-    sides = {kind: _sides(counted[kind], least[kind], settings) for kind in KINDS}
-    consumed = {kind: _consumed(counted[kind]) for kind in KINDS}
+    counted = {kind: name_counts(events, kind, catalogue, settings) for kind in NAME_KINDS}
+    sides = {kind: _sides(counted[kind], least[kind], settings) for kind in NAME_KINDS}
+    consumed = {kind: _consumed(counted[kind]) for kind in NAME_KINDS}
     examples, decade = _examples(events), catalogue.middle_decade
     made = {}
     for row in user_counts(events, catalogue).iter_rows(named=True):
