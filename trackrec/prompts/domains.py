@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,43 +11,42 @@ from trackrec.prompts.domain import Domain
 from trackrec.prompts.domain_file import SUFFIXES, read_domain
 
 
-def _rated(name: str, item: str, person: str, attribute: str, **texts: str) -> Domain:
-    """A domain where people rate items, from its nouns (whose plural ends in s); ``texts`` are said as they are."""
+def _rated(name: str, item: str, person: str, attribute: str) -> Domain:
+    """A domain where people rate items, from its nouns, whose plural ends in s."""
     article = "an" if item[0] in "aeiou" else "a"
-    usual = {
-        "genre_separator": ", ",
-        "generator_instruction": f"From a {person}'s ratings (oldest first), describe what they like and dislike.",
-        "validator_instruction": f"Predict whether a {person} will like {article} {item}. Answer Yes or No.",
-        "reccot_label": f"About the {person}:",
-        "placeholder": "Nothing is known.",
-        "liked_by": f"Liked by {{tenths}} in 10 {person}s.",
-        "unrated": "Not rated.",
-        "question": "Like it?",
-    }
-    return Domain(name, item, f"{item}s", person, f"{person}s", attribute, **(usual | texts))
+    return Domain(
+        name=name,
+        item=item,
+        items=f"{item}s",
+        person=person,
+        people=f"{person}s",
+        attribute=attribute,
+        genre_separator=", ",
+        generator_instruction=f"From a {person}'s ratings (oldest first), describe what they like and dislike.",
+        validator_instruction=f"Predict whether a {person} will like {article} {item}. Answer Yes or No.",
+        reccot_label=f"About the {person}:",
+        placeholder="Nothing is known.",
+        liked_by=f"Liked by {{tenths}} in 10 {person}s.",
+        unrated="Not rated.",
+        question="Like it?",
+    )
 
 
-MOVIES = _rated(
-    "movies",
-    "film",
-    "viewer",
-    "genre",
+MOVIES = replace(
+    _rated("movies", "film", "viewer", "genre"),
     genre_separator=" ",
     generator_instruction="From a viewer's ratings (1 to 5, oldest first), describe what they like and dislike.",
     often="Watches many {genres} films",
 )
-BOOKS = _rated("books", "book", "reader", "subject", often="Reads many {genres} books")
-MUSIC = _rated(
-    "music",
-    "artist",
-    "listener",
-    "genre",
+BOOKS = replace(_rated("books", "book", "reader", "subject"), often="Reads many {genres} books")
+MUSIC = replace(
+    _rated("music", "artist", "listener", "genre"),
     generator_instruction="From what a listener plays (oldest first), describe their taste in music.",
     validator_instruction="Predict whether a listener will play an artist. Answer Yes or No.",
     question="Play it?",
     often="Listens to a lot of {genres} music",
 )
-PRODUCTS = _rated("products", "product", "customer", "category", often="Buys many {genres} products")
+PRODUCTS = replace(_rated("products", "product", "customer", "category"), often="Buys many {genres} products")
 GENERIC = _rated("generic", "item", "user", "category")
 DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (MOVIES, BOOKS, MUSIC, PRODUCTS, GENERIC)}
 
