@@ -18,7 +18,8 @@ import torch
 import trackrec.lm.model as lm_model
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings, sample
-from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy, train
+from trackrec.lm.trainer import train
+from trackrec.lm.training import TrainingSettings, TreeExample, answer_cross_entropy
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import BlockPlan, FlexPlan
 from trackrec.lm.unrolled import hidden_of_copies

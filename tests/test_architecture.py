@@ -121,6 +121,38 @@ def test_layer_breaks_are_found(module: str, source: str, broken: int) -> None:
     assert len(layer_breaks(module, source)) == broken
 
 
+BY_HAND = sorted(
+    path for part in ("research", "benchmarks", "examples", "docs") for path in (ROOT / part).rglob("*.py")
+)
+
+
+def missing_names(source: str) -> list[str]:
+    """What a source imports from `trackrec` or `research` that is not there; nothing of it is run."""
+    named = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("trackrec", "research")
+        for alias in node.names
+    ]
+    return [
+        f"{module}.{name}"
+        for module, name in named
+        if not hasattr(importlib.import_module(module), name)
+        if not [*ROOT.joinpath(*module.split(".")).glob(f"{name}*")]  # a module of that package
+    ]
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_run_by_hand_imports_what_is_there(path: Path) -> None:
+    """Benchmarks and examples are run by nobody on a change, so that a name that moved would be missed."""
+    assert missing_names(path.read_text(encoding="utf-8")) == []
+
+
+def test_missing_names_are_found() -> None:
+    source = "from trackrec.run import Run, Gone\nfrom trackrec import lm\nfrom polars import DataFrame"
+    assert missing_names(source) == ["trackrec.run.Gone"]
+
+
 def private_uses(source: str) -> list[str]:
     """Private names (``_x``) that a source imports from `trackrec`, or reads of an object other than its own."""
     found = []

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trackrec.errors import RunError
-from trackrec.rankers.examples import ItemTable, RatingScale, build_examples, coverage, item_statistics_features
+from trackrec.rankers.examples import ItemTable, RatingScale, build_examples, item_statistics_features
 
 ITEMS = pl.DataFrame(
     {"item_id": ["b", "a", "c"], "genres": [["X", "Y"], ["Y"], None], "year": [1990, 1980, None]},
@@ -79,10 +79,3 @@ def test_batches_cover_all_rows_in_the_order_given() -> None:
     examples = build_examples(frame(), ItemTable.from_catalogue(ITEMS), RatingScale.fit(pl.Series([1.0])), recent=1)
     parts = list(examples.batches(1, torch.tensor([1, 0])))
     assert [part.item.tolist() for part in parts] == [[3], [1]]
-
-
-def test_coverage_counts_users_and_examples_with_a_vector() -> None:
-    rows = pl.DataFrame({"user_id": [1, 1, 2]})
-    vectors = pl.DataFrame({"user_id": [1, 2], "vector": [[1.0], None], "has_reccot": [True, False]})
-    assert coverage(rows, vectors) == {"users": 2, "examples": 3, "users_with_vector": 1, "examples_with_vector": 2}
-    assert coverage(rows, None)["examples_with_vector"] == 0

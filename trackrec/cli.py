@@ -66,7 +66,7 @@ Trust = Annotated[
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a run.")]
 
 
-@app.command(rich_help_panel="Train")
+@app.command(rich_help_panel="Train", short_help="Try the whole method on MovieLens-100K.")
 def demo(
     out: Out = None,
     quick: Annotated[
@@ -75,10 +75,7 @@ def demo(
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
-    """Try the whole method on MovieLens-100K.
-
-    Run it with the embedded model, and publish its texts to be looked at.
-    """
+    """Run the whole method on MovieLens-100K with the embedded model, and publish its texts to be looked at."""
     from trackrec.serving.run_texts import OWN_STORE
 
     folder = _run("quick" if quick else "demo", out, changes)
@@ -99,7 +96,7 @@ def run(
     console.say(f"Look at its texts: {publish_line(folder, folder / OWN_STORE)}")
 
 
-@app.command(rich_help_panel="Check")
+@app.command(rich_help_panel="Check", short_help="Show a user's history, RecCoT, predictions and reasons.")
 def explain(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     folder: RunFolder,
@@ -107,17 +104,14 @@ def explain(
     item: Annotated[str | None, typer.Option("--item", help="An item's id: why this one?")] = None,
     trust: Trust = False,
 ) -> None:
-    """Show a user's history, RecCoT, predictions and reasons.
-
-    What V predicts is shown with the RecCoT and without it.
-    """
+    """Show a user's history, the RecCoT, what V predicts with and without it, and reasons for items."""
     from trackrec.pipeline.explain import explain_user
 
     quiet_libraries()
     explain_user(user, folder, items, console, item)
 
 
-@app.command(rich_help_panel="Check")
+@app.command(rich_help_panel="Check", short_help="Say how true a run's RecCoTs are, claim by claim.")
 def grounding(
     folder: RunFolder,
     deletion: Annotated[
@@ -129,10 +123,7 @@ def grounding(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Say how true a run's RecCoTs are, claim by claim.
-
-    Every claim is judged by its user's history.
-    """
+    """Judge every claim of a run's RecCoTs by its user's history, and print how true they are."""
     import json
 
     from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding
@@ -152,7 +143,7 @@ def grounding(
         )
 
 
-@app.command(rich_help_panel="Check")
+@app.command(rich_help_panel="Check", short_help="Find out how often the checker is right.")
 def check_the_checker(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     sentences: Annotated[int, typer.Option(help="How many sentences to draw for labelling.")] = 100,
@@ -160,10 +151,7 @@ def check_the_checker(
         Path | None, typer.Option("--labels", help="Labels that the page saved: read them, and open or close the gate.")
     ] = None,
 ) -> None:
-    """Find out how often the checker is right.
-
-    Draws sentences for labelling; from the labels, says how often the checker is right.
-    """
+    """Draw sentences for labelling; from the labels, say how often the checker is right."""
     from trackrec.pipeline.check_the_checker import draw_sentences, print_measures, read_labels
 
     quiet_libraries()
@@ -176,17 +164,14 @@ def check_the_checker(
     print_measures(*read_labels(folder, labels), console)
 
 
-@app.command(rich_help_panel="Check")
+@app.command(rich_help_panel="Check", short_help="Say what each sentence of a run is worth.")
 def ledger(
     folder: RunFolder,
     users: Annotated[int | None, typer.Option("--users", help="How many users; all on whom nothing was tuned.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Say what each sentence of a run is worth.
-
-    For every sentence of the promoted RecCoTs: is it true, and what does V lose without it?
-    """
+    """For every sentence of a run's promoted RecCoTs: is it true, and what does V lose without it?"""
     import json
 
     from trackrec.pipeline.ledger import make_ledger, print_ledger
@@ -207,7 +192,7 @@ def report(folder: RunFolder) -> None:
     console.say(f"Report: {write_report(folder)}")
 
 
-@app.command(rich_help_panel="Export")
+@app.command(rich_help_panel="Export", short_help="Write a run's features for another library.")
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, or one with an earlier export, which is replaced.")],
@@ -215,10 +200,7 @@ def export(
     fold: Annotated[int, typer.Option(help="Fold of ranker users that is the test set; the next is validation.")] = 0,
     item_vectors: Annotated[bool, typer.Option(help="Also encode title and attributes of all items.")] = True,
 ) -> None:
-    """Write a run's features for another library.
-
-    The ranker users' examples with the RecCoT vectors; or G and V for a vLLM server.
-    """
+    """Write the ranker users' examples with the RecCoT vectors for another library, or G and V for a vLLM server."""
     from trackrec.export import export_run
 
     quiet_libraries()
@@ -226,16 +208,13 @@ def export(
     console.say(f"{form} in {out}: " + ", ".join(f"{name} {n:,}" for name, n in written["counts"].items()))
 
 
-@app.command(rich_help_panel="Prepare")
+@app.command(rich_help_panel="Prepare", short_help="Have an engine write a knowledge card for each item.")
 def knowledge(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", help="File of cards (JSON lines); an earlier one is gone on with.")],
     changes: Changes = None,
 ) -> None:
-    """Have an engine write a knowledge card for each item.
-
-    Its settings are knowledge.writer; the same command goes on.
-    """
+    """Have an engine write a knowledge card for each item (knowledge.writer); the same command goes on."""
     from trackrec.pipeline.knowledge import write_knowledge
     from trackrec.recipe import load_recipe
 
@@ -248,7 +227,7 @@ def knowledge(
         console.say("Left out: " + ", ".join(f"{number:,} {reason}" for reason, number in done.wrong.items()))
 
 
-@app.command(rich_help_panel="Prepare")
+@app.command(rich_help_panel="Prepare", short_help="Write the exact prompts, to be answered elsewhere.")
 def prompts(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", help="File of prompts (JSON lines: user_id, messages).")],
@@ -257,10 +236,7 @@ def prompts(
     ] = (False),
     changes: Changes = None,
 ) -> None:
-    """Write the exact prompts, to be answered elsewhere.
-
-    They are messages; teacher.type=texts reads the answers.
-    """
+    """Write the exact prompts as messages, to have them answered elsewhere (teacher.type=texts reads the answers)."""
     from trackrec.pipeline.prompts import write_prompts
     from trackrec.recipe import load_recipe
 
@@ -279,7 +255,7 @@ def settings(
     console.print(dump_recipe(load_recipe(recipe, changes or ())), highlight=False, markup=False, end="")
 
 
-@app.command(rich_help_panel="Prepare")
+@app.command(rich_help_panel="Prepare", short_help="Say what is installed and what runs here.")
 def doctor(
     base_url: Annotated[
         str,
@@ -290,10 +266,7 @@ def doctor(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Say what is installed and what runs here.
-
-    Exit code 1 if something that is needed is wrong.
-    """
+    """Say what is installed and what runs here. Exit code 1 if something that is needed is wrong."""
     from trackrec.doctor import examine, print_findings
 
     found = examine(base_url, key_variable)
