@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
+from trackrec.data.broken_rows import broken_line
 from trackrec.data.delimited import open_delimited
 from trackrec.data.local_file import local_copy
 from trackrec.data.many_files import is_many, open_many
@@ -101,7 +101,7 @@ def _parquet(path: Path, where: str) -> Table:
 
 def _json_lines(path: Path, where: str, keys: Sequence[str]) -> Table:
     """All columns as text; lists and objects are their JSON text."""
-    locate = partial(_broken_line, path)
+    locate = partial(broken_line, path)
     if keys:
         found, texts = list(keys), list(keys)
     else:
@@ -113,19 +113,3 @@ def _json_lines(path: Path, where: str, keys: Sequence[str]) -> Table:
         found, texts = schema.names(), [name for name, dtype in schema.items() if dtype == pl.String]
     frame = scan_json_lines(path, dict.fromkeys(found, pl.String))
     return Table(frame, tuple(found), where, frozenset(texts), locate, lines=True)
-
-
-def _broken_line(path: Path) -> str:
-    """In words, the first line of a JSON lines file that is no JSON object; "" if all are.
-
-    Looked for only after reading has failed.
-    """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                value = json.loads(line) if line.strip() else {}
-            except (ValueError, RecursionError) as error:
-                return f"line {number} is not JSON ({error}), {line[:60].rstrip()!r}"
-            if not isinstance(value, dict):
-                return f"line {number} is no JSON object, {line[:60].rstrip()!r}"
-    return ""

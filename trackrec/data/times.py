@@ -9,7 +9,7 @@ import polars as pl
 
 from trackrec.errors import LogError
 
-TimeForm = Literal[
+Kind = Literal[
     "dates", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso", "dmy", "mdy", "ymd", "format", "compact",
     "named", "mail", "yyyymmdd", "yyyymmddhh", "yyyymmddhhmm", "yyyymmddhhmmss", "yyyymmddhhmmssmmm",
     "yyyymm", "yyyy", "serial",
@@ -23,9 +23,9 @@ _CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?(?:\s*([AaPp])\.?[
 _SLASHED = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})" + _CLOCK
 _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})" + _CLOCK
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})[T ](\d{2}):?(\d{2}):?(\d{2})?(?:[.,]\d+)?Z?$"
-_FORMATS: dict[TimeForm, str] = {"named": "%a %b %d %H:%M:%S %z %Y", "mail": "%a, %d %b %Y %H:%M:%S %z"}
+_FORMATS: dict[Kind, str] = {"named": "%a %b %d %H:%M:%S %z %Y", "mail": "%a, %d %b %Y %H:%M:%S %z"}
 """Sat Jan 01 00:00:00 -0800 2011, as Twitter and Goodreads write it, and the form of mail headers."""
-_STAMPS: dict[TimeForm, int] = {"yyyy": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12,
+_STAMPS: dict[Kind, int] = {"yyyy": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhh": 10, "yyyymmddhhmm": 12,
                             "yyyymmddhhmmss": 14, "yyyymmddhhmmssmmm": 17}  # fmt: skip
 """Stamps that write the calendar as one number, by their number of digits."""
 _NEARLY_ALL = 0.9
@@ -40,7 +40,7 @@ SAMPLE = 100
 class Times:
     """The form of a column of times."""
 
-    kind: TimeForm
+    kind: Kind
     format: str = ""
 
     @property
@@ -125,7 +125,7 @@ def find_times(column: str, facts: dict[str, int], sample: pl.Series, given: str
         return Times("format", given)
     seen = {name.removeprefix(f"{column}_"): number for name, number in facts.items() if name.startswith(f"{column}_")}
     if seen["numbers"] * 2 >= seen["present"]:
-        units: dict[TimeForm, int] = {kind: seen[kind] for kind in _PER_SECOND}  # type: ignore[misc]
+        units: dict[Kind, int] = {kind: seen[kind] for kind in _PER_SECOND}  # type: ignore[misc]
         unit = max(units, key=lambda kind: units[kind])
         # A number of so many digits that is a day and an hour of the calendar throughout is that, whatever unit its
         # size would speak for: read as milliseconds, 202204211900 would be a day in 1976.
@@ -138,7 +138,7 @@ def find_times(column: str, facts: dict[str, int], sample: pl.Series, given: str
             return Times("yyyymmdd")
         return Times(unit if units[unit] >= seen["small"] else "seconds")
     first = sample.cast(pl.String)[0]
-    texts: dict[TimeForm, int] = {kind: seen.get(kind, 0) for kind in ("iso", "compact", "ymd", *_FORMATS)}
+    texts: dict[Kind, int] = {kind: seen.get(kind, 0) for kind in ("iso", "compact", "ymd", *_FORMATS)}
     kind = max(texts, key=lambda kind: texts[kind])
     if texts[kind] * 2 >= seen["texts"]:
         return Times(kind)
@@ -214,7 +214,7 @@ def _of_unit(number: pl.Expr, factor: int) -> pl.Expr:
     return number.is_between(_EARLIEST * factor, top, closed="left")
 
 
-def _of_stamp(number: pl.Expr, kind: TimeForm) -> pl.Expr:
+def _of_stamp(number: pl.Expr, kind: Kind) -> pl.Expr:
     """Seconds of the moment that a number such as 20140531 or 201405311830 writes; null where it writes none."""
     digits = _STAMPS[kind]
     low, high = 1970 * 10 ** (digits - 4), 2101 * 10 ** (digits - 4)
@@ -228,7 +228,7 @@ def _of_stamp(number: pl.Expr, kind: TimeForm) -> pl.Expr:
     )
 
 
-def _formatted(text: pl.Expr, kind: TimeForm) -> pl.Expr:
+def _formatted(text: pl.Expr, kind: Kind) -> pl.Expr:
     plain = text.str.replace(r"(?:GMT|UTC|Z)$", "+0000")
     return plain.str.to_datetime(_FORMATS[kind], strict=False, time_unit="us").dt.epoch("s").cast(pl.Int64)
 
