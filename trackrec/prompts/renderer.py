@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -118,6 +119,15 @@ class Renderer:
     def answers(self) -> tuple[list[int], list[int]]:
         """The token ids of the liking and the disliking answer, as the model's own turn begins with them."""
         return self._answers
+
+    @property
+    def frame_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of all that the chat template adds: frames, answers, end.
+
+        Another template, or other arguments of it, give other prompts; this is how a run can tell.
+        """
+        parts = (self._generator, self._validator, self._answers, self.stop_ids)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     @property
     def stop_ids(self) -> list[int]:
