@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import Field, SerializeAsAny
 
 from research.comparison.arms import NO_TEXT, SWAPPED, TEACHER, round_name
+from research.printing import print_by_items
 from trackrec.data.new_items import NEW
 from trackrec.data.roles import Role
 from trackrec.judges.matcher import MatcherSettings
@@ -156,19 +157,5 @@ def figures(
 
 def print_reading(rows: Sequence[dict[str, Any]], say: Any) -> None:
     """The study as tables in the terminal, one for each set of items."""
-    from rich.table import Table
-
-    def told(value: Any) -> str:
-        return "" if value is None else f"{value[0]:+.3f} [{value[1]:.3f}, {value[2]:.3f}]"
-
-    for items in dict.fromkeys(row["items"] for row in rows):
-        mine = [row for row in rows if row["items"] == items]
-        title = f"{items} items: {mine[0]['users']} users, {mine[0]['examples']:,} examples"
-        table = Table(
-            "text", "metric", "value [95%]", "over none", "over another user's", "over teacher's", title=title
-        )
-        for row in mine:
-            value = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-            others = [told(row.get(key)) for key in ("over_none", "over_swapped", "over_teacher")]
-            table.add_row(row["arm"], row["metric"], value, *others)
-        say(table)
+    over = {"over none": "over_none", "over another user's": "over_swapped", "over teacher's": "over_teacher"}
+    print_by_items(rows, say, "text", over, digits=3)

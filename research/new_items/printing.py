@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from research.printing import print_by_items
+
 
 def print_study(rows: Sequence[dict[str, Any]], say: Any) -> None:
     """The study as a table in the terminal, one for all items and one for new ones."""
-    from rich.table import Table
-
-    def told(value: Any) -> str:
-        return "" if value is None else f"{value[0]:+.4f} [{value[1]:.4f}, {value[2]:.4f}]"
-
-    for items in dict.fromkeys(row["items"] for row in rows):
-        mine = [row for row in rows if row["items"] == items]
-        title = f"{items} items: {mine[0]['users']} users, {mine[0]['examples']:,} examples"
-        table = Table("what is seen", "metric", "value [95%]", "over means", "over genres", title=title)
-        for row in mine:
-            value = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
-            table.add_row(row["arm"], row["metric"], value, told(row.get("over_means")), told(row.get("over_genres")))
-        say(table)
+    over = {"over means": "over_means", "over genres": "over_genres"}
+    print_by_items(rows, say, "what is seen", over, digits=4)
 
 
 def print_spread(rows: Sequence[dict[str, Any]], say: Any) -> None:
