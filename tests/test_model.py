@@ -14,6 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tiny_language import adapter_weights, add_moved, copy_weights, plain_logits, tiny_language_model
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from trackrec.errors import AssetError, RunError
 from trackrec.files.hashes import file_hash
@@ -178,3 +179,10 @@ model.save("new", pathlib.Path(sys.argv[2]))
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
         found.append(file_hash(tmp_path / seed))
     assert found[0] == found[1]
+
+
+def test_loading_draws_no_bar_of_transformers(tiny_model_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logging.enable_progress_bar()
+    tiny_language_model(tiny_model_folder)
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled(), "who uses the library by itself keeps it for other models"
