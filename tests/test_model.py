@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -164,6 +165,16 @@ def test_adapter_hash_is_that_of_its_weights(model: LanguageModel, tmp_path: Pat
     assert adapter_hash(tmp_path / "second") != adapter_hash(tmp_path / "first")
 
 
+def test_an_adapters_file_lists_modules_in_an_order_of_their_own(model: LanguageModel, tmp_path: Path) -> None:
+    """Not in that of a set, which is another one in every process."""
+    model.add("new", seed=1)
+    model.save("new", tmp_path)
+    told = json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8"))["target_modules"]
+    assert len(told) > 4
+    assert told == sorted(told)
+
+
+@pytest.mark.slow
 def test_equal_adapters_are_equal_files_whatever_the_hash_seed(tiny_model_folder: Path, tmp_path: Path) -> None:
     script = """
 import pathlib, sys
