@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +202,19 @@ def test_what_cannot_be_exported_is_refused(run: Path) -> None:
         export_run(run.parent, "parquet", run.parent / "x")
     with pytest.raises(RunError, match=r"fold 5 is to be the test set, but .* are in the folds \[0, 1, 2\]"):
         export_run(run, "parquet", run.parent / "x", fold=5)
+
+
+def test_the_ranker_of_the_page_trains_on_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "exports.md").read_text(encoding="utf-8")
+    script = tmp_path / "my_ranker.py"
+    script.write_text(re.findall(r"```python\n(# my_ranker\.py.*?)```", page, re.DOTALL)[0], encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["my_ranker.py", str(export(run, "parquet"))])
+    runpy.run_path(str(script), run_name="__main__")
+    told = re.fullmatch(
+        r"training (\d\.\d{3}), others (\d\.\d{3}), (\d+) of (\d+) rows with a vector\n", capsys.readouterr().out
+    )
+    assert told is not None
+    assert float(told[1]) < 0.5, "the item decides in this log: worse means that nothing was learnt"
+    assert (told[3], told[4]) == ("24", "27")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tiny_language import adapter_weights, add_moved, copy_weights, plain_logits, tiny_language_model
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from trackrec.errors import AssetError, RunError
 from trackrec.files.hashes import file_hash
@@ -163,6 +165,16 @@ def test_adapter_hash_is_that_of_its_weights(model: LanguageModel, tmp_path: Pat
     assert adapter_hash(tmp_path / "second") != adapter_hash(tmp_path / "first")
 
 
+def test_an_adapters_file_lists_modules_in_an_order_of_their_own(model: LanguageModel, tmp_path: Path) -> None:
+    """Not in that of a set, which is another one in every process."""
+    model.add("new", seed=1)
+    model.save("new", tmp_path)
+    told = json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8"))["target_modules"]
+    assert len(told) > 4
+    assert told == sorted(told)
+
+
+@pytest.mark.slow
 def test_equal_adapters_are_equal_files_whatever_the_hash_seed(tiny_model_folder: Path, tmp_path: Path) -> None:
     script = """
 import pathlib, sys
@@ -178,3 +190,10 @@ model.save("new", pathlib.Path(sys.argv[2]))
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
         found.append(file_hash(tmp_path / seed))
     assert found[0] == found[1]
+
+
+def test_loading_draws_no_bar_of_transformers(tiny_model_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logging.enable_progress_bar()
+    tiny_language_model(tiny_model_folder)
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled(), "who uses the library by itself keeps it for other models"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from forked import exit_code_of, needs_fork
 from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.source_files import source_files
@@ -112,21 +113,20 @@ def test_what_a_living_process_is_writing_stays(tmp_path: Path, other_process: s
     assert not half.exists()
 
 
-def test_a_kill_at_the_rename_of_the_recipe_leaves_a_folder_to_go_on_with(tmp_path: Path) -> None:
+@needs_fork
+def test_a_kill_at_the_rename_of_the_recipe_leaves_a_folder_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "run"
     recipe = load_recipe("quick")
-    script = """
-import os, pathlib, sys
-from trackrec.pipeline.job import open_run
-from trackrec.progress import Reporter
-from trackrec.recipe import load_recipe
-def die(source, target):
-    if str(target).endswith("recipe.yaml"):
-        os._exit(9)
-os.replace = die
-open_run(load_recipe("quick"), pathlib.Path(sys.argv[1]), Reporter())
-"""
-    assert subprocess.run([sys.executable, "-c", script, str(folder)], check=False).returncode == 9
+
+    def die(source: Path, target: Path) -> None:
+        if str(target).endswith("recipe.yaml"):
+            os._exit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", die)
+        assert exit_code_of(lambda: open_run(recipe, folder, Reporter())) == 9
     assert [path.name for path in folder.iterdir() if "recipe" in path.name] != ["recipe.yaml"]
     open_run(recipe, folder, Reporter())
     assert load_recipe(folder / "recipe.yaml") == recipe

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from described_tables import wrong_tables
 from peft import PeftModel
 from polars.testing import assert_frame_equal
 from rich.console import Console
@@ -240,3 +241,7 @@ def test_what_was_lost_is_made_again_and_nothing_else(
     assert (folder / lost).read_bytes() == (finished / lost).read_bytes()
     made = {path.stem for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert made == {Path(lost).stem}
+
+
+def test_every_table_is_as_the_page_describes_it(finished: Path) -> None:
+    assert wrong_tables(finished) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,23 +55,24 @@ def test_the_token_is_needed(client: Client) -> None:
         Client(str(client._client.base_url)).user(7)
 
 
-def test_the_example_runs(client: Client) -> None:
-    address = str(client._client.base_url)
+def test_the_example_runs(client: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    script = str(ROOT / "examples" / "ask_the_service.py")
 
-    def example(person: str, token: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "TRACKREC_TOKEN": token}
-        command = [sys.executable, str(ROOT / "examples" / "ask_the_service.py"), address, person]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    def example(person: str, token: str) -> None:
+        monkeypatch.setenv("TRACKREC_TOKEN", token)
+        monkeypatch.setattr(sys, "argv", [script, str(client._client.base_url), person])
+        runpy.run_path(script, run_name="__main__")
 
-    done = example("7", "t")
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.splitlines()
+    example("7", "t")
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == client.user(7).text
     assert lines[1].startswith("  supported: This viewer enjoys Thriller.")
     assert [line for line in lines if line.startswith("vector: [")]
     assert len([line for line in lines if ", without the text " in line]) == 3
-    assert "answered 404: nobody of that id" in example("nobody", "t").stderr
-    assert "answered 401" in example("7", "wrong").stderr
+    with pytest.raises(SystemExit, match="answered 404: nobody of that id"):
+        example("nobody", "t")
+    with pytest.raises(SystemExit, match="answered 401"):
+        example("7", "wrong")
 
 
 def test_the_documents_python_asks_as_shown(client: Client) -> None:

@@ -87,9 +87,11 @@ class TextEncoder:
             from sentence_transformers import SentenceTransformer
 
             from trackrec.assets import resolve_encoder, split_revision
+            from trackrec.bars import no_foreign_bars
 
             name, revision = split_revision(self.name)
-            self._model = SentenceTransformer(resolve_encoder(name), device="cpu", revision=revision)
+            with no_foreign_bars():
+                self._model = SentenceTransformer(resolve_encoder(name), device="cpu", revision=revision)
         return self._model
 
     def _encode_new(self, texts: list[str]) -> Floats:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from trackrec.assets import resolve_language_model
+from trackrec.bars import no_foreign_bars
 from trackrec.errors import AssetError, RunError
 from trackrec.lm import processes
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
@@ -83,13 +84,14 @@ class LanguageModel:
         self._changes: Counter[str] = Counter()
 
     def _base(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            self.path,
-            revision=self.revision,
-            dtype=dtype or getattr(torch, self.settings.dtype),
-            use_safetensors=True,
-            trust_remote_code=remote_code_is_trusted(),
-        )
+        with no_foreign_bars():
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                self.path,
+                revision=self.revision,
+                dtype=dtype or getattr(torch, self.settings.dtype),
+                use_safetensors=True,
+                trust_remote_code=remote_code_is_trusted(),
+            )
         model.to(self.device)  # type: ignore[arg-type]
         return quicken(model.eval()) if self.device.type == "cpu" else model.eval()
 
