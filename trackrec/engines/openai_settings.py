@@ -17,6 +17,7 @@ ServerKind = Literal["openai", "vllm", "sglang", "llama.cpp", "transformers", "o
 
 _CHAT = {"messages": True, "stop": True}
 _OPEN = {**_CHAT, "token_ids": True, "log_probabilities": True, "scoring": True, "long_answers": True, "seeds": True}
+_OPEN |= {"repetition_penalty": True}
 SERVERS: dict[ServerKind, Capabilities] = {
     "openai": Capabilities(**_CHAT, log_probabilities=True, scoring=True, several=True, json_schema=True),
     "vllm": Capabilities(**_OPEN, several=True, json_schema=True),
