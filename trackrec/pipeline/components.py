@@ -234,8 +234,13 @@ class Components:
         return self.run.read(f"write-{number}")
 
 
+_LATER: tuple[tuple[str, Any], ...] = (("revision", ""), ("repetition_penalty", 1.0), ("stop", []))
+"""Settings that came later, and what leaves everything as it was before them."""
+
+
 def without_unset(plain: Any) -> Any:
-    """Plain settings without commits that nobody named: stages of earlier runs, which knew none, stay finished."""
+    """Plain settings without later ones that nobody set: stages of earlier runs, which knew none, stay finished."""
     if isinstance(plain, dict):
-        return {key: without_unset(value) for key, value in plain.items() if (key, value) != ("revision", "")}
+        later = [pair for pair in _LATER if pair[0] != "stop" or "json_schema" not in plain]  # engines always had it
+        return {key: without_unset(value) for key, value in plain.items() if (key, value) not in later}
     return [without_unset(value) for value in plain] if isinstance(plain, list) else plain
