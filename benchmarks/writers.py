@@ -4,10 +4,10 @@
     python benchmarks/writers.py --llm http://127.0.0.1:8080/v1
 
 Tokens are those of the five users' texts in ``docs/results/2026-11-26-movielens-100k-gpu/texts.md`` and of the prompts
-that their writers read, counted by the embedded model's tokenizer. Seconds of template and generators are those of the
-run's own stages (its manifests lie beside the texts), over all users of the stage. The teacher ``llm`` is asked anew for
-the same five users, with ``--llm``; tokens are then those that the server counts. Money: endpoints' at the prices of the
-package genai-prices, the generators' at those of an H100 in ``trackrec/writing/prices.yaml``.
+that their writers read, counted by the embedded model's tokenizer. Seconds of template and generators are those of
+the run's own stages (its manifests lie beside the texts), over all users of the stage. The teacher ``llm`` is asked
+anew for the same five users, with ``--llm``; tokens are then those that the server counts. Money: endpoints' at the
+prices of the package genai-prices, the generators' at those of an H100 in ``trackrec/writing/prices.yaml``.
 """
 
 from __future__ import annotations

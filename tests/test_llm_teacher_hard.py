@@ -1,4 +1,4 @@
-"""An endpoint as teacher in a run, with all that goes wrong: a clear line, a count, and nothing that was paid is lost."""
+"""An endpoint as teacher of a run, with all that goes wrong: a clear line, a count, nothing lost that was paid."""
 
 from __future__ import annotations
 

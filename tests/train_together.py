@@ -1,7 +1,7 @@
 """A training of the tiny model, for one process or several: ``train_together.py MODEL METHOD OUT [STATES [KILL]]``.
 
-With KILL the last process is sent SIGKILL before its KILL-th step counts. The first process writes what came of it: the weights, the gradients before each step (``gradients.safetensors``), the
-figures (``rows.json``).
+The first process writes what came of it: the weights, the gradients before each step (``gradients.safetensors``), the
+figures (``rows.json``). With KILL the last process is sent SIGKILL in the middle of its KILL-th step.
 """
 
 from __future__ import annotations

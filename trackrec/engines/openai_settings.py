@@ -31,9 +31,8 @@ SERVERS: dict[ServerKind, Capabilities] = {
 ECHOES: frozenset[ServerKind] = frozenset({"vllm"})
 """Servers that tell the log-probabilities of the prompt's own tokens, so that any answer is scored in one call."""
 
-HOW_ALONE = frozenset(
-    "consent api_key_env budget cache concurrency requests_per_minute tokens_per_minute timeout retries give_up_after".split()
-)
+HOW_ALONE = {"consent", "api_key_env", "budget", "cache", "concurrency", "requests_per_minute", "tokens_per_minute"}
+HOW_ALONE |= {"timeout", "retries", "give_up_after"}
 """Settings of how an endpoint is called, which change no answer: a run goes on where they are others than before."""
 
 _OURS = {"model", "messages", "prompt", "n", "stream", "seed", "stop", "temperature", "top_p", "max_tokens", "logprobs"}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-COMMON = frozenset(
-    "the and of to they this that with but for their them it its are were was which from who than most like likes when "
-    "have has not more so would prefer what where only about".split()
-)
+# fmt: off
+COMMON = {
+    "the", "and", "of", "to", "they", "this", "that", "with", "but", "for", "their", "them", "it", "its", "are",
+    "were", "was", "which", "from", "who", "than", "most", "like", "likes", "when", "have", "has", "not", "more",
+    "so", "would", "prefer", "what", "where", "only", "about",
+}
+# fmt: on
 """Words that English cannot do without, none of them common in another language."""
 SHORTEST = 20
 """Fewest words of which anything is said by counting common ones; a sentence may do without."""
