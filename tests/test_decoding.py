@@ -134,7 +134,7 @@ def test_endpoints_are_told_by_their_own_name_and_what_was_paid_before_is_found(
         bodies[server] = generate_body(settings, request, 0, 1, Decoding(repetition_penalty=1.2))
         assert "penalty" not in json.dumps(generate_body(settings, request, 0, 1, Decoding()))
     assert bodies["vllm"]["repetition_penalty"] == bodies["sglang"]["repetition_penalty"] == 1.2
-    assert (bodies["llama.cpp"]["repeat_penalty"], bodies["llama.cpp"]["repeat_last_n"]) == (1.2, -1)
+    assert (bodies["llama.cpp"]["repeat_penalty"], bodies["llama.cpp"]["repeat_last_n"]) == (1.2, 131_072)
     settings = OpenAISettings(model="m", server="vllm", consent=True)
     earlier = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 64, "stop": [], "json_schema": None}
     parts = {"form": 1, "base_url": settings.base_url, "model": "m", "decoding": earlier | {"log_probabilities": False}}

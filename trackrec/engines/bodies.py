@@ -15,6 +15,8 @@ from trackrec.engines.failures import FailedCallError, FailureKind, is_refusal
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.prompts.thinking import cut_thinking
 
+MOST_SEEN = 131_072
+"""So many of the last tokens a repetition penalty looks at on llama.cpp, which keeps room for them."""
 FORM = 1
 """Raise it when bodies or the reading of answers change, so that old answers are not taken for new ones."""
 
@@ -85,7 +87,7 @@ def generate_body(
 def _penalty(settings: OpenAISettings, penalty: float) -> dict[str, Any]:
     """The same penalty by the server's name for it; llama.cpp would look at the last 64 tokens alone."""
     if settings.server == "llama.cpp":
-        return {"repeat_penalty": penalty, "repeat_last_n": -1}
+        return {"repeat_penalty": penalty, "repeat_last_n": MOST_SEEN}
     return {"repetition_penalty": penalty}
 
 
