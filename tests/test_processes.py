@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,15 @@ HERE = Path(__file__).parent
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
-def launch(number: int, *command: str) -> subprocess.CompletedProcess[str]:
+ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
+ACCELERATE += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes"]
+
+
+def launch(number: int, *command: str, by: Sequence[str] = tuple(LAUNCH)) -> subprocess.CompletedProcess[str]:
     """A script, in so many processes."""
     path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    start = [sys.executable, *(LAUNCH if number > 1 else []), *([str(number)] if number > 1 else [])]
+    start = [sys.executable, *([*by, str(number)] if number > 1 else [])]
     return subprocess.run([*start, *command], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -56,6 +61,41 @@ def test_two_processes_train_as_one(tiny_model_folder: Path, tmp_path: Path, met
     rows = [json.loads((out / "rows.json").read_text(encoding="utf-8")) for out in outs]
     assert [row["step"] for row in rows[1]] == [row["step"] for row in rows[0]] == [0, 1, 2, 3, 4, 5]
     assert [row["loss"] for row in rows[1]] == pytest.approx([row["loss"] for row in rows[0]], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "launcher"), [("lora", LAUNCH), ("full", ACCELERATE)], ids=["lora, torchrun", "full, accelerate launch"]
+)
+def test_two_processes_go_on_after_a_kill(
+    tiny_model_folder: Path, tmp_path: Path, method: str, launcher: list[str]
+) -> None:
+    """SIGKILL of one of two in the fifth of six steps: the launcher ends both; started again they do the last two."""
+    script, states = str(HERE / "train_together.py"), tmp_path / "states"
+
+    def start(out: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return launch(2, script, str(tiny_model_folder), method, str(tmp_path / out), *more, by=launcher)
+
+    whole = start("whole", str(tmp_path / "other-states"))
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    killed = start("killed", str(states), "5")
+    assert killed.returncode != 0
+    assert "SIGKILL" in killed.stderr, killed.stderr[-3000:]
+    assert not (tmp_path / "killed").exists()
+    assert {path.name for path in states.iterdir()} == {"checkpoint-2", "checkpoint-4"}
+    assert {path.name for path in (states / "checkpoint-4").glob("rng_state*")} == {
+        "rng_state_0.pth",
+        "rng_state_1.pth",
+    }
+    again = start("killed", str(states))
+    assert again.returncode == 0, again.stderr[-3000:]
+    done = load_file(tmp_path / "killed" / "gradients.safetensors")
+    assert len(done) == 2, "the fifth and the sixth step"
+    expected = load_file(tmp_path / "whole" / "gradients.safetensors")
+    assert torch.equal(done["step-0"], expected["step-4"])
+    name = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert (tmp_path / "killed" / "rows.json").read_text() == (tmp_path / "whole" / "rows.json").read_text()
 
 
 def test_the_order_is_that_of_one_process() -> None:
@@ -119,6 +159,7 @@ def test_a_run_says_so_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) 
 
 RUN = """
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tiny_run import tiny_recipe
 from trackrec.pipeline.job import run_recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from command_line import call as command
 from writing_world import made_log, write_run
 
 from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, GenerateRequest, Prompt, Score, Usage
@@ -222,6 +224,31 @@ def test_an_estimate_by_hand(tmp_path: Path) -> None:
     plain = estimate(run, log, WritingSettings(writer="template"))
     assert plain["tokens"]["prompts"] == plain["tokens"]["answers"] == 0
     assert plain["money"] == {}
+
+
+def test_the_plan_is_told_in_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each price on a line with its hours and dollars; no dictionary as Python writes one."""
+    run = write_run(tmp_path / "run")
+    made_log(users=60).write_parquet(tmp_path / "log.parquet")
+    (tmp_path / "mine.yaml").write_text("by the token: {dollars_a_million_in: 900, dollars_a_million_out: 0}\n")
+    (tmp_path / "engines.yaml").write_text("engines: [{type: openai, base_url: 'http://localhost:1/v1', model: g}]\n")
+    prices = ["--price", "h100-9b-low", "--price", str(tmp_path / "mine.yaml")]
+    monkeypatch.setenv("COLUMNS", "200")
+    common = ["plan", "--run", str(run), "--log", str(tmp_path / "log.parquet")]
+    assert command(monkeypatch, *common, "--engine", str(tmp_path / "engines.yaml"), *prices) == 0
+    said = capsys.readouterr().out
+    assert "{" not in said
+    rows = [[cell.strip() for cell in re.split("[│┃|]", line)[1:-1]] for line in said.splitlines()]
+    money = rows.index(["", "hours", "dollars", "source"])
+    low, mine = (row for row in rows[money:] if row and row[0] in ("h100-9b-low", "by the token"))
+    assert low[1] == "0.00"
+    assert low[3].startswith("reference point of the project's plan")
+    tokens = next(int(row[1].replace(",", "")) for row in rows if row and row[0] == "prompts")
+    assert mine[1:] == ["", f"{tokens * 900 / 1e6:,.2f}", ""]
+    assert command(monkeypatch, *common, "--engine", "template") == 0
+    assert "money" not in capsys.readouterr().out, "the template costs none"
 
 
 def test_the_reference_point_of_the_price_list() -> None:

@@ -1,12 +1,14 @@
-"""A training of the tiny model, for one process or several: ``train_together.py MODEL METHOD OUT [STATES]``.
+"""A training of the tiny model, for one process or several: ``train_together.py MODEL METHOD OUT [STATES [KILL]]``.
 
 The first process writes what came of it: the weights, the gradients before each step (``gradients.safetensors``), the
-figures (``rows.json``).
+figures (``rows.json``). With KILL the last process is sent SIGKILL in the middle of its KILL-th step.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from trackrec.lm.training import TrainingSettings, answer_cross_entropy
 if __name__ == "__main__":
     folder, method, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     states = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    kill = int(sys.argv[5]) if len(sys.argv) > 5 else 0
     model = full_model(folder) if method == "full" else tiny_language_model(folder)
     if processes.is_first():
         model.add("of the first process alone", 5)
@@ -34,6 +37,8 @@ if __name__ == "__main__":
     gradients: dict[str, torch.Tensor] = {}
 
     def note(optimizer: Any, *_: Any) -> None:
+        if len(gradients) + 1 == kill and processes.number() == processes.count() - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         parts = [p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]
         gradients[f"step-{len(gradients)}"] = torch.cat(parts)
 

@@ -70,10 +70,23 @@ def plan(
         _line("plan", found)
         return
     for title, part in found.items():
+        if part:
+            console.print(_table_of(title.replace("_", " "), part), markup=False)
+
+
+def _table_of(title: str, part: dict[str, Any]) -> Table:
+    """A part of a plan: what and how much, or where everything has several figures a column for each of them."""
+    nested = [value for value in part.values() if isinstance(value, dict)]
+    if len(nested) < len(part):
         table = Table(title=title, title_justify="left", show_header=False)
-        for key, value in part.items() if isinstance(part, dict) else enumerate(part, 1):
-            table.add_row(str(key).replace("_", " "), _shown(value))
-        console.print(table, markup=False)
+        for key, value in part.items():
+            table.add_row(key.replace("_", " "), _shown(value))
+        return table
+    columns = list(dict.fromkeys(name for value in nested for name in value))
+    table = Table("", *(name.replace("_", " ") for name in columns), title=title, title_justify="left")
+    for key, value in part.items():
+        table.add_row(key, *(_shown(value.get(name)) for name in columns))
+    return table
 
 
 def _plan_writing(
@@ -261,8 +274,6 @@ def _shown(value: Any) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-    if isinstance(value, str):
-        return value
-    import yaml
-
-    return yaml.safe_dump(value, sort_keys=False, default_flow_style=True).strip()
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_shown(part)}" for key, part in value.items())
+    return value if isinstance(value, str) else ", ".join(map(_shown, value))

@@ -66,6 +66,8 @@ class Decoding(Settings):
     """Most tokens of a text."""
     stop: tuple[str, ...] = Field(default=(), max_length=4)
     """Phrases that end a text; they are not part of it. Endpoints take four at most."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    """Makes tokens less likely that stand in the prompt or in the text so far, as transformers and vLLM do; 1: none."""
     json_schema: dict[str, Any] | None = None
     """A JSON schema that the text must follow."""
     log_probabilities: bool = False
@@ -158,6 +160,8 @@ class Capabilities:
     """Writes JSON that follows a schema."""
     stop: bool = False
     """Ends a text at given phrases."""
+    repetition_penalty: bool = False
+    """Makes tokens less likely that were seen before."""
 
 
 @runtime_checkable
@@ -202,6 +206,7 @@ _WORDS |= {
     "several": "several texts from one reading",
     "json_schema": "JSON by a schema",
     "stop": "stop phrases",
+    "repetition_penalty": "a repetition penalty",
 }
 
 
@@ -235,7 +240,8 @@ def needs_of(requests: Sequence[Prompt], decoding: Decoding | None = None) -> li
     needed = {"messages" if request.messages else "token_ids" for request in requests}
     if decoding is not None:
         asked = {"json_schema": decoding.json_schema is not None, "log_probabilities": decoding.log_probabilities}
-        needed |= {name for name, wanted in {**asked, "stop": bool(decoding.stop)}.items() if wanted}
+        asked |= {"stop": bool(decoding.stop), "repetition_penalty": decoding.repetition_penalty != 1}
+        needed |= {name for name, wanted in asked.items() if wanted}
     return sorted(needed)
 
 

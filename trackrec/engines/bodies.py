@@ -15,6 +15,8 @@ from trackrec.engines.failures import FailedCallError, FailureKind, is_refusal
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.prompts.thinking import cut_thinking
 
+MOST_SEEN = 131_072
+"""So many of the last tokens a repetition penalty looks at on llama.cpp, which keeps room for them."""
 FORM = 1
 """Raise it when bodies or the reading of answers change, so that old answers are not taken for new ones."""
 
@@ -31,15 +33,19 @@ class TopToken:
 def request_key(settings: OpenAISettings, request: GenerateRequest, decoding: Decoding) -> str:
     """The key of a request in the cache: model, address, prompt, decoding, seed and further fields decide it.
 
-    How many texts are asked for does not, so that more can be added later.
+    How many texts are asked for does not, so that more can be added later. A setting that came later counts where it is
+    used alone, so that answers that were paid before it stay found.
     """
+    drawn = decoding.model_dump(mode="json")
+    if decoding.repetition_penalty == 1:
+        del drawn["repetition_penalty"]
     return key_of(
         {
             "form": FORM,
             "base_url": settings.base_url,
             "model": settings.model,
             "prompt": _prompt(request),
-            "decoding": decoding.model_dump(mode="json"),
+            "decoding": drawn,
             "seed": request.seed,
             "extra_body": settings.extra_body,
         }
@@ -66,6 +72,8 @@ def generate_body(
         body["seed"] = call_seed(request.seed, first, attempt)
     if decoding.stop:
         body["stop"] = list(decoding.stop)
+    if decoding.repetition_penalty != 1:
+        body |= _penalty(settings, decoding.repetition_penalty)
     if decoding.log_probabilities:
         body |= {"logprobs": True} if request.messages else {"logprobs": 1}
         if settings.server == "vllm":
@@ -74,6 +82,13 @@ def generate_body(
         shape = {"name": "answer", "schema": decoding.json_schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": shape}
     return body
+
+
+def _penalty(settings: OpenAISettings, penalty: float) -> dict[str, Any]:
+    """The same penalty by the server's name for it; llama.cpp would look at the last 64 tokens alone."""
+    if settings.server == "llama.cpp":
+        return {"repeat_penalty": penalty, "repeat_last_n": MOST_SEEN}
+    return {"repetition_penalty": penalty}
 
 
 def score_body(settings: OpenAISettings, prompt: Prompt) -> dict[str, Any]:

@@ -17,6 +17,7 @@ ServerKind = Literal["openai", "vllm", "sglang", "llama.cpp", "transformers", "o
 
 _CHAT = {"messages": True, "stop": True}
 _OPEN = {**_CHAT, "token_ids": True, "log_probabilities": True, "scoring": True, "long_answers": True, "seeds": True}
+_OPEN |= {"repetition_penalty": True}
 SERVERS: dict[ServerKind, Capabilities] = {
     "openai": Capabilities(**_CHAT, log_probabilities=True, scoring=True, several=True, json_schema=True),
     "vllm": Capabilities(**_OPEN, several=True, json_schema=True),
@@ -29,6 +30,10 @@ SERVERS: dict[ServerKind, Capabilities] = {
 
 ECHOES: frozenset[ServerKind] = frozenset({"vllm"})
 """Servers that tell the log-probabilities of the prompt's own tokens, so that any answer is scored in one call."""
+
+HOW_ALONE = {"consent", "api_key_env", "budget", "cache", "concurrency", "requests_per_minute", "tokens_per_minute"}
+HOW_ALONE |= {"timeout", "retries", "give_up_after"}
+"""Settings of how an endpoint is called, which change no answer: a run goes on where they are others than before."""
 
 _OURS = {"model", "messages", "prompt", "n", "stream", "seed", "stop", "temperature", "top_p", "max_tokens", "logprobs"}
 _OURS |= {"max_completion_tokens", "top_logprobs", "response_format", "echo"}

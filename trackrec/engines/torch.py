@@ -21,7 +21,7 @@ from trackrec.engines.base import (
 )
 from trackrec.engines.failures import EngineError, is_refusal
 from trackrec.lm.model import LanguageModel, LanguageModelSettings
-from trackrec.lm.sampling import Continuation, DecodingSettings, sample
+from trackrec.lm.sampling import Continuation, DecodingSettings, sample, until_stop
 from trackrec.lm.scoring import MergedCopy
 from trackrec.lm.training import TreeExample, sequence_logprobs
 from trackrec.lm.tree import Tree
@@ -90,6 +90,7 @@ class TorchEngine:
             seeds=True,
             several=True,
             stop=True,
+            repetition_penalty=True,
         )
 
     def generate(self, requests: Sequence[GenerateRequest], n: int, decoding: Decoding) -> list[list[Answer]]:
@@ -105,7 +106,10 @@ class TorchEngine:
                 n,
                 self._stops,
                 DecodingSettings(
-                    temperature=decoding.temperature, top_p=decoding.top_p, max_new_tokens=decoding.max_new_tokens
+                    temperature=decoding.temperature,
+                    top_p=decoding.top_p,
+                    max_new_tokens=decoding.max_new_tokens,
+                    repetition_penalty=decoding.repetition_penalty,
                 ),
                 self.settings.rows,
                 self.settings.token_budget,
@@ -144,7 +148,7 @@ class TorchEngine:
         ]
 
     def _answer(self, drawn: Continuation, decoding: Decoding) -> Answer:
-        count, phrase = self._until_stop(drawn.token_ids, decoding.stop)
+        count, phrase = until_stop(self._plain.decode, drawn.token_ids, decoding.stop)
         ids = drawn.token_ids[:count]
         text, thought = self._plain.read(ids)
         text = text.partition(phrase)[0].strip() if phrase else text
@@ -160,16 +164,6 @@ class TorchEngine:
             Usage(0, len(drawn.token_ids)),
             self.model.settings.name,
         )
-
-    def _until_stop(self, ids: Sequence[int], phrases: Sequence[str]) -> tuple[int, str | None]:
-        """How many tokens there are up to the end of the first stop phrase, and which one it is (or None)."""
-        if any(phrase in self._plain.decode(list(ids)) for phrase in phrases):
-            for count in range(1, len(ids) + 1):
-                text = self._plain.decode(list(ids[:count]))
-                found = [(place, phrase) for phrase in phrases if (place := text.find(phrase)) >= 0]
-                if found:
-                    return count, min(found)[1]
-        return len(ids), None
 
     def _encode(self, prompt: Prompt) -> list[int]:
         if prompt.token_ids:

@@ -21,6 +21,8 @@ SEAL = "seal"
 TAKE_OVER = "take_over"
 """Key of a manifest: settings that follow from tables out of which somebody was taken since. The stage stays finished;
 the next start writes down what they are now."""
+FRAME = "frame"
+"""Name of a setting that nobody sets: the hash of what the chat template puts around prompts."""
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -65,9 +67,10 @@ def check_format(folder: Path) -> None:
         )
 
 
-def same(left: dict[str, Any], right: dict[str, Any], regardless_of: Sequence[str]) -> bool:
-    """Whether two fingerprints agree, some settings left aside."""
-    return _without(left, regardless_of) == _without(right, regardless_of)
+def same(before: dict[str, Any], now: dict[str, Any], regardless_of: Sequence[str]) -> bool:
+    """Whether two fingerprints agree, some settings left aside; manifests of before it was recorded tell no frame."""
+    aside = regardless_of if FRAME in before["settings"] else (*regardless_of, FRAME)
+    return _without(before, aside) == _without(now, aside)
 
 
 def _without(fingerprint: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

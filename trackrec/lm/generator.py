@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from trackrec.data.log import stable_hash
 from trackrec.lm.losses import PreferenceAccuracy, SequenceKL, preference_accuracy, sequence_kl
 from trackrec.lm.model import LanguageModel
-from trackrec.lm.sampling import DecodingSettings, sample
+from trackrec.lm.sampling import Continuation, DecodingSettings, sample, until_stop
 from trackrec.lm.sizes import shape_in, texts_at_once
 from trackrec.lm.trainer import train
 from trackrec.lm.training import (
@@ -237,8 +237,9 @@ class Writer:
             shape = shape_in(self.model.config.get_text_config().to_dict(), settings.name)
             longest, most = max(map(len, prompts)), decoding.max_new_tokens
             at_once = texts_at_once(shape, settings.dtype, settings.cache_gb, longest, most, n, at_once)
-        texts = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding, at_once, budget)
-        read = [[renderer.read(text.token_ids) for text in continuations] for continuations in texts]
+        drawn = sample(self.model, prompts, seeds, n, renderer.stop_ids, decoding, at_once, budget)
+        texts = [[self._until_stop(text, decoding.stop) for text in continuations] for continuations in drawn]
+        read = [[self._read(text, decoding.stop) for text in continuations] for continuations in texts]
         thought = [characters for group in read for _, characters in group if characters]
         if thought:
             log.warning(
@@ -275,6 +276,20 @@ class Writer:
             }
         )
         return pl.DataFrame(rows, schema=schema)
+
+    def _until_stop(self, text: Continuation, phrases: Sequence[str]) -> Continuation:
+        """A text up to the end of the first stop phrase, which ends it as the end token does."""
+        count, phrase = until_stop(self.generator.renderer.decode, text.token_ids, phrases)
+        if phrase is None:
+            return text
+        return Continuation(text.token_ids[:count], text.token_logprobs[:count], True)
+
+    def _read(self, text: Continuation, phrases: Sequence[str]) -> tuple[str, int]:
+        """What a text says before a stop phrase, and how many characters were thought."""
+        told, thought = self.generator.renderer.read(text.token_ids)
+        for phrase in phrases:
+            told = told.partition(phrase)[0]
+        return told.strip(), thought
 
 
 def count_tokens(example: TreeExample) -> int:

@@ -41,6 +41,33 @@ log = logging.getLogger(__name__)
 _NO_ADAPTER = "unused"
 
 
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Say in a line what a model that cannot be loaded lacks."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
+        raise AssetError(
+            f"the language model {name!r} could not be loaded: {error}. Expected the name of the embedded "
+            "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors. "
+            "Code that comes with a model runs only with --trust-remote-code"
+        ) from error
+
+
+def load_tokenizer(settings: LanguageModelSettings) -> PreTrainedTokenizerBase:
+    """The tokenizer of a language model, without its weights.
+
+    Raises:
+        AssetError: there is none.
+    """
+    path = resolve_language_model(settings.name)
+    with _said(settings.name):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, revision=settings.revision or "main", trust_remote_code=remote_code_is_trusted()
+        )
+    return tokenizer
+
+
 class LanguageModel:
     """A causal language model, its tokenizer, and named LoRA adapters.
 
@@ -56,17 +83,9 @@ class LanguageModel:
         gpu = f"cuda:{processes.local_number()}" if processes.count() > 1 else "cuda"
         auto = settings.device == "auto"
         self.device = torch.device(gpu if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
-        try:
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                self.path, revision=self.revision, trust_remote_code=remote_code_is_trusted()
-            )
+        self.tokenizer = load_tokenizer(settings)
+        with _said(settings.name):
             base = self._base()
-        except (OSError, ValueError) as error:  # ValueError: a folder that holds no tokenizer
-            raise AssetError(
-                f"the language model {settings.name!r} could not be loaded: {error}. Expected the name of the embedded "
-                "model, a Hugging Face id that this machine can reach, or a folder with config.json and safetensors. "
-                "Code that comes with a model runs only with --trust-remote-code"
-            ) from error
         self.follows_plans = self._follows_plans(base)
         """Whether the model computes each shared token once; else every branch is computed as a copy of its own."""
         logit_rule(base)  # a model whose logits cannot be computed is refused here, not in the middle of a run

@@ -6,7 +6,7 @@ prompt takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,11 @@ class DecodingSettings(Settings):
     """Nucleus: the smallest set of tokens with at least this probability is drawn from."""
     max_new_tokens: int = Field(default=64, ge=1)
     """Most tokens of a RecCoT, its end token included; left out of a recipe: `prompts.reccot_tokens`."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    """Divides the logits above 0, and multiplies those below, of all tokens that stand in the prompt or in the text so
+    far, as transformers and vLLM do; 1: none. Titles of the history stand in the prompt, so little of it goes far."""
+    stop: tuple[str, ...] = Field(default=(), max_length=4)
+    """Phrases that end a text; they are not part of it. For a model that was not taught to end, such as "\\n\\n"."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,45 @@ def draw(logits: Tensor, uniform: Tensor, settings: DecodingSettings) -> Tensor:
         ordered = ordered.masked_fill(ordered.cumsum(dim=-1) - ordered >= settings.top_p, 0)
         weights = torch.zeros_like(probabilities).scatter(-1, order, ordered)
     return invert(weights, uniform)
+
+
+def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Logits with those of tokens that were seen made smaller.
+
+    Args:
+        logits: shape (rows, vocabulary).
+        seen: which tokens stand in a row's prompt or text, Boolean, the same shape.
+        penalty: above 1 makes them less likely.
+
+    Source:
+        CTRL (Keskar et al. 2019), section 4.1, in the form that transformers and vLLM give it.
+
+    >>> penalised(torch.tensor([[2.0, -2.0, 2.0]]), torch.tensor([[True, True, False]]), 2.0).tolist()
+    [[1.0, -4.0, 2.0]]
+    """
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def until_stop(
+    decode: Callable[[list[int]], str], ids: Sequence[int], phrases: Sequence[str]
+) -> tuple[int, str | None]:
+    """How many tokens there are up to the end of the first stop phrase, and which one it is.
+
+    Args:
+        decode: the text of token ids.
+        ids: of a text.
+        phrases: that end it.
+
+    Returns:
+        All tokens and None, where no phrase is in the text.
+    """
+    if any(phrase in decode(list(ids)) for phrase in phrases):
+        for count in range(1, len(ids) + 1):
+            text = decode(list(ids[:count]))
+            found = [(place, phrase) for phrase in phrases if (place := text.find(phrase)) >= 0]
+            if found:
+                return count, min(found)[1]
+    return len(ids), None
 
 
 def invert(weights: Tensor, uniform: Tensor) -> Tensor:
@@ -150,6 +194,8 @@ def _generated(
     decoding: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.temperature > 0}
     if settings.temperature > 0:
         decoding |= {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+    if settings.repetition_penalty != 1:
+        decoding["repetition_penalty"] = settings.repetition_penalty
     texts = generated_copies(model, prompt, seed, n, stop_ids, **decoding)
     return [Continuation(tokens, logprobs, tokens[-1] in stop_ids) for tokens, logprobs in texts]
 
@@ -186,7 +232,11 @@ class _Job:
         """Which text each row writes."""
         self.rows = torch.zeros(0, dtype=torch.long, device=device)
         """The rows that are writing; ``logits`` belong to them, in the same order."""
-        self.logits = torch.zeros(0, model.config.get_text_config().vocab_size, device=device)
+        vocabulary = model.config.get_text_config().vocab_size
+        self.logits = torch.zeros(0, vocabulary, device=device)
+        penalises = settings.repetition_penalty != 1
+        self.seen = torch.zeros(slots * n if penalises else 0, vocabulary, dtype=torch.bool, device=device)
+        """Which tokens stand in each row's prompt or text; no rows where that is not asked."""
 
     def run(self) -> list[list[Continuation]]:
         """Write all texts."""
@@ -219,7 +269,12 @@ class _Job:
         """
         text = self.text_of[self.rows]
         place = self.lengths[text]
-        chosen = draw(self.logits, self.uniform[text, place], self.settings)
+        logits = self.logits
+        if len(self.seen):
+            logits = penalised(logits, self.seen[self.rows], self.settings.repetition_penalty)
+        chosen = draw(logits, self.uniform[text, place], self.settings)
+        if len(self.seen):
+            self.seen[self.rows, chosen] = True
         self.tokens[text, place] = chosen
         self.logprobs[text, place] = self.logits.gather(-1, chosen[:, None])[:, 0] - self.logits.logsumexp(dim=-1)
         self.lengths[text] = place + 1
@@ -276,6 +331,11 @@ class _Job:
         rows = (where[:, None] * self.n + lanes).flatten()
         texts = torch.tensor(list(numbers), device=device)[:, None] * self.n + lanes
         self.text_of[rows] = texts.flatten()
+        if len(self.seen):
+            for number, slot in zip(numbers, slots, strict=True):
+                own = self.seen[slot * self.n : (slot + 1) * self.n]
+                own[:] = False
+                own[:, torch.tensor(self.prompts[number], device=device)] = True
         ends = torch.tensor(batch.sizes, device=device).cumsum(0) - 1
         first = logits_of(self.model, output.last_hidden_state[0, ends])
         self.rows = torch.cat([self.rows, rows])

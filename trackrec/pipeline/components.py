@@ -15,11 +15,12 @@ from trackrec.checks.gate import is_ours
 from trackrec.data.roles import Role
 from trackrec.features.encoder import shared_encoder
 from trackrec.files.hashes import content_of
+from trackrec.files.manifests import FRAME
 from trackrec.judges.base import JudgeContext, JudgeName, Validator
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.rewards import Reward, RewardContext
 from trackrec.lm.generator import Generator
-from trackrec.lm.model import LanguageModel
+from trackrec.lm.model import LanguageModel, load_tokenizer
 from trackrec.lm.training import Progress
 from trackrec.pipeline.dataset import Dataset
 from trackrec.prompts.domains import DOMAINS, find_domain
@@ -97,7 +98,8 @@ class Components:
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        return Renderer(self.model.tokenizer, self.dataset.items, self.recipe.prompts, profile=self.recipe.profile)
+        tokenizer = load_tokenizer(self.recipe.model)  # not the model's own: prompts are known before it is loaded
+        return Renderer(tokenizer, self.dataset.items, self.recipe.prompts, profile=self.recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
@@ -219,8 +221,8 @@ class Components:
 
     @property
     def prompt_settings(self) -> dict[str, Any]:
-        """What decides prompts and base model."""
-        told = {"prompts": self.recipe.prompts, "profile": self.recipe.profile}
+        """What decides prompts and base model, and what the chat template makes of the settings here and now."""
+        told = {"prompts": self.recipe.prompts, "profile": self.recipe.profile, FRAME: self.renderer.frame_hash}
         return told | self.domain_settings | self.model_settings
 
     def profile_text(self, user: Any) -> str:
@@ -234,8 +236,13 @@ class Components:
         return self.run.read(f"write-{number}")
 
 
+_LATER: tuple[tuple[str, Any], ...] = (("revision", ""), ("repetition_penalty", 1.0), ("stop", []))
+"""Settings that came later, and what leaves everything as it was before them."""
+
+
 def without_unset(plain: Any) -> Any:
-    """Plain settings without commits that nobody named: stages of earlier runs, which knew none, stay finished."""
+    """Plain settings without later ones that nobody set: stages of earlier runs, which knew none, stay finished."""
     if isinstance(plain, dict):
-        return {key: without_unset(value) for key, value in plain.items() if (key, value) != ("revision", "")}
+        later = [pair for pair in _LATER if pair[0] != "stop" or "json_schema" not in plain]  # engines always had it
+        return {key: without_unset(value) for key, value in plain.items() if (key, value) not in later}
     return [without_unset(value) for value in plain] if isinstance(plain, list) else plain

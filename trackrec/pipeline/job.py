@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from trackrec.data.roles import Role
+from trackrec.engines.openai_settings import HOW_ALONE
 from trackrec.errors import RunError
 from trackrec.files.lock import locked
 from trackrec.files.manifests import check_format
@@ -98,6 +100,8 @@ def _all_stages(recipe: Recipe, run: Run) -> None:
 def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | None = None) -> Run:
     """Open a run folder, which keeps one recipe for good; ``lender``: see :class:`trackrec.run.Run`.
 
+    How endpoints are called (``HOW_ALONE``: budget, limits, key's name) may change: a budget that ended can be raised.
+
     Raises:
         RunError: it holds another recipe; the first settings that differ are named.
     """
@@ -107,8 +111,8 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
     check_format(folder)
     if path.is_file():
         before = load_recipe(path)
-        if before != recipe:
-            changed = list(_differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")))
+        changed = _differences(*(_deciding(tree.model_dump(mode="json")) for tree in (before, recipe)))
+        if changed:
             raise RunError(
                 f"{folder} holds a run of another recipe: it differs in {', '.join(changed[:5])}. Choose another "
                 "folder with --out, or delete this one"
@@ -117,10 +121,18 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
         raise RunError(f"{folder} is not empty and holds no run (no recipe.yaml): choose another folder with --out")
     with locked(folder):
         run = Run(folder, reporter, recipe.seed, lender)
-        if not path.is_file():
+        if not path.is_file() or load_recipe(path) != recipe:
             with written_whole(path, durable=True) as partial:
                 partial.write_text(dump_recipe(recipe), encoding="utf-8")
     return run
+
+
+def _deciding(tree: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's tree without how its engines are called."""
+    parts = {name: _deciding(part) if isinstance(part, dict) else part for name, part in tree.items()}
+    if isinstance(engine := parts.get("engine"), dict):
+        parts["engine"] = {name: value for name, value in engine.items() if name not in HOW_ALONE}
+    return parts
 
 
 def _differences(left: dict[str, object], right: dict[str, object], prefix: str = "") -> list[str]:

@@ -19,8 +19,9 @@ from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.pipeline.budget import beyond_validator, check_budget
+from trackrec.pipeline.budget import beyond_validator
 from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Components
+from trackrec.pipeline.taught import count_taught
 from trackrec.pipeline.tuning import Tuning
 from trackrec.registry import make
 from trackrec.run import Stage
@@ -70,15 +71,11 @@ class Loop:
             table = write_texts(
                 self.components.teacher(), self.dataset.histories, self.components.renderer, seed, per_user, users
             )
-            counted = check_budget(table["text"], self.components.renderer, recipe.over_budget_share)
+            counts, lines = count_taught(table, users, self.components.renderer, recipe.over_budget_share)
             stage.write("teacher", table)
-            stage.counts = {"users": len(users), "texts": table.height} | counted
-            if counted["over_budget"]:
-                self.run.reporter.line(
-                    f"teach: {counted['over_budget']} of {table.height} texts take more than prompts.reccot_tokens "
-                    f"(the longest {counted['longest']}) and lose sentences",
-                    style="yellow",
-                )
+            stage.counts = counts
+            for line in lines:
+                self.run.reporter.line(line, style="yellow")
 
         settings = {
             "teacher": recipe.teacher,

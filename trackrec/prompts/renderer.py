@@ -18,7 +18,7 @@ from trackrec.prompts.domains import find_domain
 from trackrec.prompts.template import TemplateSettings
 from trackrec.prompts.turns import answer_frame, answer_lead
 from trackrec.settings import Settings
-from trackrec.users.catalogue import Catalogue, Row, clean_text
+from trackrec.users.catalogue import Catalogue, Row, clean_lines, clean_text
 from trackrec.users.citations import without_citations
 from trackrec.users.counts import ProfileSettings
 from trackrec.users.profile import profile_history, profiles
@@ -26,7 +26,7 @@ from trackrec.users.profile import profile_history, profiles
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 class PromptSettings(Settings):
@@ -191,13 +191,14 @@ class Renderer:
     def reccot_ids(self, text: str) -> list[int]:
         """A RecCoT as the generator is to write it: its tokens, then the end token.
 
+        Its line ends are kept; the validator reads it on one line, since a line of its own could pass for a target.
         A text beyond ``reccot_tokens`` loses whole sentences from its end. If not even its first sentence fits, it is
         cut where the budget ends, without an end token, as sampling would cut it.
         """
         budget = self.settings.reccot_tokens - 1
-        sentences = _SENTENCE_END.split(clean_text(text, limit=None))
-        for count in range(len(sentences), 0, -1):
-            ids = self._plain.encode(self._lead + " ".join(sentences[:count]))
+        told = clean_lines(text)
+        for end in [len(told), *(found.start() for found in reversed([*_SENTENCE_END.finditer(told)]))]:
+            ids = self._plain.encode(self._lead + told[:end])
             if len(ids) <= budget:
                 return [*ids, self._end]
         return ids[: budget + 1]
@@ -205,7 +206,7 @@ class Renderer:
     def reccot_lengths(self, text: str) -> tuple[int, int]:
         """Tokens of a whole RecCoT as the generator is to write it, its end token included, and as the validator reads
         it; what is beyond ``reccot_tokens`` is cut there."""
-        written = len(self._plain.encode(self._lead + clean_text(text, limit=None))) + 1
+        written = len(self._plain.encode(self._lead + clean_lines(text))) + 1
         return written, len(self._plain.encode(f" {self._shown_reccot(text)}"))
 
     def decode(self, ids: Sequence[int]) -> str:

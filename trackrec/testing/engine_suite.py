@@ -53,6 +53,7 @@ def check_engine(
         ("seeds", can.seeds, _check_seeds),
         ("log_probabilities", can.log_probabilities, _check_log_probabilities),
         ("stop", can.stop, _check_stop),
+        ("repetition_penalty", can.repetition_penalty, _check_penalty),
         ("json_schema", can.json_schema, _check_json),
         ("scoring", can.scoring, _check_scores),
     ]
@@ -153,6 +154,17 @@ def _check_stop(make: MakeEngine, requests: list[GenerateRequest]) -> None:
     expected = before[number].text.partition(phrase)[0].strip()
     assert stopped.text == expected, f"a text ends before the stop phrase {phrase!r}: got {stopped.text!r}"
     assert stopped.finish_reason in ("stop", "refusal"), "a text that was stopped ended by itself"
+
+
+def _check_penalty(make: MakeEngine, requests: list[GenerateRequest]) -> None:
+    free = Decoding(max_new_tokens=24, temperature=0)
+    engine = make()
+    held = Decoding(**{**free.model_dump(), "repetition_penalty": 10.0})
+    before, after = ([len(set(group[0].text.split())) / max(1, len(group[0].text.split())) for group in found]
+                     for found in (engine.generate(requests, 1, decoding) for decoding in (free, held)))  # fmt: skip
+    repeats = [number for number, share in enumerate(before) if share < 1]
+    said = "texts under a strong repetition penalty have more different words than the same ones without"
+    assert not repeats or sum(after[n] for n in repeats) > sum(before[n] for n in repeats), f"{said}: {before}, {after}"
 
 
 def _check_json(make: MakeEngine, requests: list[GenerateRequest]) -> None:

@@ -57,6 +57,17 @@ def clean_text(text: str, limit: int | None = MAX_CHARACTERS) -> str:
     return " ".join(spaced.split())[:limit].rstrip()
 
 
+def clean_lines(text: str) -> str:
+    r"""Untrusted text of several lines: each as ``clean_text`` makes it, their ends kept, runs of empty lines one.
+
+    Example:
+        >>> clean_lines(" Likes:\n- crime\t films\n\n\nDislikes musicals. ")
+        'Likes:\n- crime films\n\nDislikes musicals.'
+    """
+    lines = [clean_text(line, limit=None) for line in text.splitlines()]
+    return "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1])).strip()
+
+
 @dataclass(frozen=True)
 class Item:
     """One item of the catalogue, ready for a prompt."""
