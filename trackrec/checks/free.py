@@ -75,7 +75,7 @@ _GENERAL = frozenset(
 _AND = re.compile(r"\s*(?:,|,? and|,? or|/)\s*")
 _RESTRICTED = re.compile(
     r"\s*(?:\w+ ){0,2}(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
-    r"|(?: \w+){0,2},? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
+    r"|-\w+|(?: \w+){0,2},? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
     re.IGNORECASE,
 )
 

@@ -52,6 +52,7 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 """A clause on the names before it: "films like X, which they rated lower"."""
+_EXCEPTION = re.compile(r"\bexceptions?\b", re.IGNORECASE)
 _RESPECTIVELY = re.compile(r"\b(?P<all>[1-5](?:(?:, and |, | and )[1-5])+)(?: stars?)?,? respectively\b", re.IGNORECASE)
 NEAR = 7
 """Words between a name and a rating that may be no other name's."""
@@ -143,7 +144,7 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         and _NEITHER.search(masked[low : name.start])
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
-    if sign is not None and _is_taken_back(sign, name, opinions, masked):
+    if sign is not None and (_EXCEPTION.search(masked) or _is_taken_back(sign, name, opinions, masked)):
         sign = replace(sign, weak=True)
     if len(names) > 1 and _ONE_OF_TWO.search(masked):
         sign, rating = (replace(one, weak=True) if one is not None else None for one in (sign, rating))
