@@ -8,12 +8,23 @@ from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
+from trackrec.checks.cue import direct_cue
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.opinion import Opinion, says_mixed, side_of
 from trackrec.checks.prose import NEAR, WORD, Prose, Said, gap_between, is_cut, words_between
-from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict
+from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict, without_support
 from trackrec.checks.speech import is_about_user, speaks_of_others
 from trackrec.checks.subjects import HIDDEN, Subject
+from trackrec.checks.sure import (
+    DISLIKED_SHARE,
+    LIKED_SHARE,
+    SURE_DISLIKED,
+    SURE_EVENTS,
+    SURE_LIKED,
+    Kind,
+    is_borne_out,
+    is_denied,
+)
 from trackrec.checks.tallies import tallies
 from trackrec.checks.vocabulary import Vocabulary
 
@@ -36,6 +47,12 @@ _BLENDED = re.compile(
     re.IGNORECASE,
 )
 """A kind that is one part of something: "films that blend comedy and romance"."""
+_QUALIFIED = re.compile(
+    r"\b(?:pure(?:ly)?|dark(?:er)?|light(?:er)?|heavy|slow(?:er)?|deep(?:er)?|serious|intense|certain|some|typical(?:ly)?|traditional|mindless|low-?brow|\w+ier|\w+-(?:packed|paced|driven|oriented)),? $",
+    re.IGNORECASE,
+)
+"""A word that narrows the kind behind it down: "darker Sci-Fi"."""
+_INFERS = re.compile(r"\b(?:suggest|indicat|imply|impli|hint|signal|point)\w* (?!by\b)", re.IGNORECASE)
 _GENERAL = frozenset(
     [
         "in",
@@ -56,17 +73,11 @@ _GENERAL = frozenset(
     ]
 )
 _AND = re.compile(r"\s*(?:,|,? and|,? or|/)\s*")
-_ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
 _RESTRICTED = re.compile(
     r"\s*(?:\w+ ){0,2}(?:like|such as|with|that|which|about|from|set|where|by|of|in|on|when|who|whose|starring|featuring|based|if|without|over|than|including|for|to|made|having|(?:elements?|aspects?|undertones?|themes?|sequences?|flair|scenes?|narratives?|plots?|stories|storylines?)\b)\b"
-    r"|,? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
+    r"|-\w+|(?: \w+){0,2},? (?:particularly|especially|specifically|mainly|mostly) (?:those|ones|when|if|in)\b",
     re.IGNORECASE,
 )
-LIKED_SHARE, DISLIKED_SHARE = 0.6, 0.4
-"""From which share of likes on free text may call a kind liked, and up to which not."""
-SURE_LIKED, SURE_DISLIKED, SURE_EVENTS = 0.75, 0.25, 3
-"""Shares, and the least events, that deny the opposite: so many if all of them do, or the words are strong, else twice as
-many."""
 
 
 class Scale:
@@ -108,8 +119,24 @@ class FreeJudge:
         if not found:
             found = self._titles(prose)
         groups = [(prose.text[a:b], self.of_kind(values)) for a, b, values in self.groups(prose)]
-        counted = tallies(prose.masked, prose.opinions, self.history, groups) if self.scale.has_stars else []
-        return [*found, *counted, *(self.kinds(prose) if not counted else ())]
+        blurred = any(
+            _QUALIFIED.search(prose.masked[:a]) or any(self.vocabulary.is_tag(value) for value in values)
+            for a, _, values in self.groups(prose)
+        )
+        counted = tallies(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
+        kinds = self.kinds(prose)
+        if any(
+            self._is_far_off(one) for one in kinds
+        ):  # half of the sentence is likely false: the rest bears out nothing
+            found, kinds = without_support(found), without_support(kinds)
+        return [*found, *counted, *(kinds if not counted else ())]
+
+    def _is_far_off(self, one: Judged) -> bool:
+        """Whether the history goes the other way on a kind by far, even where it is not denied."""
+        if len(one.evidence) < SURE_EVENTS:
+            return False
+        share = sum(self.scale.side(place) > 0 for place in one.evidence) / len(one.evidence)
+        return share <= SURE_DISLIKED if one.claim.sign > 0 else share >= SURE_LIKED
 
     def _titles(self, prose: Prose) -> list[Judged]:
         """What is said of each title; of several that one verb speaks of none is borne out if the history goes the other
@@ -175,6 +202,10 @@ class FreeJudge:
         """Whether the words that go against the stars stand right by the title, or are the list's heading."""
         if prose.lead is not None and not prose.lead.is_rating:
             return True
+        others = [one.name for one in prose.said if one.sign == said.sign and one is not said]
+        along = [place for name in others for place in self.history.of(Subject("title", name.text, name.items))]
+        if said.sign and any(self.scale.side(place) == said.sign.sign for place in along):
+            return False
         gap = words_between(said.name, said.sign, prose.masked) if said.sign else ""
         return not set(WORD.findall(gap.replace(HIDDEN, " ").lower())) - _PLAIN
 
@@ -201,7 +232,7 @@ class FreeJudge:
         """What is said of kinds of items: genres, attributes, tags."""
         found: dict[Opinion, list[Judged]] = {}
         groups = self.groups(prose)
-        opinions = [_direct(start, end, prose, self.vocabulary) for start, end, _ in groups]
+        opinions = [direct_cue(start, end, prose, self.vocabulary) for start, end, _ in groups]
         for place in range(len(groups) - 2, -1, -1):  # "Drama and Crime receive low ratings"
             behind, joined = opinions[place + 1], _AND.fullmatch(prose.masked, groups[place][1], groups[place + 1][0])
             if opinions[place] is None and joined and behind is not None and behind.side == "before":
@@ -221,7 +252,9 @@ class FreeJudge:
                 good = 1 - sum(self.scale.side(place) < 0 for place in one.evidence) / len(one.evidence)
             return good <= DISLIKED_SHARE if one.claim.sign > 0 else good >= LIKED_SHARE
 
-        if not any(one.verdict == Verdict.NOT_CHECKABLE and one.evidence and is_opposed(one) for one in found):
+        open_ones = [one for one in found if one.verdict == Verdict.NOT_CHECKABLE and one.evidence]
+        titles = sum(one.claim.subject.kind == "title" for one in open_ones)
+        if 2 * titles < len(found) and not any(is_opposed(one) for one in open_ones):
             return found
         return [
             replace(one, verdict=Verdict.NOT_CHECKABLE) if one.verdict == Verdict.SUPPORTED else one for one in found
@@ -254,7 +287,6 @@ class FreeJudge:
             return None
         good = sum(self.scale.side(place) > 0 for place in places)
         share = good / len(places)
-        own = sum(self.scale.side(place) > 0 for place in self.history.everything) / len(self.history.events)
         sign: Literal[-1, 1] = 1 if opinion.sign > 0 else -1
         claim = Claim(
             "direction", Subject("group", prose.text[start:end], frozenset(), values), prose.text.strip(), sign=sign
@@ -262,31 +294,40 @@ class FreeJudge:
         reason = f"{good} of {len(places)} liked"
         if len(places) < MIN_EVENTS:
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)
-        if (
-            (share >= LIKED_SHARE or (share >= 0.5 and share > own))
-            if sign > 0
-            else (share <= DISLIKED_SHARE and share <= own)
-        ):
+        likes = [self.scale.side(place) > 0 for place in self.history.everything]
+        tagged = any(self.vocabulary.is_tag(value) for value in values)
+        if tagged and sign > 0 and (share < LIKED_SHARE or len(places) < SURE_EVENTS):
+            return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)  # cards name a tag of few that it fits
+        if is_borne_out(good, len(places), sum(likes) / len(likes), sign):
             return Judged(claim, Verdict.SUPPORTED, reason, places)
-        against = (
-            (share <= SURE_DISLIKED and share < own) if sign > 0 else (share >= SURE_LIKED and share >= own - 0.05)
+        mine, events = set(places), self.history.events
+        rest = [place for place in self.history.everything if place not in mine]
+        kind = Kind(
+            tuple(events[place].rating for place in places),
+            tuple(likes[place] for place in places),
+            tuple(events[place].rating for place in rest),
+            tuple(likes[place] for place in rest),
         )
-        least = SURE_EVENTS if good in (0, len(places)) or opinion.strong else 2 * SURE_EVENTS
-        sure = len(places) >= least and against
+        words = prose.text[max(0, opinion.start) : opinion.end]
+        denied = is_denied(kind, sign, words, prose.masked, opinion.strong, len(self.groups(prose)))
         narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None or self._is_narrowed(
             start, opinion, prose
         )
-        tagged = any(self.vocabulary.is_tag(value) for value in values)
-        accuse = sure and not narrowed and not opinion.weak and not tagged
+        accuse = denied and not narrowed and not opinion.weak and not tagged and not _inferred(start, prose)
         verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
 
     def _end_of_list(self, end: int, prose: Prose) -> int:
         """Where the list of kinds ends that a kind is part of: "action and sci-fi elements"."""
         for start, stop, _ in self.groups(prose):
-            if start > end and _AND.fullmatch(prose.masked, end, start):
+            gap = re.sub(r"-?\w+", lambda word: self._bare(word.group()), prose.masked[end:start])
+            if start > end and _AND.fullmatch(re.sub(r"\s+", " ", gap)):
                 end = stop
         return end
+
+    def _bare(self, word: str) -> str:
+        """Nothing for a word that belongs to a kind: "action-oriented films and thrillers"."""
+        return "" if word.startswith("-") or self.vocabulary.is_noun(word) else word
 
     def _is_narrowed(self, start: int, opinion: Opinion, prose: Prose) -> bool:
         """Whether words before a kind narrow it down: "aversion to poorly made comedies"."""
@@ -299,34 +340,6 @@ class FreeJudge:
         )
 
 
-def _direct(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opinion | None:
-    """The cue whose object or subject a kind is, with nothing but adjectives between."""
-    masked = prose.masked
-    before = [one for one in prose.opinions if one.end <= start and one.side == "after" and one.sign]
-    if before and not before[-1].is_rating:
-        gap = masked[before[-1].end : start]
-        joined = re.sub(r"^.*(?:,| and| or)(?= )", "", gap) if not re.search(r"[.;:()]|\bbut\b", gap) else gap
-        if re.fullmatch(rf"\s*(?:of |for |in |to |on |with )?{_ADJECTIVES}(?:-)?", joined) and not _is_foreign(
-            gap, vocabulary
-        ):
-            return before[-1]
-    after = [one for one in prose.opinions if one.start >= end and one.side == "before" and one.sign]
-    if after and not after[0].is_rating:
-        gap = masked[end : after[0].start].strip()
-        if not gap or all(vocabulary.is_noun(word) for word in gap.split()):
-            return after[0]
-    if prose.lead is not None and prose.lead.sign and not prose.opinions and not prose.names:
-        return prose.lead
-    return None
-
-
-def _is_foreign(gap: str, vocabulary: Vocabulary) -> bool:
-    """Whether the words between a verb and a kind hold another object of the verb, or a clause of its own."""
-    return (
-        re.search(
-            r"\b(?:with|that|which|about|from|set|where|by|than|is|are|was|were|as|when|like|over|rather)\b",
-            gap,
-            re.IGNORECASE,
-        )
-        is not None
-    )
+def _inferred(start: int, prose: Prose) -> bool:
+    """Whether a kind stands in what a sentence only infers: "..., suggesting a taste for comedies"."""
+    return _INFERS.search(prose.masked, 0, start) is not None

@@ -10,11 +10,12 @@ from trackrec.checks.free import FreeJudge
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.prose import Prose, read_prose
 from trackrec.checks.reader import find_claims
-from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of, without_support
+from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
 from trackrec.checks.rules import Verdict as Verdict
 from trackrec.checks.rules import judge as judge
+from trackrec.checks.rules import without_support
 from trackrec.checks.sentences import Told, take_apart
 from trackrec.checks.speech import is_about_user
 from trackrec.checks.vocabulary import Vocabulary

@@ -59,6 +59,12 @@ _FADING = re.compile(
     re.IGNORECASE,
 )
 """Before a word of liking: "the decline in interest towards"."""
+_HEDGED = re.compile(
+    r"\b(?:moderate|modest|mild|slight|slightly|some|somewhat|occasional|reasonable|certain|tentative)(?: \w+ed)? ?$",
+    re.IGNORECASE,
+)
+"""Before a word of liking or not: it may bear out, and accuses nobody."""
+_IN_FAVOUR = re.compile(r"in favou?r of", re.IGNORECASE)
 _NOT_ONLY = re.compile(r"\bnot (?:only|just|merely)\b[\w ]*$", re.IGNORECASE)
 
 _BY_IT = re.compile(
@@ -78,6 +84,7 @@ _V = r"(?:[0-5](?:\.\d+)?|one|two|three|four|five)"
 _RATINGS = re.compile(
     rf"(?P<out>\b(?P<a>{_V})(?: stars?)?\s*(?:/\s*5|out of (?:5|five)|of (?:5|five) stars)\b(?![/\d]))"
     rf"|(?P<stars>\b(?P<b>{_V})(?:(?:\s?(?:-|–|to|or|and)\s?)(?P<b2>{_V}))?(?P<more> (?:or|and) (?:more|higher|above|better|less|lower|below|fewer))?[- ]?(?:stars?|⭐+|★+)(?:[- ]?(?:ratings?|reviews?|scores?|or (?P<orb>more|higher|above|better|less|lower|below|fewer)))?)"
+    rf"|(?P<also>(?:(?<=, )|(?<=\band )|(?<=\bbut ))(?:an? )?(?P<r>[1-5]|one|two|three|four|five) (?=for (?:the |both )?{HIDDEN}))"
     r"|(?P<plural>\b(?P<c>(?<=\bone )(?:one|two|three|four|five)(?=,? for\b|[,.;]|$)|ones|twos|threes|fours|fives|[1-5]['’]?s)\b)"
     rf"|(?P<bare>(?<=\bat )(?P<d>{_V})\b|\b(?:an?|the|only|just|single|lone|solid|merely|below|under|above) (?:(?:only|just|lone|single|solid|mere|full|perfect) )*(?P<e>{_V})\b|\b(?:rated?|got|gets?|give|gives|gave|given|earn\w*|receiv\w*|reach\w*|scor\w*|giving|awarded|settle\w* at|sits? at|sat at|stays? at|stop\w* at|comes? to|was|were|got just|at)(?: (?:it|them|both|each|all|as|at|just|only|the|a))* (?P<f>{_V})\b)(?![- ]?stars?\b)(?! (?:or|to|and) \w+[- ]stars?)(?! (?:films|movies|books|titles|of|in|times|other|more|or more|hundred|years|genres|comedies|dramas|thrillers|most|least|main|first|last|(?!(?:lowest|highest|honest|modest)\b)\w{{2,}}est)\b)(?P<tail> (?:or|to|and) (?:(?P<g>{_V})|(?P<h>more|higher|above|better|less|lower|below|fewer))\b)?(?! stars?)"
     rf"|(?P<of>(?<!average )(?<!mean )\b(?:ratings?|scores?|marks?) of (?:only |just |a )?(?P<q>{_V})\b(?P<q2>(?:(?:, and |, | and | to | or |-|–){_V}\b)*)(?! \w+ (?:films|movies|books))(?: stars?)?)"
@@ -102,6 +109,8 @@ _FOR = re.compile(
     r"|\s*,? (?:for|to|such as|for example|namely|including)\b|\s*:",
     re.IGNORECASE,
 )
+_OWNED = re.compile(r"(?: stars?)?\)\s*(?:for|to)\b", re.IGNORECASE)
+""" "A high rating (5) for X": stars in parentheses whose title follows."""
 _LIKED_FROM, _DISLIKED_TO = 4.0, 2.5
 
 
@@ -179,12 +188,14 @@ def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -
         start = no.start()
         return Opinion(start, match.end(), -1 if sign > 0 else 1, side, weak=sign < 0)
     strong, weak = _STRONG.search(" " + told) is not None, _WEAK.search(" " + told) is not None
+    if _HEDGED.search(before) or _IN_FAVOUR.match(text[max(0, match.start() - 3) : match.end() + 3]):
+        return Opinion(*match.span(), sign, side, weak=True)
     return Opinion(*match.span(), sign, side, strong, weak and not strong)
 
 
 def _rating(match: re.Match[str], text: str) -> Opinion | None:
     parts = match.groupdict()
-    names = ("a", "b", "c", "d", "e", "f", "p", "q")
+    names = ("a", "b", "c", "d", "e", "f", "p", "q", "r")
     told = next(parts[name] for name in names if parts[name])
     first = _number(told)
     second = _number(parts["b2"] or parts["g"] or "") or first
@@ -211,7 +222,7 @@ def _rating(match: re.Match[str], text: str) -> Opinion | None:
     signs = {side_of(low or 1.0), side_of(high)}
     sign: Literal[-1, 0, 1] = signs.pop() if len(signs) == 1 else -1 if low == 0.0 else 0
     side: Side = "before" if parts["paren"] or not _FOR.match(text, match.end()) else "after"
-    if side == "before" and _gives(text, match):
+    if side == "before" and (_gives(text, match) or _OWNED.match(text, match.end())):
         side = "after"
     return Opinion(*match.span(), sign, side, low=low, high=high)
 

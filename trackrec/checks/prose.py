@@ -42,6 +42,18 @@ LOOSE = 8
 _BESIDE = 4
 """Likewise between two names of a list: "and the buddy comedy"."""
 _RATED = re.compile(r"\bratings?\b", re.IGNORECASE)
+_ANOTHER = re.compile(
+    rf"{HIDDEN}[\"'”’]?,? (?:and|or|but) (?:their|his|her|an?|the) (?:\w+ ){{0,2}}(?:for|towards?|to|of|in|with) ",
+    re.IGNORECASE,
+)
+"""What is said of one name ends, and something else is said of the next: "low marks for X and his indifference to Y"."""
+_TAKEN_BACK = re.compile(
+    rf"(?:\b(?:which|whom)|\b(?:though|although|albeit|despite|yet|but|however),? (?:these|those|it|both|its|this|their|the|rated|was|were|with|they \w+ (?:them|it|both)))\b[^{HIDDEN}]*$",
+    re.IGNORECASE,
+)
+"""A clause on the names before it: "films like X, which they rated lower"."""
+_EXCEPTION = re.compile(r"\bexceptions?\b", re.IGNORECASE)
+_RESPECTIVELY = re.compile(r"\b(?P<all>[1-5](?:(?:, and |, | and )[1-5])+)(?: stars?)?,? respectively\b", re.IGNORECASE)
 NEAR = 7
 """Words between a name and a rating that may be no other name's."""
 
@@ -92,6 +104,8 @@ def read_prose(told: Told, own: OwnTitles, cited: Iterable[Any] | None = None) -
         masked = masked[: name.start] + HIDDEN * (name.end - name.start) + masked[name.end :]
     opinions = tuple(find_opinions(masked))
     said = tuple(_said(name, names, opinions, masked, told.lead) for name in names)
+    if "respectively" in masked:
+        said = _respective(said, masked)
     return Prose(text, masked, names, opinions, told.lead, said)
 
 
@@ -130,9 +144,27 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         and _NEITHER.search(masked[low : name.start])
     ):
         sign = Opinion(sign.start, sign.end, -1 if sign.sign > 0 else 1, sign.side)
+    if sign is not None and (_EXCEPTION.search(masked) or _is_taken_back(sign, name, opinions, masked)):
+        sign = replace(sign, weak=True)
     if len(names) > 1 and _ONE_OF_TWO.search(masked):
         sign, rating = (replace(one, weak=True) if one is not None else None for one in (sign, rating))
     return Said(name, sign, rating, near)
+
+
+def _is_taken_back(sign: Opinion, name: Name, opinions: Sequence[Opinion], masked: str) -> bool:
+    """Whether a clause behind a name says the opposite of it: "enjoyment of films like X, which they rated lower"."""
+    clause = _TAKEN_BACK.search(masked, name.end)
+    return clause is not None and any(one.sign == -sign.sign for one in opinions if one.start >= clause.start())
+
+
+def _respective(said: Sequence[Said], masked: str) -> tuple[Said, ...]:
+    """Each name with its own stars of "X and Y got 5 and 4 respectively"; with none where the two lists do not match."""
+    match = _RESPECTIVELY.search(masked)
+    stars = [float(one) for one in re.findall(r"[1-5]", match["all"])] if match else []
+    if match is None or len(stars) != len(said):
+        return tuple(replace(one, rating=None) for one in said)
+    given = [Opinion(match.start(), match.end(), 0, "before", low=value, high=value) for value in stars]
+    return tuple(replace(one, rating=mine, is_near=True) for one, mine in zip(said, given, strict=True))
 
 
 def turns_of(masked: str, opinions: Sequence[Opinion]) -> list[int]:
@@ -214,7 +246,7 @@ def _loosened(one: Opinion, name: Name, masked: str) -> Opinion:
     gap = words_between(name, one, masked)
     first, *others = re.split(rf"{HIDDEN}+", gap if one.end <= name.start else gap[::-1])
     is_loose = len(WORD.findall(first)) > LOOSE or any(len(WORD.findall(other)) > _BESIDE for other in others)
-    is_loose = is_loose or _RATED.search(gap) is not None
+    is_loose = is_loose or _RATED.search(gap) is not None or _ANOTHER.search(gap) is not None
     return replace(one, weak=True) if is_loose and not one.is_rating else one
 
 

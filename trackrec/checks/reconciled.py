@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from trackrec.checks.claims import Sentence
-from trackrec.checks.rules import Judged, Verdict
+from trackrec.checks.rules import Judged, Verdict, without_support
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
@@ -181,8 +181,3 @@ def _is_doubted(one: Judged, free: Sequence[Judged]) -> bool:
 def _same_name(one: Subject, other: Subject) -> bool:
     mine, theirs = one.name.lower(), other.name.lower()
     return mine in theirs or theirs in mine
-
-
-def without_support(claims: Sequence[Judged]) -> list[Judged]:
-    """The claims that do not bear a sentence out."""
-    return [one for one in claims if one.verdict != Verdict.SUPPORTED]

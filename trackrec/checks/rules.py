@@ -111,6 +111,11 @@ class History:
         return {name: tuple(found[name]) for name in sorted(found)}
 
 
+def without_support(claims: Sequence[Judged]) -> list[Judged]:
+    """The claims that do not bear a sentence out."""
+    return [one for one in claims if one.verdict != Verdict.SUPPORTED]
+
+
 def judge(claim: Claim, history: History, catalogue: Catalogue) -> Judged:
     """One claim against a history."""
     subject = claim.subject

@@ -98,7 +98,16 @@ _NARROWED = re.compile(
 )
 """It speaks of a part that no kind names."""
 _OF_TITLES = re.compile(rf"\s*(?:stars? )?(?:for|of|to|across|on) (?:both |the )?{HIDDEN}")
-_FAR, _NEAR = 0.25, 0.1
+_THESE = re.compile(
+    r"^\W*(?:(?:however|additionally|conversely|overall|similarly),? )?(?:these|those|such|both|all of these)\b",
+    re.IGNORECASE,
+)
+"""It speaks of what an earlier sentence named."""
+_OF_A_PART = re.compile(r"\s*(?:for|to|in|among|across|on|from|given)\b", re.IGNORECASE)
+"""Stars that are counted in a part of the history."""
+_EXCEPT = re.compile(r"\b(?:except\w*|apart from|aside from|other than|save for|barring|besides)\b", re.IGNORECASE)
+"""A habit with exceptions that it names."""
+_FAR, _NEAR = 0.35, 0.1
 """Stars between the mean of some kinds and the one that is told, from which on it is denied; unless one of these kinds
 has a mean so near."""
 _BLANKED = "    "
@@ -131,7 +140,11 @@ def _star(text: str) -> int:
 
 
 def tallies(
-    text: str, opinions: Sequence[Opinion], history: History, kinds: Sequence[tuple[str, tuple[int, ...]]]
+    text: str,
+    opinions: Sequence[Opinion],
+    history: History,
+    kinds: Sequence[tuple[str, tuple[int, ...]]],
+    is_blurred: bool = False,
 ) -> list[Judged]:
     """The counts of a sentence, judged.
 
@@ -140,6 +153,7 @@ def tallies(
         opinions: its cues: "four or higher" says what is counted.
         history: the user's.
         kinds: of the kinds that it names, how each is written and where its events are.
+        is_blurred: one of them is narrowed down, or a tag, which cards lack where it fits: no average of it is denied.
     """
     ratings = [event.rating for event in history.events]
     found: list[Judged] = []
@@ -156,19 +170,22 @@ def tallies(
 
     counts = Counter(ratings)
     for match in _OF_EACH.finditer(text):
-        if not match["hedge"]:
+        if not match["hedge"] and not (_RECENT.search(text) or _OF_A_PART.match(text, match.end())):
             told, stars = number(match["n"]), _star(match["star"])
             say("count", match.group(), counts[stars] == told, f"{counts[stars]} rated {stars}", liked=told)
     for match in _OF.finditer(text):
         _of(match, text, opinions, history, kinds, say)
-    for match in _AVERAGE.finditer(text):
-        if not _RECENT.search(text):
-            _average(match, text, ratings, kinds, say)
+    averages = list(_AVERAGE.finditer(text))
+    for match in averages:
+        several = len(averages) > 1 and bool(kinds)  # "comedies higher (3.0) than dramas (2.4)"
+        if not (several or _RECENT.search(text) or _THESE.match(text)):
+            _average(match, text, ratings, kinds, say, is_blurred)
     for pattern, test in _habits(ratings, counts):
         for match in pattern.finditer(text):
             value = float(_NUMERALS.get(match["v"].lower(), 0) or match["v"])
             right, reason = test(value)
-            say("rating", match.group(), right, reason, value=value)
+            is_right = None if not right and _EXCEPT.search(text) else right
+            say("rating", match.group(), is_right, reason, value=value)
     for match in _TOTAL.finditer(text):
         if not kinds:
             told = number(match["a"] or match["b"] or match["c"])
@@ -196,6 +213,7 @@ def _average(
     ratings: Sequence[float],
     kinds: Sequence[tuple[str, tuple[int, ...]]],
     say: Callable[..., None],
+    is_blurred: bool,
 ) -> None:
     """An average: of the kinds that the sentence names, of everything if it speaks of nothing less, else of what nobody
     can tell ("movies in these genres")."""
@@ -213,7 +231,7 @@ def _average(
         means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
         right = abs(means[0] - told) <= near
         far = abs(means[0] - told) > max(near, _FAR) and all(abs(mean - told) > near + _NEAR for mean in means)
-        is_right = True if right else False if far else None
+        is_right = True if right else False if far and not is_blurred else None
         say("average", match.group(), is_right, f"the mean rating of these is {means[0]:.2f}", union, value=told)
 
 
