@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 from fastapi import APIRouter, Header, Query, Request
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from trackrec.serving.answers import json_response, service_of
+from trackrec.serving.answers import JSON, json_response, service_of
 from trackrec.serving.bodies import ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
 from trackrec.serving.problems import MEDIA_TYPE, Problem
 from trackrec.serving.ranking import rank_for
@@ -54,12 +55,28 @@ def _parameter(name: str, place: str, kind: str, description: str) -> dict[str, 
 async def user(request: Request) -> Response:
     """The text sentence by sentence, with verdicts and the events behind each, its age and version."""
     # It reads its parameters itself, see :mod:`trackrec.serving.front`.
-    service, version, cards = service_of(request), None, False
-    if request.scope["query_string"]:
-        version = request.query_params.get("version")
-        cards = request.query_params.get("cards", "").lower() in ("1", "true", "yes", "on")
-    served, found = await service.one(request.path_params["user_id"], version)
-    return json_response(shown(service, served, found, cards))
+    told = await told_of(service_of(request), request.path_params["user_id"], request.scope["query_string"])
+    return Response(told, media_type=JSON)
+
+
+async def told_of(service: Service, user_id: str, query: bytes) -> bytes:
+    """What the route of a person answers, as JSON.
+
+    Args:
+        service: with the store.
+        user_id: of the person.
+        query: the query of the address; ``version`` and ``cards`` are read.
+
+    Raises:
+        Problem: see :meth:`Service.one`.
+    """
+    version, cards = None, False
+    if query:
+        asked = QueryParams(query)
+        version = asked.get("version")
+        cards = asked.get("cards", "").lower() in ("1", "true", "yes", "on")
+    served, found = await service.one(user_id, version)
+    return orjson.dumps(shown(service, served, found, cards))
 
 
 @router.get("/users", summary="Ids that begin so")
@@ -154,13 +171,13 @@ def shown(service: Service, version: str, found: Stored, cards: bool) -> dict[st
     else:
         body, lies = found.told()
         history = orjson.Fragment(lies)
-    sentences = [one | {"text": without_citations(one["text"])} for one in body["sentences"]]
+    texts = [without_citations(one["text"]) for one in body["sentences"]]
     return {
         "user_id": body["user_id"],
         "version": version,
         "written_in": body["version"],
-        "text": " ".join([one["text"] for one in sentences]) or without_citations(body["text"]),
-        "sentences": sentences,
+        "text": " ".join(texts) or without_citations(body["text"]),
+        "sentences": [{**one, "text": text} for one, text in zip(body["sentences"], texts, strict=True)],
         "history": history,
         "events": body["events"],
         "last_event": body["last_event"],
