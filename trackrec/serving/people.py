@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from trackrec.serving.answers import JSON, json_response, service_of
-from trackrec.serving.bodies import ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
+from trackrec.serving.bodies import JudgedOut, ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
 from trackrec.serving.problems import MEDIA_TYPE, Problem
 from trackrec.serving.ranking import rank_for
 from trackrec.serving.reasons import reasons_for
@@ -126,6 +126,19 @@ async def why(request: Request, user_id: str, item_id: str) -> Response:
         raise Problem(404, "no item of that id is in the catalogue")
     reasons = reasons_for(item_id, found.record, cards, service.settings.like_threshold)
     return json_response({"item_id": card["item_id"], "title": card.get("title"), "reasons": reasons})
+
+
+@router.get("/users/{user_id:id}/judged", summary="What the judge held of items", response_model=JudgedOut)
+async def judged(request: Request, user_id: str) -> Response:
+    """Items that the person met after the history: how likely the run's judge held each to be liked, with the text and
+    without it, beside what the person did. The judge was asked when the run was made; nothing is asked of it here."""
+    service = service_of(request)
+    _, found = await service.one(user_id)
+    body = found.body
+    items = [] if service.judged is None else service.judged.of(user_id, body["version"])
+    title = service.cards.title if service.cards is not None else lambda _: None
+    told = [{**one, "title": title(one["item_id"])} for one in items]
+    return json_response({"changed": body["objections"] > 0, "items": told})
 
 
 @router.get("/users/{user_id:id}/held", summary="All that is held about a person")
