@@ -8,12 +8,14 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.made_publication import made_row
 from tests.made_service import made_service
 from tests.running import running
 from trackrec.serving.app import build_app
+from trackrec.serving.judged import Judged
 from trackrec.serving.service import Service
 from trackrec.store.objections import Rewriter
 
@@ -49,6 +51,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     rows = [row | {"user_id": str(row["user_id"])} for row in rows]
     service = made_service(tmp_path_factory.mktemp("page"), rows, title=f"Film {' '.join(SCRIPTS)}")
     service._rewriters["one"] = Rewriter(Letters(), None, "letters")
+    told = {
+        "user_id": [row["user_id"] for row in rows],
+        "item_id": 1,
+        "label": 1,
+        "with_text": 0.8,
+        "without_text": 0.3,
+    }
+    service.judged = Judged("one", pl.DataFrame(told))
     return service
 
 
@@ -88,6 +98,9 @@ def test_a_person_is_shown_with_what_the_text_rests_on(page: Any) -> None:
     page.locator("#list > li").first.get_by_role("button", name="Why").click()
     page.wait_for_selector("#list > li:first-child .why p")
     assert "It shares" in page.locator("#list > li .why").first.inner_text()
+    judged = page.locator("#judged-list > li").first.inner_text()
+    assert "liked" in judged
+    assert "80% / 30%" in judged
     assert page.faults == []
 
 

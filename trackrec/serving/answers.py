@@ -11,6 +11,8 @@ from starlette.responses import Response
 from trackrec.serving import path_ids as path_ids  # routes with ids in their paths need it
 from trackrec.serving.service import Service
 
+JSON = "application/json"
+
 
 def service_of(request: Request) -> Service:
     """The service that the app was built for."""
@@ -20,4 +22,4 @@ def service_of(request: Request) -> Service:
 
 def json_response(value: Any) -> Response:
     """JSON by orjson, which also knows numpy's arrays."""
-    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)

@@ -182,6 +182,28 @@ class WhyOut(BaseModel):
     reasons: list[ReasonOut]
 
 
+class JudgedItemOut(BaseModel):
+    """An item that a person met after the history, and what the judge held of it."""
+
+    item_id: Any
+    title: str | None
+    label: int
+    """Whether the person liked it: 1 or 0."""
+    with_text: float
+    """How likely the judge held that to be, having read the text."""
+    without_text: float
+    """The same, without the text."""
+
+
+class JudgedOut(BaseModel):
+    """What the judge of the run said, before the text was published."""
+
+    changed: bool
+    """Whether the person changed the text since; the judge read it as it was written."""
+    items: list[JudgedItemOut]
+    """The likeliest first; none where the judge did not read this text."""
+
+
 class ItemOut(BaseModel):
     """An item and what is known of it."""
 

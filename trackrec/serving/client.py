@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from trackrec.errors import TrackRecError
-from trackrec.serving.bodies import ItemOut, RankOut, UserOut, VectorsOut, WhyOut
+from trackrec.serving.bodies import ItemOut, JudgedOut, RankOut, UserOut, VectorsOut, WhyOut
 
 
 class ServiceError(TrackRecError):
@@ -61,6 +61,10 @@ class Client:
     def why(self, user_id: str | int, item_id: str | int) -> WhyOut:
         """Sentences that speak for an item, and against it."""
         return WhyOut.model_validate(self._ask("GET", f"/v1/users/{_part(user_id)}/why/{_part(item_id)}"))
+
+    def judged(self, user_id: str | int) -> JudgedOut:
+        """What the judge of the run held of items that the person met after the history."""
+        return JudgedOut.model_validate(self._ask("GET", f"/v1/users/{_part(user_id)}/judged"))
 
     def item(self, item_id: str | int) -> ItemOut:
         """An item's knowledge card."""

@@ -10,11 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from trackrec.errors import TrackRecError
 from trackrec.serving import people
+from trackrec.serving.answers import JSON
+from trackrec.serving.problems import Problem
 
 _PREFIX = "/v1/users/"
-_ROUTE = SimpleNamespace(path=f"{_PREFIX}{{user_id}}")
+_ROUTE = SimpleNamespace(path_format=f"{_PREFIX}{{user_id}}")
 """What the guard calls it in metrics and logs."""
+_KIND = (b"content-type", JSON.encode())
 
 
 class Front:
@@ -35,19 +39,23 @@ class Front:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"].startswith(_PREFIX):
             user_id = scope["path"][len(_PREFIX) :]
             if user_id and "/" not in user_id:
-                scope.update(app=self.app, route=_ROUTE, path_params={"user_id": unquote(user_id)})
-                response = await self._answer(Request(scope, receive))
-                await response(scope, receive, send)
+                scope["route"] = _ROUTE
+                try:
+                    body = await people.told_of(self.app.state.service, unquote(user_id), scope["query_string"])
+                except (Problem, TrackRecError) as error:
+                    response = await self._problem(Request(scope, receive), error)
+                    await response(scope, receive, send)
+                    return
+                headers = [(b"content-length", b"%d" % len(body)), _KIND]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
                 return
         await self.app(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        try:
-            return await people.user(request)
-        except Exception as error:
-            for kind in type(error).__mro__:
-                handler = self.app.exception_handlers.get(kind)
-                if handler is not None:
-                    told: Response = await handler(request, error)  # type: ignore[misc]
-                    return told
-            raise
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        for kind in type(error).__mro__:
+            handler = self.app.exception_handlers.get(kind)
+            if handler is not None:
+                told: Response = await handler(request, error)  # type: ignore[misc]
+                return told
+        raise error

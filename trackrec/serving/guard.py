@@ -5,15 +5,17 @@ from __future__ import annotations
 import hmac
 import logging
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trackrec.serving.metrics import ServiceMetrics
-from trackrec.serving.problems import MEDIA_TYPE, problem_body
+from trackrec.serving.problems import FAULT, MEDIA_TYPE, problem_body
 from trackrec.serving.settings import ServiceSettings
 
 LOG = logging.getLogger("trackrec.serving")
@@ -68,14 +70,15 @@ class Guard:
             return
         started = time.perf_counter()
         # Routes match the path as it was sent, so that an id may hold an escaped slash; they take it apart themselves.
-        scope["path"] = scope.get("raw_path", b"").split(b"?")[0].decode("latin-1") or scope["path"]
-        status = 500
+        raw = scope.get("raw_path", b"")
+        scope["path"] = raw.partition(b"?")[0].decode("latin-1") or scope["path"]
+        status, begun = 500, False
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+                status, begun = message["status"], True
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -85,6 +88,10 @@ class Guard:
                 await _answer(noting, *refusal)
             else:
                 await self.app(scope, self._limited(receive, scope), noting)
+        except Exception as error:
+            self._log_fault(error)
+            if not begun:
+                await _answer(noting, 500, FAULT)
         finally:
             route = scope.get("route")
             name = str(getattr(route, "path_format", None) or getattr(route, "path", "other"))
@@ -120,6 +127,15 @@ class Guard:
                 wanted = [(b"www-authenticate", b'Bearer realm="trackrec"')]
                 return 401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'", wanted
         return None
+
+    def _log_fault(self, error: Exception) -> None:
+        """Where a fault of ours arose. What it says may hold an id, and is written only where ids may be."""
+        where = [
+            f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        said = f": {error}" if self.settings.log_ids else ""
+        LOG.error("%s in %s%s", type(error).__name__, " > ".join(where[-8:]), said)
 
     def _take(self, client: str) -> bool:
         """A token bucket a client: refilled at the rate, as deep as a second's requests."""

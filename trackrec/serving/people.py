@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 from fastapi import APIRouter, Header, Query, Request
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from trackrec.serving.answers import json_response, service_of
-from trackrec.serving.bodies import ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
+from trackrec.serving.answers import JSON, json_response, service_of
+from trackrec.serving.bodies import JudgedOut, ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
 from trackrec.serving.problems import MEDIA_TYPE, Problem
 from trackrec.serving.ranking import rank_for
 from trackrec.serving.reasons import reasons_for
@@ -54,12 +55,28 @@ def _parameter(name: str, place: str, kind: str, description: str) -> dict[str, 
 async def user(request: Request) -> Response:
     """The text sentence by sentence, with verdicts and the events behind each, its age and version."""
     # It reads its parameters itself, see :mod:`trackrec.serving.front`.
-    service, version, cards = service_of(request), None, False
-    if request.scope["query_string"]:
-        version = request.query_params.get("version")
-        cards = request.query_params.get("cards", "").lower() in ("1", "true", "yes", "on")
-    served, found = await service.one(request.path_params["user_id"], version)
-    return json_response(shown(service, served, found, cards))
+    told = await told_of(service_of(request), request.path_params["user_id"], request.scope["query_string"])
+    return Response(told, media_type=JSON)
+
+
+async def told_of(service: Service, user_id: str, query: bytes) -> bytes:
+    """What the route of a person answers, as JSON.
+
+    Args:
+        service: with the store.
+        user_id: of the person.
+        query: the query of the address; ``version`` and ``cards`` are read.
+
+    Raises:
+        Problem: see :meth:`Service.one`.
+    """
+    version, cards = None, False
+    if query:
+        asked = QueryParams(query)
+        version = asked.get("version")
+        cards = asked.get("cards", "").lower() in ("1", "true", "yes", "on")
+    served, found = await service.one(user_id, version)
+    return orjson.dumps(shown(service, served, found, cards))
 
 
 @router.get("/users", summary="Ids that begin so")
@@ -111,6 +128,19 @@ async def why(request: Request, user_id: str, item_id: str) -> Response:
     return json_response({"item_id": card["item_id"], "title": card.get("title"), "reasons": reasons})
 
 
+@router.get("/users/{user_id:id}/judged", summary="What the judge held of items", response_model=JudgedOut)
+async def judged(request: Request, user_id: str) -> Response:
+    """Items that the person met after the history: how likely the run's judge held each to be liked, with the text and
+    without it, beside what the person did. The judge was asked when the run was made; nothing is asked of it here."""
+    service = service_of(request)
+    _, found = await service.one(user_id)
+    body = found.body
+    items = [] if service.judged is None else service.judged.of(user_id, body["version"])
+    title = service.cards.title if service.cards is not None else lambda _: None
+    told = [{**one, "title": title(one["item_id"])} for one in items]
+    return json_response({"changed": body["objections"] > 0, "items": told})
+
+
 @router.get("/users/{user_id:id}/held", summary="All that is held about a person")
 async def held(request: Request, user_id: str) -> Response:
     """The record of every version with its vectors, and what the person said against them."""
@@ -154,13 +184,13 @@ def shown(service: Service, version: str, found: Stored, cards: bool) -> dict[st
     else:
         body, lies = found.told()
         history = orjson.Fragment(lies)
-    sentences = [one | {"text": without_citations(one["text"])} for one in body["sentences"]]
+    texts = [without_citations(one["text"]) for one in body["sentences"]]
     return {
         "user_id": body["user_id"],
         "version": version,
         "written_in": body["version"],
-        "text": " ".join([one["text"] for one in sentences]) or without_citations(body["text"]),
-        "sentences": sentences,
+        "text": " ".join(texts) or without_citations(body["text"]),
+        "sentences": [{**one, "text": text} for one, text in zip(body["sentences"], texts, strict=True)],
         "history": history,
         "events": body["events"],
         "last_event": body["last_event"],

@@ -17,6 +17,8 @@ from trackrec.store.objections import RefusedError
 
 LOG = logging.getLogger("trackrec.serving")
 MEDIA_TYPE = "application/problem+json"
+FAULT = "the service has a fault; its log says where"
+"""Detail of the answer where something went wrong that should not."""
 
 
 class Problem(Exception):  # noqa: N818 the field's word
@@ -73,7 +75,11 @@ def install(app: FastAPI) -> None:
         LOG.error("%s", error)
         return problem_response(500, "the service is not set up as it should be; its log says more")
 
+    async def of_fault(_: Request, __: Exception) -> Response:
+        return problem_response(500, FAULT)  # the guard writes the log
+
     app.add_exception_handler(Problem, of_problem)
+    app.add_exception_handler(Exception, of_fault)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(RefusedError, of_refusal)

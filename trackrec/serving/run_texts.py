@@ -39,10 +39,19 @@ class RunTexts:
     """
 
     def __init__(self, run: Path) -> None:
-        missing = [name for name in ("recipe.yaml", *_FILES) if not (run / name).is_file()]
+        missing = self._missing(run)
         if missing:
             raise RunError(f"{run} holds no finished run (no {missing[0]}): start its recipe again, it goes on")
         self.run, self.place = run, str(run)
+
+    @staticmethod
+    def _missing(run: Path) -> list[str]:
+        return [name for name in ("recipe.yaml", *_FILES) if not (run / name).is_file()]
+
+    @classmethod
+    def is_whole(cls, run: Path) -> bool:
+        """Whether a folder holds a finished run."""
+        return not cls._missing(run)
 
     @staticmethod
     def is_run(place: str) -> bool:
@@ -103,6 +112,22 @@ class RunTexts:
                 "version": version,
             }
             yield record_from_row(text | more)
+
+    def judged(self) -> pl.DataFrame | None:
+        """What the run's judge said of these texts' people: ``user_id, item_id, label, with_text, without_text``.
+
+        Each row is an item that a person met after the history. None: the judge was not asked so.
+        """
+        run, promoted = self._opened, int(self._opened.manifest("promote")["counts"]["promoted"])
+        names = {"with_text": f"test-own-{promoted}", "without_text": "test-placeholder"}
+        if not all(run.table(name).is_file() for name in (*names.values(), "targets")):
+            return None
+        keys = ["user_id", "event_id"]
+        told = run.read("targets").select(*keys, "item_id", "label").unique(keys, maintain_order=True)
+        for column, name in names.items():
+            answers = run.read(name).select(*keys, pl.col("yes_probability").alias(column))
+            told = told.join(answers.unique(keys), on=keys, how="inner", maintain_order="left")
+        return told.drop("event_id")
 
     @cached_property
     def _recipe(self) -> Recipe:

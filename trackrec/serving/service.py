@@ -14,6 +14,7 @@ import numpy as np
 from trackrec.errors import StoreError, TrackRecError
 from trackrec.features.projection import Projection
 from trackrec.serving.cards import Cards
+from trackrec.serving.judged import Judged
 from trackrec.serving.metrics import ServiceMetrics
 from trackrec.serving.problems import LOG, Problem
 from trackrec.serving.ranker import ServingRanker
@@ -33,6 +34,7 @@ class Service:
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     cards: Cards | None = None
     ranker: ServingRanker | None = None
+    judged: Judged | None = None
     metrics: ServiceMetrics = field(default_factory=ServiceMetrics)
     _rewriters: dict[str, Rewriter] = field(default_factory=dict)
     _about: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Service:
     def of(
         cls, store: Store, settings: ServiceSettings, run: Path | None = None, knowledge: str | None = None
     ) -> Service:
-        """With the catalogue and the ranker of a run, where there is one.
+        """With the catalogue, the ranker and the judge's answers of a run, where there is one.
 
         Args:
             store: that is served.
@@ -53,7 +55,7 @@ class Service:
         cards = None if run is None else Cards.of_run(run, knowledge)
         folder = None if run is None else run / "ranker"
         ranker = ServingRanker(folder) if folder is not None and folder.is_dir() else None
-        return cls(store, settings, cards, ranker)
+        return cls(store, settings, cards, ranker, None if run is None else Judged.of_run(run))
 
     async def read(self, ids: Sequence[str], version: str | None = None) -> Reading:
         """The records of some people, in time or not at all.

@@ -7,7 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -176,12 +176,19 @@ def encode_record(record: Record) -> bytes:
     return _HEAD.pack(_MAGIC, len(body), len(vector) // 4, len(raw) // 4) + vector + raw + body
 
 
-@dataclass(frozen=True)
 class Stored:
-    """A record as it lies in the store, its parts read when they are asked for."""
+    """A record as it lies in the store, its parts read when they are asked for.
 
-    value: bytes
-    _parts: dict[str, Any] = field(default_factory=dict, compare=False)
+    Args:
+        value: as :func:`encode_record` made it.
+    """
+
+    __slots__ = ("_body", "_head", "value")
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+        self._head: tuple[int, int, int, int] | None = None
+        self._body: dict[str, Any] | None = None
 
     @property
     def has_vector(self) -> bool:
@@ -191,22 +198,21 @@ class Stored:
     @property
     def vector(self) -> Floats | None:
         """See :class:`Record`."""
-        _, size, _ = self._lengths()
+        _, size, _, _ = self._lengths()
         return np.frombuffer(self.value, "<f4", size, _HEAD.size) if size else None
 
     @property
     def raw_vector(self) -> Floats | None:
         """See :class:`Record`."""
-        _, before, size = self._lengths()
+        _, before, size, _ = self._lengths()
         return np.frombuffer(self.value, "<f4", size, _HEAD.size + 4 * before) if size else None
 
     @property
     def body(self) -> dict[str, Any]:
         """All but the vectors, see :meth:`Record.body`."""
-        if "body" not in self._parts:
-            self._parts["body"] = read_value(self.value[self._start() :])
-        body: dict[str, Any] = self._parts["body"]
-        return body
+        if self._body is None:
+            self._body = read_value(self.value[self._start() :])
+        return self._body
 
     def told(self) -> tuple[dict[str, Any], bytes]:
         """The body with an empty history, and the history as it lies there, in JSON: it is long, and only passed on.
@@ -221,9 +227,8 @@ class Stored:
 
     def expired(self, now: float) -> bool:
         """See :meth:`Record.expired`."""
-        _, vector, raw = self._lengths()
-        # Most texts do not expire, and of these nothing is taken apart.
-        if self.value.find(b'"expires":null', _HEAD.size + 4 * (vector + raw)) >= 0:
+        # Most texts do not expire, and of these nothing is taken apart. What says so stands near the end.
+        if self.value.rfind(b'"expires":null', self._lengths()[3]) >= 0:
             return False
         expires, written = self.body["expires"], self.body["written"]
         return expires is not None and max(now, float(written)) >= expires
@@ -245,8 +250,7 @@ class Stored:
 
     def _start(self) -> int:
         """Where the body begins."""
-        length, vector, raw = self._lengths()
-        start = _HEAD.size + 4 * (vector + raw)
+        length, _, _, start = self._lengths()
         if len(self.value) != start + length:
             raise StoreError(
                 f"a record of the store has {len(self.value)} bytes, but its head says {start + length}: it was "
@@ -254,14 +258,18 @@ class Stored:
             )
         return start
 
-    def _lengths(self) -> tuple[int, int, int]:
+    def _lengths(self) -> tuple[int, int, int, int]:
+        """Bytes of the body, numbers of the two vectors, and where the body begins."""
+        if self._head is not None:
+            return self._head
         if len(self.value) < _HEAD.size or self.value[:4] != _MAGIC:
             raise StoreError(
                 f"a record of the store begins with {self.value[:4]!r}, but {_MAGIC!r} was expected: it was written by "
                 "another version of TrackRec; publish again with this one"
             )
         _, length, vector, raw = _HEAD.unpack_from(self.value)
-        return length, vector, raw
+        self._head = (length, vector, raw, _HEAD.size + 4 * (vector + raw))
+        return self._head
 
 
 def read_value(value: bytes) -> Any:

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from trackrec.errors import StoreError
@@ -34,7 +34,8 @@ class SqliteTables:
         if read_only and not path.is_file():
             raise StoreError(f"there is no store {path}: publish into it first (trackrec publish ... --to {path})")
         self.path, self.read_only, self.seconds = path, read_only, seconds
-        self._known: tuple[bytes, str] | None = None
+        self._guess: tuple[bytes, str, str] | None = None
+        """The last state, its table, and one statement that reads a key of it together with the state."""
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -45,16 +46,19 @@ class SqliteTables:
 
     def view(self, table: Callable[[bytes], str | None], keys: Sequence[bytes]) -> View:
         """See :class:`trackrec.store.tables.Tables`."""
+        guess = self._guess
+        if len(keys) == 1 and guess is not None:
+            # One statement sees one moment, and four take twice as long: so guess the table by the last state. If it
+            # was dropped, or the store cannot be read, the long way below says so.
+            try:
+                state, value = self._connection().execute(guess[2], (keys[0],)).fetchone()
+            except sqlite3.Error:
+                self._guess = None
+            else:
+                if state == guess[0] and table(state) == guess[1]:
+                    return View(state, [value])
         with self._errors():
             connection = self._connection()
-            known = self._known
-            if len(keys) == 1 and known is not None:
-                # One statement sees one moment, and four take twice as long: so guess the table by the last state.
-                sql = f"SELECT (SELECT value FROM state), (SELECT value FROM {known[1]} WHERE key = ?)"
-                with suppress(sqlite3.OperationalError):  # the table was dropped
-                    state, value = connection.execute(sql, (keys[0],)).fetchone()
-                    if state == known[0] and table(state) == known[1]:
-                        return View(state, [value])
             connection.execute("BEGIN")  # a read transaction: one moment for all of its statements
             try:
                 row = connection.execute("SELECT value FROM state").fetchone()
@@ -62,7 +66,8 @@ class SqliteTables:
                 name = table(state) if keys else None
                 if name is None:
                     return View(state, [None] * len(keys))
-                self._known = (state, _checked(name))
+                sql = f"SELECT (SELECT value FROM state), (SELECT value FROM {_checked(name)} WHERE key = ?)"
+                self._guess = (state, name, sql)
                 return View(state, _values(connection, name, keys))
             finally:
                 connection.execute("COMMIT")

@@ -55,19 +55,11 @@ class Store:
         Raises:
             StoreError: the store is down, too slow, or of another schema.
         """
-        seen = State()
-
-        def table(raw: bytes) -> str | None:
-            nonlocal seen
-            seen = self._state(raw)
-            return seen.table(version)
-
-        view = self.tables.view(table, [key_of(one) for one in ids])
-        if not ids:
-            seen = self._state(view.state)
-        name = seen.current if version is None else version
+        view = self.tables.view(lambda raw: self._state(raw).table(version), [key_of(one) for one in ids])
+        state = self._state(view.state)  # as it was when the values were read
+        name = state.current if version is None else version
         found = [None if value is None else Stored(value) for value in view.values]
-        return Reading(name if seen.table(version) else None, found)
+        return Reading(None if state.table(version) is None else name, found)
 
     def state(self) -> State:
         """Versions, and which is served."""

@@ -19,7 +19,7 @@ async function show(id) {
     state.id = id;
     state.ranks = null;
     draw(user);
-    await Promise.all([drawVersions(), rank()]);
+    await Promise.all([drawVersions(), rank(), drawJudged()]);
   } catch (error) {
     find("person").hidden = true;
     find("heading").textContent = "No text to show";
@@ -127,6 +127,23 @@ function drawRanking(told, before) {
   return old ? told.items.filter((one, place) => old[String(one.item_id)] !== place).length : 0;
 }
 
+/** What the judge of the run held of items that the person met later, with the text and without. */
+async function drawJudged() {
+  const told = await ask(path(state.id, "judged"));
+  find("judged").hidden = !told.items.length;
+  find("judged-facts").textContent = "Items met after this history: how likely the judge that the text was written for held each to be liked; the dark mark shows it without the text." +
+    (told.changed ? " It read the text as it was first written." : "");
+  find("judged-list").replaceChildren(...told.items.map((one, place) => {
+    const value = make("i"), mark = make("b");
+    value.style.width = 100 * one.with_text + "%";
+    mark.style.left = 100 * one.without_text + "%";
+    return make("li", {}, make("span", { class: "number" }, String(place + 1)),
+      make("span", {}, one.title || "Item " + one.item_id, " ", make("span", { class: "verdict " + (one.label ? "supported" : "contradicted") }, one.label ? "liked" : "not liked")),
+      make("span", { class: "chance" }, share(one.with_text), make("small", {}, " / " + share(one.without_text))),
+      make("span", { class: "bar", role: "img", "aria-label": share(one.with_text) + " with the text, " + share(one.without_text) + " without" }, value, mark));
+  }));
+}
+
 function few(numbers) {
   const shown = numbers.slice(0, 6), left = numbers.length - shown.length;
   return (numbers.length === 1 ? "event " : "events ") + shown.join(", ") + (left ? " and " + left + " more" : "");
@@ -155,7 +172,7 @@ async function object(said, button) {
     const moved = told.after ? drawRanking(told.after, told.before) : 0;
     const seconds = Math.round(performance.now() - started);
     find("news").textContent = `${said.kind === "wrong" ? "Taken out" : "Added"}. Text, vector and list were made anew in ${seconds} ms; ${moved} of the first ${told.after ? told.after.items.length : 0} places changed.`;
-    await drawVersions();
+    await Promise.all([drawVersions(), drawJudged()]);
     find("said-heading").setAttribute("tabindex", "-1");
     find("said-heading").focus({ preventScroll: true });
     return true;
