@@ -12,6 +12,7 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import LogError
+from trackrec.files.tables import read_table
 from trackrec.run import file_hash
 from trackrec.writing.failures import WriteError
 from trackrec.writing.telling import Telling
@@ -42,7 +43,7 @@ class RunView:
 
     def read(self, table: str) -> pl.DataFrame:
         """A table of the run."""
-        return pl.read_parquet(self.folder / "tables" / f"{table}.parquet", glob=False)
+        return read_table(self.folder / "tables" / f"{table}.parquet")
 
     @cached_property
     def opinions(self) -> pl.DataFrame:
