@@ -49,7 +49,12 @@ class Facts:
     def recipe_text(self) -> str | None:
         """The recipe as it stands in the folder; None if it does not."""
         path = self.folder / "recipe.yaml"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except UnicodeDecodeError as error:
+            raise RunError(
+                f"{path} is damaged: it is not in UTF-8 ({error}). Put the recipe of the run back"
+            ) from error
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
