@@ -2,13 +2,15 @@
 
     .venv/bin/python .ci/audit.py .venv-audit/bin/pip-audit constraints.txt
 
-Exit code 1 if a pinned version has a known weakness, or a licence is refused or not known. Where the advisory database
-cannot be reached that is said, and does not fail: a machine without a network can build and test.
+Exit code 1 if a pinned version has a known weakness, or a licence is refused or not known. Where no advisory database
+answers that is said, and does not fail: a machine without a network can build and test. With ``AUDIT_REQUIRED=1``, as
+before a release, it fails too. pip-audit's own variables hold, such as ``PIP_AUDIT_OSV_URL`` for a mirror of OSV.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
+SERVICES = ("osv", "pypi")
+"""The databases, as pip-audit calls them, in the order in which they are asked."""
 REFUSED = re.compile(
     r"\b(A?GPL|GNU (?:Affero )?General Public|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|EUPL|OSL|"
     r"CC[- ]BY[- ](?:NC|SA|ND)|non-?commercial|proprietary|other/proprietary)",
@@ -87,24 +91,43 @@ def read_audit(told: dict[str, Any]) -> tuple[list[str], int, int]:
     return weak, looked_up, skipped
 
 
-def weaknesses(pip_audit: str, pins: str) -> list[str]:
-    """Known weaknesses of pinned versions; [] where none is known or nobody can be asked, which is said."""
+def ask(pip_audit: str, pins: str, service: str) -> tuple[list[str], int, int, str]:
+    """What a database says of pins: weaknesses, how many were looked up, how many it does not know, what went wrong."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "audit.json"
-        command = [pip_audit, "--requirement", pins, "--no-deps", "--disable-pip", "--vulnerability-service", "osv"]
+        command = [pip_audit, "--requirement", pins, "--no-deps", "--disable-pip", "--vulnerability-service", service]
         command += ["--format", "json", "--output", str(out), "--progress-spinner", "off", "--timeout", "20"]
+        command += ["--cache-dir", scratch]
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
             told, said = (json.loads(out.read_text()) if out.is_file() else {}), run.stderr.strip()
         except (subprocess.TimeoutExpired, OSError, ValueError) as error:
             told, said = {}, str(error)
-    weak, looked_up, skipped = read_audit(told)
-    if not looked_up:
-        last = said.splitlines()[-1][:200] if said else "no package was found there"
-        say(f"audit: NOT CHECKED for known weaknesses: the advisory database cannot be reached ({last})")
-    else:
-        say(f"audit: {looked_up} pinned packages looked up, {skipped} unknown to the database, {len(weak)} weaknesses")
-    return weak
+    why = said.splitlines()[-1][:200] if said else "it says nothing"
+    return *read_audit(told), why
+
+
+def weaknesses(pip_audit: str, pins: str) -> tuple[list[str], bool]:
+    """Known weaknesses of pinned versions, and whether anybody could be asked; where nobody could, that is said.
+
+    OSV is asked, else the package index's own list. Each is asked about one package first: a mirror of the index that
+    knows no weaknesses says of every package that it is not there.
+    """
+    lines = Path(pins).read_text(encoding="utf-8").splitlines()
+    one = next((line for line in lines if re.match(r"[A-Za-z0-9]", line)), "")
+    silent = []
+    for service in SERVICES:
+        with tempfile.TemporaryDirectory() as scratch:
+            (first := Path(scratch) / "one.txt").write_text(one + "\n", encoding="utf-8")
+            _, looked_up, skipped, why = ask(pip_audit, str(first), service)
+        if looked_up:
+            weak, looked_up, skipped, why = ask(pip_audit, pins, service)
+        if looked_up:
+            say(f"audit: {looked_up} pinned packages looked up ({service}), {skipped} unknown, {len(weak)} weaknesses")
+            return weak, True
+        silent.append(f"{service}: {'it does not know ' + one if skipped else why}")
+    say(f"audit: NOT CHECKED for known weaknesses: no advisory database answered ({'; '.join(silent)})")
+    return [], False
 
 
 def licences(packages: Iterable[Distribution]) -> list[str]:
@@ -126,12 +149,13 @@ def say(line: str) -> None:
 
 def main(pip_audit: str, pins: str) -> int:
     """Both; the exit code."""
-    refused, weak = licences(distributions()), weaknesses(pip_audit, pins)
+    refused, (weak, asked) = licences(distributions()), weaknesses(pip_audit, pins)
     for line in refused:
         say(f"audit: REFUSED: {line}")
     for line in weak:
         say(f"audit: WEAK: {line}")
-    return 1 if refused or weak else 0
+    unasked = not asked and bool(os.environ.get("AUDIT_REQUIRED"))
+    return 1 if refused or weak or unasked else 0
 
 
 if __name__ == "__main__":

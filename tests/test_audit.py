@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import stat
+import threading
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
@@ -85,26 +87,93 @@ UNKNOWN = {"dependencies": [{"name": "c", "skip_reason": "not there"}]}
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "said"),
+    ("osv", "pypi", "code", "said"),
     [
-        (FOUND, 1, "audit: WEAK: a 1: PYSEC-1, CVE-9; mended in 2"),
-        (NONE, 0, "1 pinned packages looked up, 0 unknown to the database, 0 weaknesses"),
-        (UNKNOWN, 0, "NOT CHECKED"),
-        (None, 0, "NOT CHECKED for known weaknesses: the advisory database cannot be reached (no route)"),
+        (FOUND, None, 1, "audit: WEAK: a 1: PYSEC-1, CVE-9; mended in 2"),
+        (NONE, FOUND, 0, "1 pinned packages looked up (osv), 0 unknown, 0 weaknesses"),
+        (None, FOUND, 1, "2 pinned packages looked up (pypi), 1 unknown, 1 weaknesses"),
+        (UNKNOWN, NONE, 0, "1 pinned packages looked up (pypi), 0 unknown, 0 weaknesses"),
+        (None, UNKNOWN, 0, "NOT CHECKED for known weaknesses: no advisory database answered (osv: no route; pypi: it "),
+        (None, None, 0, "NOT CHECKED for known weaknesses: no advisory database answered (osv: no route; pypi: no rou"),
     ],
 )
 def test_weaknesses(
-    told: Any, code: int, said: str, audit: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    osv: Any,
+    pypi: Any,
+    code: int,
+    said: str,
+    audit: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With a program in pip-audit's place that answers as it does."""
-    program = tmp_path / "pip-audit"
-    answer = "" if told is None else f"while [ $1 != --output ]; do shift; done; echo '{json.dumps(told)}' > $2\n"
-    program.write_text(f"#!/bin/sh\n{answer}echo 'no route' >&2\nexit 1\n")
+    """With a program in pip-audit's place that answers as it does, of one database or the other."""
+    program, answers = tmp_path / "pip-audit", ""
+    for service, told in (("osv", osv), ("pypi", pypi)):
+        if told is not None:
+            (tmp_path / service).write_text(json.dumps(told))
+            answers += f'case "$*" in *{service}*) cp {tmp_path}/{service} $out;; esac\n'
+    find = 'whole="$*"; out=${whole#*--output }; out=${out%% *}\n'
+    program.write_text(f"#!/bin/sh\n{find}{answers}echo 'no route' >&2\nexit 1\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     assert audit.main(str(program), str(ROOT / "constraints.txt")) == code
     assert said in capsys.readouterr().out
+    monkeypatch.setenv("AUDIT_REQUIRED", "1")
+    assert audit.main(str(program), str(ROOT / "constraints.txt")) == (1 if "NOT CHECKED" in said else code)
 
 
 def test_without_pip_audit_it_says_so(audit: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert audit.main(str(tmp_path / "none"), "constraints.txt") == 0
+    assert audit.main(str(tmp_path / "none"), str(ROOT / "constraints.txt")) == 0
     assert "NOT CHECKED" in capsys.readouterr().out
+
+
+class Database(BaseHTTPRequestHandler):
+    """Answers as OSV does: of Jinja2 2.4.1 it knows a weakness, of others none."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = {"vulns": [WEAKNESS]} if asked == JINJA else {}
+        content = json.dumps(known).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+JINJA = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "version": "2.4.1"}
+WEAKNESS = {
+    "id": "PYSEC-2014-8",
+    "aliases": ["CVE-2014-1402"],
+    "summary": "insecure temporary files",
+    "affected": [
+        {
+            "package": {"name": "jinja2", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.7.2"}]}],
+        }
+    ],
+}
+
+
+@pytest.mark.slow
+def test_pip_audit_itself_with_a_database_that_knows_a_weakness(
+    audit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a machine that reaches OSV: the program that `make audit` installs, and a server in OSV's place."""
+    program = ROOT / ".venv-audit" / "bin" / "pip-audit"
+    if not program.is_file():
+        pytest.skip("pip-audit is not installed: make audit")
+    pins = tmp_path / "pins.txt"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Database) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{server.server_address[1]}/v1/query")
+        for text, code, said in (
+            ("numpy==2.0.0\njinja2==2.4.1\n", 1, "WEAK: jinja2 2.4.1: PYSEC-2014-8, CVE-2014-1402; mended in 2.7.2"),
+            ("numpy==2.0.0\njinja2==3.1.6\n", 0, "2 pinned packages looked up (osv), 0 unknown, 0 weaknesses"),
+        ):
+            pins.write_text(text)
+            assert audit.main(str(program), str(pins)) == code
+            assert said in capsys.readouterr().out
+        server.shutdown()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,21 @@ from pydantic import BaseModel
 from tiny_run import tiny_recipe, write_tiny_log
 
 import research.backbones  # noqa: F401  # makes their names known
+import trackrec
+from trackrec.checks.entailment import read_entailment
 from trackrec.data.sources import read_log
 from trackrec.errors import RecipeError, RunError, TrackRecError
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.preflight import check_settings, check_tables
+from trackrec.pipeline.training_plan import read_card
 from trackrec.progress import Reporter
+from trackrec.prompts.domain_file import read_domain
 from trackrec.recipe import Recipe, load_recipe, make_recipe, shipped
+from trackrec.report.facts import Facts
+from trackrec.writing.engine_file import read_engines
+from trackrec.writing.estimate import read_prices
+from trackrec.writing.telling import Telling
 from trackrec.yaml_text import MOST_VALUES, read_yaml
 
 
@@ -192,6 +200,44 @@ def test_aliases_have_a_limit(tmp_path: Path) -> None:
         read_yaml("a: 2024-99-99", "the text")
     with pytest.raises(RecipeError, match="stands for"):
         load_recipe("demo", ["source=" + "{" + bomb(9).replace("\n", ", ") + "}"])
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "engines": read_engines,
+    "judge": read_entailment,
+    "card": lambda path: read_card(str(path)),
+    "prices": lambda path: read_prices([str(path)]),
+    "recipe": load_recipe,
+    "domain": read_domain,
+    "telling": Telling.read,
+    "report": lambda path: Facts(path.parent).recipe,
+}
+
+
+@pytest.mark.parametrize("reader", list(READERS))
+@pytest.mark.parametrize(
+    "content", [bomb(9).encode(), b"a: [", b"\xff\xfe", b"[" * 5000, b"a: 2024-99-99", b"- 5", b""]
+)
+def test_every_file_of_yaml_has_a_limit(reader: str, content: bytes, tmp_path: Path) -> None:
+    """Whoever reads YAML from outside: aliases without end, and what is no YAML at all, are a sentence."""
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    if (reader, content) in (("report", b"- 5"), ("report", b""), ("recipe", b"")):
+        assert not READERS[reader](path) or reader == "recipe"
+        return
+    with pytest.raises(TrackRecError, match=r"recipe\.yaml"):
+        READERS[reader](path)
+
+
+def test_no_yaml_is_read_past_the_helper() -> None:
+    package = Path(trackrec.__file__).parent
+    past = [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob("*.py"))
+        if "yaml.safe_load" in path.read_text(encoding="utf-8") or "yaml.load(" in path.read_text(encoding="utf-8")
+    ]
+    # The helper, and what ships with the package.
+    assert past == ["lm/sizes.py", "pipeline/own_recipe.py", "yaml_text.py"]
 
 
 def test_the_tiny_log_is_read_at_all(model: Path, log: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,9 +12,13 @@ from writing_world import STARTED, made_log, publish, write_run
 
 from trackrec.errors import RunError, StoreError
 from trackrec.files.tables import read_table, table_of
+from trackrec.store.opening import open_store
+from trackrec.store.publication import Publication
+from trackrec.store.publish import publish as load
 from trackrec.store.record import Stored, encode_record, read_value, record_from_row
 from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
+from trackrec.writing.shard_file import parquet_bytes
 from trackrec.writing.status import look
 from trackrec.writing.versions import Versions
 
@@ -47,6 +53,80 @@ def test_a_damaged_json_file_is_named(file: str, content: bytes, world: tuple[Pa
         look(place)
     with pytest.raises(WriteError, match=f"{file} is damaged"):
         publish(run, place.url, log, only_changed=True)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b'{"version": 5}', b'{"version": "../.."}', b"[" * 100_000])
+def test_a_pointer_that_names_no_version_is_refused(content: bytes, world: tuple[Path, Path, Place]) -> None:
+    place = world[2]
+    place.write("current.json", content)
+    publication = Publication(place.url)
+    with pytest.raises(StoreError):
+        publication.manifest(publication.current())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../../elsewhere"},
+        {"name": "/etc/elsewhere"},
+        {"name": 5},
+        {"file_version": ".."},
+        {"rows": "many"},
+        {"sha256": None},
+    ],
+)
+def test_a_received_manifest_leads_nowhere_else(
+    change: dict[str, Any], world: tuple[Path, Path, Place], tmp_path: Path
+) -> None:
+    """Who sends a publication also writes its manifest: what it names is in the publication, or refused."""
+    place = world[2]
+    (tmp_path / "elsewhere.parquet").write_bytes(place.read(f"{SHARD}.parquet"))
+    manifest = place.read_json("versions/000001/manifest.json")
+    manifest["shards"][0].update(change)
+    place.write_json("versions/000001/manifest.json", manifest)
+    with pytest.raises(StoreError, match="cannot be used"):
+        list(Publication(place.url).records("000001"))
+
+
+COLUMNS = (
+    "user_id",
+    "text",
+    "sentences",
+    "vector",
+    "raw_vector",
+    "history",
+    "events",
+    "last_event",
+    "written",
+    "expires",
+    "version",
+)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_received_shard_of_another_form_is_refused(column: str, world: tuple[Path, Path, Place]) -> None:
+    """With the right hash in its manifest: a column is gone, is something else, or holds nothing."""
+    place = world[2]
+    whole = place.read_table(f"{SHARD}.parquet")
+    other = pl.lit(True) if column == "user_id" else pl.lit(1.5) if column == "text" else pl.lit("x\x1b[2J")
+    forms = [whole.drop(column), whole.with_columns(pl.lit(None, whole.schema[column]).alias(column))]
+    if column not in ("user_id", "version"):
+        forms.append(whole.with_columns(other.alias(column)))
+    manifest = place.read_json("versions/000001/manifest.json")
+    refused = []
+    for table in forms:
+        content = parquet_bytes(table)
+        place.write(f"{SHARD}.parquet", content)
+        manifest["shards"][0]["sha256"] = hashlib.sha256(content).hexdigest()
+        place.write_json("versions/000001/manifest.json", manifest)
+        try:
+            load(Publication(place.url), open_store(f"{place.root}-{column}-{len(refused)}.sqlite"))
+            refused.append(False)
+        except StoreError as error:
+            assert "00000-of-00001" in str(error) or "records" in str(error)  # noqa: PT017 - of several
+            refused.append(True)
+    assert refused[0]
+    assert all(refused[2:])
 
 
 def test_no_row_is_carried_from_a_shard_that_is_not_what_was_written(world: tuple[Path, Path, Place]) -> None:

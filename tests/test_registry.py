@@ -100,3 +100,16 @@ def test_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_from_entry_points", lambda kind: {"mine": "json:JSONDecoder"})
     assert known("backbone") | {} == {"mine": "json:JSONDecoder"} | BUILT_IN["backbone"]
     assert find("backbone", "mine").__name__ == "JSONDecoder"
+
+
+@pytest.mark.parametrize(
+    "path", [".own:Teacher", ":Teacher", "a..b:Teacher", "broken_module:Teacher", "ending_module:T"]
+)
+def test_a_module_that_cannot_be_imported_is_a_sentence(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    (tmp_path / "ending_module.py").write_text("def ")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RecipeError, match="cannot be imported"):
+        make_recipe({"teacher": {"type": path}})

@@ -15,6 +15,8 @@ import pytest
 
 from trackrec.data.columns import ColumnMapping, find_columns
 from trackrec.data.log import Log
+from trackrec.data.table import TableSettings
+from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, guess_columns, read_tables
 from trackrec.errors import LogError
 
@@ -114,8 +116,54 @@ def test_a_query_is_asked(tmp_path: Path) -> None:
     assert log.interactions.rows() == [(0, 7, "01", 1.0, 86_400)]
     with pytest.raises(LogError, match=r"the query 'SELEKT' failed: Parser Error"):
         read_tables(TablesSettings.model_validate({"interactions": {"query": "SELEKT"}}))
-    with pytest.raises(LogError, match=r"the query '-- nothing' gives no table: expected a SELECT"):
+    with pytest.raises(LogError, match=r"the query '-- nothing' is no statement: expected one SELECT"):
         read_tables(TablesSettings.model_validate({"interactions": {"query": "-- nothing"}}))
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("COPY (SELECT 1) TO 'made'", "COPY"),
+        ("SELECT 1; COPY (SELECT 1) TO 'made'", "SELECT and COPY"),
+        ("COPY (SELECT 1) TO 'made'; SELECT 1", "COPY and SELECT"),
+        ("WITH x AS (COPY (SELECT 1) TO 'made') SELECT 1 AS a", "COPY_QUERY_NODE"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO 'made'", "EXPLAIN"),
+        ("SELECT * FROM query('WITH x AS (COPY (SELECT 1) TO ''made'') SELECT 1 AS a')", "failed"),
+        ("SELECT (WITH x AS (COPY (SELECT 1) TO 'made') SELECT 1) AS a", "COPY_QUERY_NODE"),
+        ("ATTACH 'made' AS m; SELECT 1", "ATTACH and SELECT"),
+        ("EXPORT DATABASE 'made'", "EXPORT"),
+        ("INSTALL httpfs", "LOAD"),
+        ("SET autoinstall_known_extensions = true", "SET"),
+        ("PRAGMA database_list", "PRAGMA"),
+    ],
+)
+def test_a_query_reads_and_does_nothing_else(
+    query: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stand in a recipe that a stranger sent."""
+    pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LogError, match=said):
+        open_table(TableSettings(query=query), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("FROM 'numbers.csv' ORDER BY n", [(1,), (2,)]),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) FROM r", [(1,), (2,), (3,)]),
+        ("(SELECT 1 AS n UNION SELECT 5) ORDER BY n", [(1,), (5,)]),
+        ("WITH x AS MATERIALIZED (FROM 'numbers.csv') SELECT max(n) AS n FROM x", [(2,)]),
+    ],
+)
+def test_whatever_reads_is_asked(
+    query: str, rows: list[tuple[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numbers.csv").write_text("n\n1\n2\n")
+    assert open_table(TableSettings(query=query), tmp_path).frame.collect().rows() == rows
 
 
 def test_a_path_and_a_query_are_one_too_many() -> None:

@@ -36,6 +36,20 @@ def texts_teacher(path: str, **settings: Any) -> TextsTeacher:
     return TextsTeacher.make(TextsTeacherSettings(path=path, **settings), CONTEXT)  # type: ignore[arg-type]
 
 
+def test_line_ends_of_other_kinds_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    told = "One\u2028two\x85three\x0bfour\x1cfive."
+    path.write_text(json.dumps({"user_id": "a", "text": told}, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert read_texts(str(path))["text"].to_list() == [told]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b'{"user_id": 1, "text": ' + b"9" * 5000 + b"}"])
+def test_a_file_that_holds_no_texts_is_a_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"texts\.jsonl"):
+        read_texts(str(tmp_path / "texts.jsonl"))
+
+
 def test_texts_of_a_file_pass_the_suite(tmp_path: Path) -> None:
     rows = [{"user_id": user, "text": f"Text {n} of {user}."} for user in range(5) for n in range(2)]
     check_teacher(texts_teacher(file_of(tmp_path / "texts.jsonl", rows)))

@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -84,6 +86,17 @@ def test_brackets_are_no_markup(text: str) -> None:
     console.error(text)
     Reporter(console).line(text)
     assert sink.getvalue().count(text) == 2
+
+
+def test_names_between_colons_are_no_pictures() -> None:
+    console, sink = terminal()
+    console.say(":bomb: :x:")
+    console.print("a :bomb: :x:", markup=False, highlight=False)
+    table = Table(":bomb: :x:")
+    table.add_row(":bomb: :x:")
+    console.print(table)
+    Reporter(console).line(":bomb: :x:")
+    assert sink.getvalue().count(":bomb: :x:") == 5
 
 
 def test_the_command_line_prints_hostile_names(
@@ -168,6 +181,41 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(cli, "app", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+FAULT = """
+import typer
+from trackrec.cli import run_app
+
+app = typer.Typer()
+
+@app.command()
+def fail() -> None:
+    raise ValueError(chr(27) + "]0;renamed" + chr(7))
+
+run_app(app)
+"""
+WORKER = """
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from trackrec.writing.executor import _begin
+
+def work() -> None:
+    logging.getLogger("trackrec.writing").warning("the engine %s failed", chr(27) + "]0;renamed" + chr(7))
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin) as pool:
+        pool.submit(work).result()
+"""
+
+
+@pytest.mark.parametrize("script", [FAULT, WORKER])
+def test_nothing_is_obeyed_in_tracebacks_and_in_what_workers_log(script: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(script)
+    run = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False)
+    assert "\\x1b]0;renamed\\x07" in run.stderr
+    assert obeyed(run.stderr) == []
 
 
 MODULE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -114,3 +115,24 @@ def test_everything_arrives_once(bucket: str, tmp_path: Path) -> None:
     assert again["counts"]["carried"] == again["counts"]["rows"] == here["counts"]["rows"]
     with only_writer(place), pytest.raises(TargetBusy, match="another job writes to"):
         publish(run, place.url, tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize(("name", "neighbour"), [("k[1]", "k1"), ("k*", "k-other"), ("k?", "k2")])
+def test_a_name_is_no_pattern(name: str, neighbour: str, bucket: str, tmp_path: Path) -> None:
+    """Marks in the name of a folder or an object: neighbours are neither read nor removed."""
+    made_log(users=20).write_parquet(tmp_path / "log.parquet")
+    made_log(users=30).write_parquet(tmp_path / "other.parquet")
+    for folder, log in ((name, "log"), (neighbour, "other")):
+        place, content = Place(f"{bucket}/{folder}"), (tmp_path / f"{log}.parquet").read_bytes()
+        place.write("logs/part.parquet", content)
+        Place(bucket).write(f"{folder}.parquet", content)
+        place.write("versions/1/a.json", b"{}")
+        place.write("versions/1/work/b.json", b"{}")
+    run, to = write_run(tmp_path / "run"), tmp_path / "to"
+    expected = publish(run, tmp_path / "plain", tmp_path / "log.parquet")["counts"]["rows"]
+    for log in (f"{bucket}/{name}/logs/", f"{bucket}/{name}/logs/part.parquet", f"{bucket}/{name}.parquet"):
+        assert publish(run, to, log)["counts"]["rows"] == expected
+        shutil.rmtree(to)
+    Place(f"{bucket}/{name}").remove("versions/1")
+    assert Place(f"{bucket}/{name}").names("versions") == []
+    assert Place(f"{bucket}/{neighbour}").names("versions/1") == ["a.json", "work"]

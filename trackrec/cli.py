@@ -15,7 +15,7 @@ from trackrec.cli_data import data
 from trackrec.cli_serve import add_commands, publish, publish_line
 from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
-from trackrec.terminal import HarmlessFormatter, Terminal
+from trackrec.terminal import Terminal, log_harmlessly, tell_fault
 
 app = typer.Typer(no_args_is_help=True)
 HELP = "Recommendation that reasons, and whose reasoning is checked. Studies of it: python -m research, in a checkout."
@@ -317,9 +317,7 @@ def main() -> None:
 def run_app(application: typer.Typer) -> None:
     """Run a command line: errors made for users are one line, without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    handler = logging.StreamHandler()
-    handler.setFormatter(HarmlessFormatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    log_harmlessly()
     logging.getLogger("trackrec").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module=r"(transformers|peft|torch)\b.*")
     errors = Terminal(stderr=True)
@@ -337,6 +335,7 @@ def run_app(application: typer.Typer) -> None:
     except Exception as error:
         told = in_one_line(error)
         if told is None:
+            sys.excepthook = tell_fault
             raise
         errors.error(told)
         sys.exit(1)

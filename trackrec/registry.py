@@ -176,9 +176,9 @@ def _load(kind: Kind, path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
+    except AttributeError as error:
+        raise RecipeError(f"the module {module!r} has no {attribute!r}, which the recipe names as {kind}") from error
+    except Exception as error:  # a module may do anything when it is imported
         raise RecipeError(
             f"the {kind} {path!r} cannot be imported ({error}): install its package, or put its folder on PYTHONPATH"
         ) from error
-    except AttributeError as error:
-        raise RecipeError(f"the module {module!r} has no {attribute!r}, which the recipe names as {kind}") from error

@@ -23,6 +23,7 @@ from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
 from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same, write_manifest
 from trackrec.files.names import CHECKPOINTS, check_name
+from trackrec.files.outputs import as_written, changing, hashes_written
 from trackrec.files.shards import keep_planned, link, whole_shard, write_shard
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
@@ -163,11 +164,7 @@ class Run:
                 remove(stale)
 
     def table(self, name: str) -> Path:
-        """Path of a table.
-
-        Raises:
-            RunError: the name would lead out of the run's tables.
-        """
+        """Path of a table. A name that would lead out of the run's tables is a RunError."""
         return self.folder / "tables" / f"{check_name(name, 'the table')}.parquet"
 
     def read(self, name: str) -> pl.DataFrame:
@@ -181,13 +178,22 @@ class Run:
             raise RunError(
                 f"the run {self.folder} has no table {name!r} ({path}): run the recipe first, or go on with it"
             )
-        expected = self._hashes.get(path.relative_to(self.folder).as_posix())
-        if expected and file_hash(path) not in expected:
-            raise RunError(
-                f"the table {path} is not what its stage wrote: it was damaged or changed by hand. Start the run "
-                "again, which makes it anew"
-            )
-        return read_table(path)
+        return read_table(self.written(path))
+
+    def read_output(self, name: str) -> pl.DataFrame:
+        """A table at the top of the folder, as its stage wrote it. Errors are those of `read`."""
+        return read_table(self.written(self.folder / f"{check_name(name, 'the table')}.parquet"))
+
+    def written(self, path: Path) -> Path:
+        """A file or folder of the run, if it is what its stage wrote; see `trackrec.files.outputs.as_written`."""
+        return as_written(self.folder, path, self._hashes)
+
+    @contextmanager
+    def changing(self, paths: Sequence[Path]) -> Iterator[None]:
+        """Change what finished stages wrote inside the block; see `trackrec.files.outputs.changing`."""
+        with changing(self.folder, paths):
+            yield
+        self.__dict__.pop("_hashes", None)
 
     def manifest(self, stage: str) -> dict[str, Any]:
         """What a finished stage recorded of itself."""
@@ -196,10 +202,9 @@ class Run:
             raise RunError(
                 f"the stage {stage!r} has not finished in {self.folder}: there is no {path.name} in manifests/"
             )
-        manifest = read_manifest(path)
-        if manifest is None:
-            raise RunError(f"{path} is damaged: it is no manifest. Start the run again, which does this stage anew")
-        return manifest
+        if (manifest := read_manifest(path)) is not None:
+            return manifest
+        raise RunError(f"{path} is damaged: it is no manifest. Start the run again, which does this stage anew")
 
     def _manifest_path(self, stage: str) -> Path:
         return self.folder / "manifests" / f"{check_name(stage, 'the stage')}.json"
@@ -278,14 +283,8 @@ class Run:
 
     @cached_property
     def _hashes(self) -> dict[str, set[str]]:
-        """Hashes of what the finished stages wrote, by path in the run folder."""
-        written: dict[str, set[str]] = {}
-        if self.following:
-            return written  # the first process, which writes on, has looked at them
-        for path in (self.folder / "manifests").glob("*.json"):
-            for output, found in ((read_manifest(path) or {}).get("outputs") or {}).items():
-                written.setdefault(output, set()).add(found)
-        return written
+        """Hashes of what the finished stages wrote, by path; where several processes train, the first one looks."""
+        return {} if self.following else hashes_written(self.folder)
 
     def _no_longer_done(self, name: str) -> None:
         """Take away the manifest of a stage that is to be done again: until then nothing holds for what it wrote."""

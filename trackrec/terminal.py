@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+import traceback
 from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -26,7 +30,14 @@ def harmless(text: str) -> str:
 
 
 class Terminal(Console):
-    """A Rich console that nothing printed through can make obey: control characters are written out."""
+    """A Rich console that nothing printed through can make obey: control characters are written out.
+
+    Args:
+        settings: as Rich takes them. Names between colons, as ``:bomb:``, stay as they are unless ``emoji`` says so.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**({"emoji": False} | settings))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As Rich does, with the text of each piece made harmless. Rich's own control codes are pieces of their own."""
@@ -40,6 +51,19 @@ class Terminal(Console):
     def error(self, text: object) -> None:
         """Print an error made for users."""
         self.print(Text.assemble(("Error:", "bold red"), " ", str(text)), soft_wrap=True)
+
+
+def log_harmlessly() -> None:
+    """Send log lines to stderr, of which a terminal obeys nothing; for a process that is a command line, or a worker
+    of one."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(HarmlessFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def tell_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As ``sys.excepthook``: the traceback of a fault of ours, in whose message may be any text of a log."""
+    sys.stderr.write(harmless("".join(traceback.format_exception(kind, error, trace))))
 
 
 class HarmlessFormatter(logging.Formatter):

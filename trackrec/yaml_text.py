@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,6 +40,19 @@ def read_yaml(text: str, where: str) -> Any:
         raise RecipeError(f"{where} nests too deep for settings: expected groups of key: value") from error
     except ValueError as error:  # a date such as 2024-99-99, which YAML takes for one
         raise RecipeError(f"{where} holds a value that YAML cannot read ({error}): put it in quotes") from error
+
+
+def read_yaml_file(path: Path) -> Any:
+    """The plain values in a YAML file.
+
+    Raises:
+        RecipeError: it cannot be read; or as `read_yaml`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read ({error}): expected a YAML file in UTF-8") from error
+    return read_yaml(text, str(path))
 
 
 def _size(node: yaml.Node, known: dict[int, int], above: set[int], where: str) -> int:

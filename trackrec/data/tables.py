@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow
@@ -19,6 +21,9 @@ from trackrec.data.table import Table, TableSettings
 from trackrec.errors import LogError
 
 __all__ = ["Table", "TableSettings", "open_table"]
+
+_READS = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")
+"""Parts of a SQL statement that only read."""
 
 
 def open_table(settings: TableSettings, scratch: Path, keys: Sequence[str] = ()) -> Table:
@@ -62,14 +67,29 @@ def _ask(query: str) -> Table:
     except ImportError as error:
         raise LogError(f"{where} needs DuckDB: pip install 'trackrec[sql]'") from error
     try:
+        # A recipe may come from a stranger: its query reads, and neither writes (COPY ... TO) nor installs anything.
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        kinds = [statement.type.name for statement in connection.extract_statements(query)]
+        if kinds == ["SELECT"]:
+            parsed = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
+            kinds = [kind for kind in sorted(_nodes(json.loads(parsed))) if kind not in _READS] or kinds
+        if kinds != ["SELECT"]:
+            said = " and ".join(kinds) or "no statement"
+            raise LogError(f"{where} is {said}: expected one SELECT, which reads and does nothing else")
         # The relation hands its rows over by itself (Arrow's C stream), whatever DuckDB calls its methods.
-        answer = duckdb.connect().sql(query)
-        if answer is None:
-            raise LogError(f"{where} gives no table: expected a SELECT")
+        answer = connection.sql(query)
         frame = pl.DataFrame(answer)
     except duckdb.Error as error:
         raise LogError(f"{where} failed: {error}") from error
     return _typed(frame.lazy(), where)
+
+
+def _nodes(tree: Any) -> set[str]:
+    """The kinds of nodes in a statement as DuckDB parsed it, at any depth: a WITH may hold ones that write."""
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    kind = tree.get("type") if isinstance(tree, dict) else None
+    own = {kind} if isinstance(kind, str) and kind.endswith("_NODE") else set()
+    return own.union(*map(_nodes, parts))
 
 
 def _typed(frame: pl.LazyFrame, where: str) -> Table:

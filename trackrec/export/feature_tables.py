@@ -11,7 +11,6 @@ import polars as pl
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.features.encoder import Encoder, item_vectors, shared_encoder
-from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
@@ -147,11 +146,9 @@ def _users(run: Run, folder: Path, promoted: int, fold: int) -> pl.DataFrame:
     stop = folds[(folds.index(fold) + 1) % len(folds)]
     fold_of = pl.col("fold")
     split = pl.when(fold_of == fold).then(pl.lit("test")).when(fold_of == stop).then(pl.lit("validation"))
-    texts = read_table(folder / "reccots.parquet").filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
+    texts = run.read_output("reccots").filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     texts = texts.select("user_id", pl.col("text").alias("reccot")).unique("user_id", keep="last")
-    vectors = read_table(folder / "vectors.parquet").rename(
-        {"vector": "reccot_vector", "raw_vector": "reccot_raw_vector"}
-    )
+    vectors = run.read_output("vectors").rename({"vector": "reccot_vector", "raw_vector": "reccot_raw_vector"})
     events = run.read("histories").group_by("user_id").agg(history_events=pl.len())
     users = roles.select("user_id", split.otherwise(pl.lit("train")).alias("split"))
     for table in (vectors, texts, events):

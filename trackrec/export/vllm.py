@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import RunError
+from trackrec.files.outputs import as_written
 from trackrec.files.shards import link
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.lm.model import adapter_hash
@@ -128,7 +129,7 @@ def _scripts(found: list[Served], recipe: Recipe, base: str, length: int) -> dic
 
 def _copy(run_folder: Path, out: Path, role: str, base: str) -> Served | None:
     """Copy an adapter, with the base model named as vLLM finds it, or a whole model; None: the run's is neither."""
-    source, target = run_folder / role, out / role
+    source, target = as_written(run_folder, run_folder / role), out / role
     if (source / "config.json").is_file():
         shutil.copytree(source, target, copy_function=link)  # tens of gigabytes: a second name where that can be
         return Served(role, f"{role[0]}-{adapter_hash(source)[:8]}", None)

@@ -28,6 +28,7 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
         durable: whether it must be on the disk before the old one is gone, so that a loss of power leaves one of the
             two. Without it, a loss of power may leave a file that is cut off.
     """
+    path = path.absolute()  # Polars takes a path that begins with ~ for one in the home folder
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.errors import LogError
+from trackrec.errors import LogError, RunError
+from trackrec.files.tables import read_table
 from trackrec.users.catalogue import clean_text
 
 EMBEDDED: Mapping[str, str] = {"lastfm-2k": "lastfm-2k", "movielens-100k": "movielens-100k"}
@@ -155,7 +156,7 @@ def write_cards(path: Path, cards: Iterable[Mapping[str, Any]]) -> None:
 def _records(path: Path, problems: _Problems) -> Iterator[tuple[str, Any]]:
     try:
         if path.suffix == ".parquet":
-            table = pl.read_parquet(path, glob=False)
+            table = read_table(path)
             for number, row in enumerate(table.iter_rows(named=True), start=1):
                 yield f"row {number}", row
             return
@@ -171,9 +172,10 @@ def _records(path: Path, problems: _Problems) -> Iterator[tuple[str, Any]]:
                     yield f"line {number}", value
                 else:
                     problems.add("not_json", f"line {number}")
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError, RunError) as error:
+        why = error.__cause__ or error
         raise LogError(
-            f"the cards {path} cannot be read ({error}): expected JSON lines in UTF-8, or a Parquet file that ends in "
+            f"the cards {path} cannot be read ({why}): expected JSON lines in UTF-8, or a Parquet file that ends in "
             ".parquet"
         ) from error
 

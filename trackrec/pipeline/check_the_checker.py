@@ -52,9 +52,10 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
     if sentences < 1:
         raise RunError(f"--sentences got {sentences}, expected 1 or more")
     recipe = load_recipe(folder / "recipe.yaml")
-    dataset = Dataset.of(Run(folder, Reporter(), recipe.seed, reading=True))
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
+    dataset = Dataset.of(run)
     vocabulary = vocabulary_of(recipe, dataset)
-    judged = _judged(read_table(folder / "reccots.parquet"), dataset, vocabulary)
+    judged = _judged(run.read_output("reccots"), dataset, vocabulary)
     if judged.is_empty():
         raise RunError(f"the RecCoTs of {folder} hold no sentence")
     drawn = draw_by_verdict(judged, sentences, recipe.seed)

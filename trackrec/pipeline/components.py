@@ -141,14 +141,14 @@ class Components:
     def loaded_validator(self, kind: JudgeName, number: int, fold: int = OUTSIDE) -> Validator:
         """The validator of a kind, round and fold, as it was tuned."""
         validator = self.validator(kind, number, fold)
-        validator.load(self.validator_folder(kind, number, fold))
+        validator.load(self.run.written(self.validator_folder(kind, number, fold)))
         return validator
 
     def generator_adapter(self, number: int) -> str:
         """Load the generator of a round and give its adapter's name."""
         name = f"generator-{number}"
         if name not in self.model.adapters:
-            self.model.load(name, self.generator_folder(number))
+            self.model.load(name, self.run.written(self.generator_folder(number)))
         return name
 
     def generator_folder(self, number: int, trial: JudgeName | None = None) -> Path:

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from trackrec.checks.truth import deletions, is_gone
-from trackrec.files.tables import read_table
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Components
@@ -38,7 +37,7 @@ def deletion_rows(components: Components, truth: Truth, users: int) -> list[Metr
         ``deletion`` has each claim with both texts.
     """
     dataset, recipe = components.dataset, components.recipe
-    kept = read_table(components.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+    kept = components.run.read_output("reccots").filter(pl.col("kind") == "kept")
     number = truth.promoted(kept)
     texts = dict(kept.filter(pl.col("round") == number).select("user_id", "text").iter_rows())
     chosen = [user for user in components.everybody_tested if texts.get(user)][:users]

@@ -11,7 +11,6 @@ from trackrec.checks.entailment import Asked, EntailmentJudge, read_entailment
 from trackrec.checks.grounding import Checker, Verdict
 from trackrec.checks.truth import KEY
 from trackrec.errors import RunError
-from trackrec.files.tables import read_table
 from trackrec.pipeline.dataset import Dataset
 from trackrec.pipeline.vocabulary import vocabulary_of
 from trackrec.progress import Reporter
@@ -53,7 +52,7 @@ def entail_run(folder: Path, file: Path) -> Entailed:
     dataset = Dataset.of(run)
     vocabulary, domain = vocabulary_of(recipe, dataset), find_domain(recipe.prompts.domain)
     judge = EntailmentJudge(make("engine", settings.engine), settings, domain, vocabulary)
-    kept = read_table(folder / "reccots.parquet").filter(pl.col("kind") == "kept").sort(KEY)
+    kept = run.read_output("reccots").filter(pl.col("kind") == "kept").sort(KEY)
     keys, asked = [], []
     for *key, text in kept.select(*KEY, "text").iter_rows():
         rows = dataset.history_rows[key[0]]

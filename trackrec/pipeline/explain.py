@@ -19,7 +19,6 @@ from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.files.tables import read_table
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Components
 from trackrec.pipeline.dataset import Dataset
@@ -50,7 +49,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
     run = Run(folder, Reporter(), recipe.seed, reading=True)
     dataset = Dataset.of(run)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
-    table = read_table(folder / "reccots.parquet")
+    table = run.read_output("reccots")
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
     mine = kept.filter(pl.col("user_id").cast(pl.String) == user)
     if not mine.height:

@@ -43,7 +43,8 @@ def ground_run(folder: Path, rewrite: int = 0) -> list[MetricRow]:
     old = [row for row in before if row.arm == ARM and row.metric in REWRITTEN]
     again = deletion_rows(Components(recipe, run, dataset), truth, rewrite) if rewrite else old
     rows = [*truth.rows(), *again]
-    write_metrics(path, [*(row for row in before if row.arm != ARM), *rows])
+    with run.changing([path]):
+        write_metrics(path, [*(row for row in before if row.arm != ARM), *rows])
     return rows
 
 

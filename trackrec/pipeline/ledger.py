@@ -12,7 +12,6 @@ from rich.table import Table
 
 from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_table
 from trackrec.errors import RunError
-from trackrec.files.tables import read_table
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset
@@ -69,7 +68,7 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
     components = Components(recipe, run, dataset)
     number = int(run.manifest("promote")["counts"]["promoted"])
     chosen = components.everybody_tested[:users]
-    kept = read_table(folder / "reccots.parquet").filter(
+    kept = run.read_output("reccots").filter(
         (pl.col("kind") == "kept") & (pl.col("round") == number) & pl.col("user_id").is_in(chosen)
     )
     by_target = ledger_by_target(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from trackrec.errors import RecipeError
@@ -20,6 +19,7 @@ from trackrec.lm.sizes import BYTES, operations, shape_of, texts_at_once, traini
 from trackrec.lm.training import TrainingSettings
 from trackrec.recipe import Recipe
 from trackrec.settings import Settings
+from trackrec.yaml_text import read_yaml_file
 
 FRAME = 120
 """Tokens of a prompt beside history and RecCoT: instructions and the chat template, about."""
@@ -61,8 +61,8 @@ def read_card(name: str) -> tuple[str, Card]:
 
 def _cards_in(path: Path) -> dict[str, Card]:
     try:
-        return {name: Card.model_validate(card) for name, card in yaml.safe_load(path.read_text("utf-8")).items()}
-    except (OSError, AttributeError, yaml.YAMLError, ValidationError) as error:
+        return {name: Card.model_validate(card) for name, card in read_yaml_file(path).items()}
+    except (AttributeError, RecipeError, ValidationError) as error:
         raise RecipeError(f"{path} holds no cards: {error}") from error
 
 

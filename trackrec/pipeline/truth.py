@@ -27,7 +27,6 @@ from trackrec.checks.truth import (
 )
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
 from trackrec.metrics.rows import MetricRow, roles_of
@@ -78,10 +77,11 @@ class Truth:
         path = self.run.folder / "reccots.parquet"
         if not path.is_file():
             raise RunError(f"{self.run.folder} holds no finished run (no reccots.parquet): give the folder of one")
-        claims, table = self.judge(read_table(path))
-        write_table(self.run.table("claims"), claims)
-        write_table(path, table)
-        write_table(self.run.table("reasons"), self.reasons(table))
+        claims, table = self.judge(self.run.read_output("reccots"))
+        made = {self.run.table("claims"): claims, path: table, self.run.table("reasons"): self.reasons(table)}
+        with self.run.changing(list(made)):
+            for place, part in made.items():
+                write_table(place, part)
 
     def promoted(self, kept: pl.DataFrame) -> int:
         """The round whose generator is used; of a run that has not decided, the last."""
@@ -120,7 +120,7 @@ class Truth:
 
     def rows(self) -> list[MetricRow]:
         """The measures of the kept RecCoTs, a row a round and measure."""
-        table = read_table(self.run.folder / "reccots.parquet").filter(pl.col("kind") == "kept")
+        table = self.run.read_output("reccots").filter(pl.col("kind") == "kept")
         counts = counts_table(self.run.read("claims").filter(pl.col("kind") == "kept"))
         rounds = sorted(table["round"].unique().to_list())
         return [

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 from pydantic import ValidationError
 
 from trackrec.data.column_mapping import ColumnMapping
@@ -22,10 +21,12 @@ from trackrec.data.tables import TableSettings
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError, RunError
 from trackrec.files.forgotten import Forgotten
+from trackrec.files.outputs import as_written
 from trackrec.files.tables import read_table
 from trackrec.pipeline.dataset import log_without
 from trackrec.pipeline.own_recipe import merged
 from trackrec.recipe import Recipe, load_recipe
+from trackrec.yaml_text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def refresh_settings(changes: Sequence[str]) -> RefreshSettings:
     Raises:
         RecipeError: a key is unknown, or a value cannot be.
     """
-    values = {key: yaml.safe_load(value) for key, _, value in (change.partition("=") for change in changes)}
+    values = {
+        key: read_yaml(value, f"--set {key}: the value")
+        for key, _, value in (change.partition("=") for change in changes)
+    }
     try:
         return RefreshSettings.model_validate(values)
     except ValidationError as error:
@@ -81,7 +85,7 @@ def find_updates(
     recipe = load_recipe(path)
     forgotten = Forgotten.of(folder)
     log = log_without(read_log(recipe.source), forgotten)
-    before = read_table(folder / "tables" / "histories.parquet")
+    before = read_table(as_written(folder, folder / "tables" / "histories.parquet"))
     again = split_log(filter_log(log, recipe.filters), recipe.split.model_copy(update={"recent": 0}), recipe.feedback)
     before = before.select(again.histories.columns)  # the run keeps more of each event, such as what others think
     if not again.histories.sort("user_id", "position").equals(before.sort("user_id", "position")):
@@ -91,7 +95,8 @@ def find_updates(
         )
     grown, touched = grow_log(log, log_without(_read_new(recipe, log, interactions, items, changes), forgotten))
     now = histories_after(grown, touched, before, recipe.split, recipe.feedback, recipe.filters)
-    written = read_table(texts, columns=["user_id", "kind"]).filter(pl.col("kind") == "kept")["user_id"].unique()
+    written = read_table(as_written(folder, texts), columns=["user_id", "kind"])
+    written = written.filter(pl.col("kind") == "kept")["user_id"].unique()
     newest = int(grown.interactions.select(pl.col("timestamp").max()).item())
     refresh = list_refresh(before, now, written, touched, newest, settings)
     reasons = dict(refresh.group_by("reason").len().iter_rows())

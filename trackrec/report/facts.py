@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
-import yaml
 
 from trackrec.errors import RunError
+from trackrec.files.outputs import as_written, hashes_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.rows import MetricRow, read_metrics
+from trackrec.yaml_text import read_yaml
 
 _CONTRAST = re.compile(r"(\w+)(?: of round (\d+))? (?:less|minus) (\w+)(?: of round (\d+))?")
 
@@ -48,12 +49,17 @@ class Facts:
     def recipe_text(self) -> str | None:
         """The recipe as it stands in the folder; None if it does not."""
         path = self.folder / "recipe.yaml"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except UnicodeDecodeError as error:
+            raise RunError(
+                f"{path} is damaged: it is not in UTF-8 ({error}). Put the recipe of the run back"
+            ) from error
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The recipe's settings; empty if there is none."""
-        tree = yaml.safe_load(self.recipe_text or "")
+        tree = read_yaml(self.recipe_text or "", str(self.folder / "recipe.yaml"))
         return tree if isinstance(tree, dict) else {}
 
     def setting(self, path: str, default: Any = None) -> Any:
@@ -80,17 +86,24 @@ class Facts:
 
     def table(self, name: str) -> pl.DataFrame | None:
         """A stage's table, or None."""
-        return _read(self.folder / "tables" / f"{name}.parquet")
+        return self._read(self.folder / "tables" / f"{name}.parquet")
 
     def output(self, name: str) -> pl.DataFrame | None:
         """A table at the top of the run folder (``reccots``, ``vectors``), or None."""
-        return _read(self.folder / f"{name}.parquet")
+        return self._read(self.folder / f"{name}.parquet")
 
     @cached_property
     def metrics(self) -> list[MetricRow]:
         """The rows of ``metrics.json``; empty if there is none."""
         path = self.folder / "metrics.json"
-        return read_metrics(path) if path.is_file() else []
+        return read_metrics(as_written(self.folder, path, self._hashes)) if path.is_file() else []
+
+    def _read(self, path: Path) -> pl.DataFrame | None:
+        return read_table(as_written(self.folder, path, self._hashes)) if path.is_file() else None
+
+    @cached_property
+    def _hashes(self) -> dict[str, set[str]]:
+        return hashes_written(self.folder)
 
     def rows(self, arm: str, metric: str, round_: int | None = None) -> list[MetricRow]:
         """Rows of an arm and a metric by round; of one round only if it is given."""
@@ -200,7 +213,3 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path} is damaged: it is no manifest. Start the run again, which does the stage anew"
         ) from error
-
-
-def _read(path: Path) -> pl.DataFrame | None:
-    return read_table(path) if path.is_file() else None

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files.outputs import as_written
 from trackrec.files.tables import read_table
 from trackrec.knowledge.card import EMBEDDED, cards_file, read_cards
 from trackrec.recipe import load_recipe
@@ -44,7 +45,7 @@ class Cards:
         path = run / "tables" / "items.parquet"
         if not path.is_file():
             raise RunError(f"the run {run} has no table of items ({path}): give the folder of a run")
-        items = read_table(path)
+        items = read_table(as_written(run, path))
         if knowledge is not None and "tags" not in items.columns:
             found = read_cards(cards_file(knowledge))
             for line in found.warnings:
@@ -58,7 +59,7 @@ class Cards:
     def shipped_for(run: Path) -> str | None:
         """The name of the embedded cards of a run's log, where its items have no cards of their own; None: no such."""
         source = load_recipe(run / "recipe.yaml").source.source
-        own = "tags" in read_table(run / "tables" / "items.parquet").columns
+        own = "tags" in read_table(as_written(run, run / "tables" / "items.parquet")).columns
         return None if own else next((name for name, of in EMBEDDED.items() if of == source), None)
 
     def __len__(self) -> int:

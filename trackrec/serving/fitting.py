@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.files.outputs import as_written
 from trackrec.files.tables import read_table
 from trackrec.recipe import load_recipe
 from trackrec.run import written_whole
@@ -28,7 +29,7 @@ def fit_for_store(run: Path, store: Store, version: str) -> dict[str, Any]:
         RunError: the run lacks a table, or the version has too few of its people.
     """
     recipe = load_recipe(run / "recipe.yaml")
-    users = read_table(run / "tables" / "histories.parquet", ["user_id"])["user_id"].unique().sort()
+    users = read_table(as_written(run, run / "tables" / "histories.parquet"), ["user_id"])["user_id"].unique().sort()
     known, vectors = [], []
     for start in range(0, users.len(), _BATCH):
         part = users[start : start + _BATCH].to_list()

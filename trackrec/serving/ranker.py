@@ -16,6 +16,7 @@ from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.features.encoder import Floats
 from trackrec.features.projection import Projection
+from trackrec.files.outputs import as_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.probability import auc, log_loss
 from trackrec.rankers.arm import example_rows
@@ -59,7 +60,7 @@ def fit_serving_ranker(
     held = pl.Series(values=[user for user in users.to_list() if stable_hash(user) % HELD_OUT == 0], dtype=users.dtype)
     present = vectors.filter(pl.col("vector").is_not_null())
     raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
-    projection = Projection.load(run / PROJECTION)
+    projection = Projection.load(as_written(run, run / PROJECTION))
     table = VectorTable.from_vectors(raw, projection)
     rows = present.select("user_id").with_row_index("row", offset=1).with_columns(pl.col("row").cast(pl.Int64))
     catalogue = ItemTable.from_catalogue(items)
@@ -171,4 +172,4 @@ def _table(run: Path, name: str) -> pl.DataFrame:
     path = run / "tables" / f"{name}.parquet"
     if not path.is_file():
         raise RunError(f"the run {run} has no table {name!r} ({path}): run its recipe first")
-    return read_table(path)
+    return read_table(as_written(run, path))

@@ -12,7 +12,6 @@ import polars as pl
 
 from trackrec.errors import RunError
 from trackrec.features.projection import Projection
-from trackrec.files.tables import read_table
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run, file_hash
@@ -88,7 +87,11 @@ class RunTexts:
 
     def projection(self, version: str) -> Projection | None:
         """What made the vectors; None: they are the encoder's own."""
-        return Projection.load(self.run / PROJECTION) if self.manifest(version)["projection"] else None
+        return (
+            Projection.load(self._opened.written(self.run / PROJECTION))
+            if self.manifest(version)["projection"]
+            else None
+        )
 
     def records(self, version: str) -> Iterator[Record]:
         """All of them, each sentence with its verdict and the events that it rests on."""
@@ -143,13 +146,8 @@ class RunTexts:
 
     def _output(self, stage: str) -> pl.DataFrame:
         """A table at the top of the folder, as its stage wrote it."""
-        path = self.run / f"{stage}.parquet"
-        if self._opened.manifest(stage)["outputs"].get(path.name) != file_hash(path):
-            raise RunError(
-                f"{path} is not what its stage wrote: it was damaged or changed by hand. Start the run again, which "
-                "makes it anew"
-            )
-        return read_table(path)
+        self._opened.manifest(stage)  # it must be there
+        return self._opened.read_output(stage)
 
     @cached_property
     def _texts(self) -> pl.DataFrame:

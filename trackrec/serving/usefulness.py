@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files.outputs import as_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import paired_bootstrap
 from trackrec.metrics.probability import auc
@@ -59,7 +60,7 @@ def usefulness(store: Store, version: str, run: Path) -> Usefulness | None:
     if not path.is_file():
         raise RunError(f"the run {run} has no table 'examples' ({path}): usefulness needs newer events")
     ranker = ServingRanker(run / "ranker")
-    examples = read_table(path, ["user_id", "item_id", "label", "recent_item_ids", "recent_ratings"])
+    examples = read_table(as_written(run, path), ["user_id", "item_id", "label", "recent_item_ids", "recent_ratings"])
     newest = examples.group_by("user_id", maintain_order=True).tail(NEWEST)
     users = newest["user_id"].unique(maintain_order=True).head(MOST_PEOPLE).to_list()
     found = dict(zip(users, store.read(users, version).found, strict=True))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +13,21 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from trackrec.errors import StoreError
+from trackrec.errors import RunError, StoreError
 from trackrec.features.projection import Projection
+from trackrec.files.tables import table_of
 from trackrec.store.record import Record, record_from_row
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "user_id": lambda kind: kind is not None,
+    **dict.fromkeys(("text", "version"), lambda kind: kind == pl.String),
+    **dict.fromkeys(("sentences", "history", "vector", "raw_vector"), lambda kind: isinstance(kind, pl.List)),
+    **dict.fromkeys(
+        ("events", "last_event", "written", "expires"),
+        lambda kind: kind is not None and (kind.is_integer() or kind == pl.Null),
+    ),
+}
+"""Whether a column's type, None if there is no such column, is one that records can be made of."""
 
 
 class Published(Protocol):
@@ -72,7 +83,7 @@ class Publication:
         """
         try:
             return str(json.loads(self._read("current.json"))["version"])
-        except (FileNotFoundError, KeyError, ValueError) as error:
+        except (FileNotFoundError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(
                 f"{self.place} holds no publication (no current.json that names a version): write one first with "
                 "trackrec write"
@@ -88,15 +99,17 @@ class Publication:
             raise StoreError(f"a version is asked for by {version!r}, but a version's name is a folder's name")
         try:
             manifest: dict[str, Any] = json.loads(self._read(f"versions/{version}/manifest.json"))
-            _ = [(shard["name"], shard["rows"], shard["sha256"]) for shard in manifest["shards"]]
-            if not all(_is_folder_name(shard.get("file_version", version)) for shard in manifest["shards"]):
-                raise ValueError("a shard's file_version is no folder's name")
+            for shard in manifest["shards"]:
+                if not (_is_folder_name(shard.get("file_version", version)) and _is_folder_name(shard["name"])):
+                    raise ValueError("a shard's name or file_version is no name of a file")
+                if not (isinstance(shard["rows"], int) and isinstance(shard["sha256"], str)):
+                    raise TypeError("a shard's rows are no number, or its sha256 is no text")
         except FileNotFoundError as error:
             raise StoreError(
                 f"version {version!r} of {self.place} has no manifest: it is not there, or not written whole; go on "
                 "with trackrec write"
             ) from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"the manifest of version {version!r} in {self.place} cannot be used: it must list its shards with "
                 "name, rows and sha256, as trackrec write does"
@@ -111,7 +124,13 @@ class Publication:
         """
         for shard in self.manifest(version)["shards"]:
             for row in self.shard(version, shard).iter_rows(named=True):
-                yield record_from_row(row)
+                try:
+                    yield record_from_row(row)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise StoreError(
+                        f"a row of {shard['name']} of {self.place} cannot be used ({type(error).__name__}: {error}): "
+                        "write the version again"
+                    ) from error
 
     def shard(self, version: str, shard: dict[str, Any]) -> pl.DataFrame:
         """A shard that the manifest names; its file may lie in the folder of an older version.
@@ -132,9 +151,20 @@ class Publication:
                 f"{name} of {self.place} has SHA-256 {found[:12]}..., but the manifest says {shard['sha256'][:12]}...: "
                 "it was changed or damaged; write the version again"
             )
-        table = pl.read_parquet(io.BytesIO(content))
+        try:
+            table = table_of(content, name)
+        except RunError as error:
+            raise StoreError(
+                f"{name} of {self.place} cannot be read ({error.__cause__}): write the version again"
+            ) from error
         if table.height != shard["rows"]:
             raise StoreError(f"{name} of {self.place} has {table.height} rows, but the manifest says {shard['rows']}")
+        odd = [column for column, fits in _FITS.items() if not fits(table.schema.get(column))]
+        if odd:
+            raise StoreError(
+                f"{name} of {self.place} lacks columns, or has them as something else: {', '.join(odd)}; write the "
+                "version again"
+            )
         return table
 
     def projection(self, version: str) -> Projection | None:

@@ -115,7 +115,7 @@ def read_texts(path: str) -> pl.DataFrame:
                               f"{', '.join(table.columns)}")  # fmt: skip
         rows = [(str(user), text) for user, text in table.select("user_id", "text").iter_rows()]
     else:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = _text(file).split("\n")
         rows = [_row(json_line, file, number) for number, json_line in enumerate(lines, 1) if json_line.strip()]
     for number, (user, text) in enumerate(rows, 1):
         if not isinstance(text, str) or not text.strip():
@@ -124,11 +124,18 @@ def read_texts(path: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"user_id": pl.String, "text": pl.String}, orient="row")
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"the texts {file} are not in UTF-8 ({error}): save them so") from error
+
+
 def _row(line: str, file: Path, number: int) -> tuple[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RecipeError(f"{file}, line {number} is no JSON ({error.msg}): expected one object a line") from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{file}, line {number} is no JSON ({error}): expected one object a line") from error
     if not isinstance(row, dict) or not {"user_id", "text"} <= set(row):
         raise RecipeError(f"{file}, line {number}: expected an object with user_id and text, got {line[:80]!r}")
     return str(row["user_id"]), row["text"]

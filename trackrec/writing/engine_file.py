@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from trackrec.engines.base import Decoding
+from trackrec.errors import RecipeError
 from trackrec.settings import Settings
 from trackrec.writing.failures import WriteError
+from trackrec.yaml_text import read_yaml_file
 
 
 class EngineFile(Settings):
@@ -36,9 +37,9 @@ def read_engines(path: Path) -> list[dict[str, Any]]:
         WriteError: there is no such file, or it names no engines.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml_file(path)
         return [EngineFile.model_validate(tree).model_dump(mode="json")]
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (RecipeError, ValidationError) as error:
         raise WriteError(
             f"{path} names no engines ({error}): expected a YAML file with engines: [{{type: openai, ...}}]"
         ) from error

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from trackrec.errors import RecipeError
 from trackrec.prompts.domains import find_domain
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue
@@ -22,6 +22,7 @@ from trackrec.writing.source import LogSettings, OpenLog, open_log
 from trackrec.writing.users import shard_of
 from trackrec.writing.version_plan import WritingSettings
 from trackrec.writing.writers import TEMPLATE, TORCH, about_tokens
+from trackrec.yaml_text import read_yaml_file
 
 CORE_MS = 1.0
 """Milliseconds of a core that the pipeline's own part may take for a user (all but the model); the aim of its design,
@@ -79,8 +80,8 @@ def read_prices(names: Sequence[str]) -> dict[str, Price]:
 
 def _prices_in(path: Path) -> dict[str, Price]:
     try:
-        return {name: Price.model_validate(price) for name, price in yaml.safe_load(path.read_text("utf-8")).items()}
-    except (OSError, AttributeError, yaml.YAMLError, ValidationError) as error:
+        return {name: Price.model_validate(price) for name, price in read_yaml_file(path).items()}
+    except (AttributeError, RecipeError, ValidationError) as error:
         raise WriteError(f"{path} holds no prices: {error}") from error
 
 

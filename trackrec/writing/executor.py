@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from trackrec.errors import RecipeError
 from trackrec.registry import make, settings_class
 from trackrec.settings import ComponentSettings
+from trackrec.terminal import log_harmlessly
 from trackrec.writing.failures import WriteError
 
 log = logging.getLogger("trackrec.writing")
@@ -92,7 +93,7 @@ class LocalExecutor:
 
     def _round(self, shards: Sequence[int], work: Work) -> Iterator[tuple[int, dict[str, Any]]]:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, context, initializer=_die_with_parent) as pool:
+        with ProcessPoolExecutor(self.workers, context, initializer=_begin) as pool:
             ahead = iter(shards)
             running: dict[Future[dict[str, Any]], int] = {}
             try:
@@ -109,6 +110,12 @@ class LocalExecutor:
                         yield shard, manifest
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """What a worker does first."""
+    log_harmlessly()
+    _die_with_parent()
 
 
 def _die_with_parent() -> None:

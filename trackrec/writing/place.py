@@ -152,7 +152,7 @@ class Place:
                 path.unlink(missing_ok=True)
             return
         with contextlib.suppress(FileNotFoundError):
-            self._again(lambda: self._fs.rm(self.path(name), recursive=True))
+            self._again(lambda: _remove_remote(self._fs, self.path(name)))
 
     def upload(self, file: Path, name: str) -> None:
         """Put a local file, which may be moved away by it."""
@@ -274,6 +274,22 @@ def put_new(fs: Any, path: str, content: bytes) -> None:
         obstore.put(from_url(f"{fs.protocol}://{bucket}"), key, content, mode="create")
     except AlreadyExistsError as error:
         raise FileExistsError(path) from error
+
+
+def _remove_remote(fs: Any, path: str) -> None:
+    """Remove an object, or all objects below a path: those of that very name, whatever marks are in it."""
+    if not set(path) & set("*?["):
+        fs.rm(path, recursive=True)
+        return
+    # `rm` would take the marks as a pattern, and remove what a neighbour has.
+    fs.invalidate_cache()
+    below = fs.find(path, withdirs=True, detail=True)
+    for name in sorted(below, key=len, reverse=True):
+        if below[name]["type"] != "directory":
+            fs.rm_file(name)
+        else:
+            with contextlib.suppress(OSError, NotImplementedError):  # object storage has no folders
+                fs.rmdir(name)
 
 
 def as_json(value: Any) -> bytes:

@@ -12,6 +12,9 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import LogError
+from trackrec.files.hashes import content_of
+from trackrec.files.outputs import as_written, hashes_written
+from trackrec.files.tables import read_table
 from trackrec.run import file_hash
 from trackrec.writing.failures import WriteError
 from trackrec.writing.telling import Telling
@@ -42,7 +45,14 @@ class RunView:
 
     def read(self, table: str) -> pl.DataFrame:
         """A table of the run."""
-        return pl.read_parquet(self.folder / "tables" / f"{table}.parquet", glob=False)
+        return read_table(self._written(self.folder / "tables" / f"{table}.parquet"))
+
+    def _written(self, path: Path) -> Path:
+        return as_written(self.folder, path, self._hashes)
+
+    @cached_property
+    def _hashes(self) -> dict[str, set[str]]:
+        return hashes_written(self.folder)
 
     @cached_property
     def opinions(self) -> pl.DataFrame:
@@ -92,13 +102,13 @@ class RunView:
     def generator(self) -> Path | None:
         """The folder of the promoted generator; None: the run has none yet."""
         folder = self.folder / "generator"
-        return folder if folder.is_dir() else None
+        return self._written(folder) if folder.is_dir() else None
 
     @property
     def projection(self) -> Path | None:
         """The saved projection; None: the run has none."""
         path = self.folder / PROJECTION
-        return path if path.is_file() else None
+        return self._written(path) if path.is_file() else None
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -106,4 +116,11 @@ class RunView:
         names = ["recipe.yaml", "tables/items.parquet", "generator", PROJECTION]
         hashes = {name: file_hash(self.folder / name)[:16] for name in names if (self.folder / name).exists()}
         opinions = self.opinions.with_columns(pl.col(EXPECTED).round(9))
+        # Weights in folders of this machine, which the recipe only names.
+        hashes |= {
+            name: found[:16]
+            for name, found in content_of(
+                {"encoder": {"name": self.recipe.encoder}, "model": self.recipe.generator["model"]}
+            ).items()
+        }
         return hashes | {"opinions": hashlib.sha256(opinions.write_csv().encode()).hexdigest()[:16]}

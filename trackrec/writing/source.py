@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from trackrec.errors import LogError
 from trackrec.settings import Settings
 from trackrec.writing.place import open_fs
 
+_MARKS = re.compile(r"[*?\[]")
 OWN = "own"
 """In place of a log's path: the log that the run itself was made from."""
 
@@ -99,7 +101,7 @@ def fingerprint(settings: LogSettings, source: SourceSettings) -> list[Any]:
 def _states(path: str) -> list[list[Any]]:
     if _is_remote(path):
         fs, root = open_fs(path)
-        found = fs.glob(root) if _is_pattern(root) else fs.find(root) or [root]
+        found = fs.glob(root) if _is_pattern(root) and not fs.exists(root) else fs.find(root) or [root]
         return [[name, *_state(fs.info(name))] for name in found]
     files = files_of(path)
     return [[str(file), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
@@ -146,11 +148,15 @@ def _open_lake(path: str) -> Table | None:
     if path.endswith(".metadata.json") or _is_lake(path, "metadata"):
         return _lake(path, "Iceberg", lambda: pl.scan_iceberg(_newest_metadata(plain)))
     if _is_remote(path):
-        parts = path.rstrip("/").endswith(".parquet") or _is_pattern(path) or path.endswith("/")
-        if not parts:
+        place: str | list[str] = f"{path}**/*.parquet" if path.endswith("/") else path
+        glob = True
+        if _is_pattern(path) and (found := _of_that_name(path)):
+            if not path.endswith(("/", ".parquet")):
+                return None
+            place, glob = found, False
+        elif not (_is_pattern(path) or path.endswith("/") or path.rstrip("/").endswith(".parquet")):
             return None
-        place = f"{path}**/*.parquet" if path.endswith("/") else path
-        return _lake(path, "Parquet", lambda: pl.scan_parquet(place, hive_partitioning=False))
+        return _lake(path, "Parquet", lambda: pl.scan_parquet(place, glob=glob, hive_partitioning=False))
     return None
 
 
@@ -173,6 +179,16 @@ def _is_lake(path: str, folder: str) -> bool:
     return not _is_pattern(root) and bool(fs.isdir(f"{root.rstrip('/')}/{folder}"))
 
 
+def _of_that_name(url: str) -> list[str]:
+    """The object of that very name, or the Parquet files in the folder of that name: it comes before the pattern that
+    the name could be."""
+    fs, path = open_fs(url)
+    protocol = url.partition("://")[0]
+    if fs.isfile(path):
+        return [f"{protocol}://{path}"]
+    return [f"{protocol}://{name}" for name in sorted(fs.find(path)) if name.endswith(".parquet")]
+
+
 def _newest_metadata(path: str) -> str:
     if path.endswith(".json"):
         return path
@@ -187,4 +203,4 @@ def _is_remote(path: str) -> bool:
 
 
 def _is_pattern(path: str) -> bool:
-    return any(mark in path for mark in "*?[")
+    return bool(_MARKS.search(path))

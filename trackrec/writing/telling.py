@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from trackrec.data.feedback import FeedbackSettings
@@ -16,6 +15,7 @@ from trackrec.prompts.renderer import PromptSettings
 from trackrec.settings import Settings
 from trackrec.users.counts import ProfileSettings
 from trackrec.writing.failures import WriteError
+from trackrec.yaml_text import read_yaml_file
 
 _GROUPS = ("seed", "source", "feedback", "split", "statistics", "profile", "prompts")
 _GENERATOR = ("model", "adapter")
@@ -53,7 +53,7 @@ class Telling(Settings):
         Raises:
             WriteError: it lacks one of them, or a value cannot be.
         """
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml_file(path)
         try:
             groups = {name: tree[name] for name in _GROUPS}
             generator = {name: tree[name] for name in _GENERATOR}
