@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from writing_world import files_of, job, made_log, publish, write_run
 
 from trackrec.testing.executor_suite import check_executor
 from trackrec.writing.executor import make_executor
+from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
 from trackrec.writing.ray_executor import RayExecutor, RaySettings
 
@@ -47,14 +48,35 @@ def environment() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(environment: None) -> Iterator[Any]:
     """Two nodes on this machine, joined."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
-    cluster.add_node(num_cpus=4)  # nodes are added from the main thread alone
-    ray.init(address=cluster.address, log_to_driver=False)
+    cluster = patiently(start_cluster)
     yield cluster
     ray.shutdown()
     cluster.shutdown()
+
+
+def start_cluster() -> Any:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=4)  # nodes are added from the main thread alone
+        ray.init(address=cluster.address, log_to_driver=False)
+    except BaseException:
+        ray.shutdown()
+        cluster.shutdown()
+        raise
+    return cluster
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """Ray waits half a minute for its own processes, which a busy machine may exceed."""
+    for left in reversed(range(4)):
+        try:
+            return start()
+        except Exception:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 @pytest.mark.usefixtures("environment")
@@ -63,6 +85,20 @@ def test_without_a_cluster_one_is_started_here(world: World, tmp_path: Path) -> 
     manifest = job(run, tmp_path / "to", log, **SHARDS).run(RayExecutor(RaySettings(workers=2)))
     assert files_of(Place(str(tmp_path / "to")), manifest) == expected
     assert not ray.is_initialized(), "and ended with the job"
+
+
+def test_a_ray_that_does_not_start_is_tried_again_and_then_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    tries: list[object] = []
+
+    def fails(**told: object) -> None:
+        tries.append(told["address"])
+        raise ConnectionError("nobody answers at 127.0.0.1:1")
+
+    monkeypatch.setattr(ray, "init", fails)
+    with pytest.raises(WriteError, match=r"Ray could not be joined, 3 times: nobody answers .*--executor local"):
+        list(RayExecutor(RaySettings(workers=1)).map([0], print))  # type: ignore[arg-type]
+    assert tries == [None] * 3
 
 
 def test_a_cluster_that_is_joined_passes_the_shared_suite(cluster: Any, tmp_path: Path) -> None:
