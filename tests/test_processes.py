@@ -36,14 +36,25 @@ def launch(number: int, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 METHODS = ("lora", "full")
+BOTH = """
+import runpy, sys
+script, model, out, *methods = sys.argv[1:]
+for method in methods:
+    sys.argv = [script, model, method, f"{out}/{method}"]
+    runpy.run_path(script, run_name="__main__")
+"""
+"""Both trainings in the same processes, whose start takes longer than the trainings."""
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What one process and two made of the same trainings."""
     outs = [tmp_path_factory.mktemp(f"of-{number}") for number in (1, 2)]
+    script = outs[0] / "both.py"
+    script.write_text(BOTH, encoding="utf-8")
     for number, out in enumerate(outs, 1):
-        done = launch(number, str(HERE / "train_together.py"), str(tiny_model_folder), str(out), *METHODS)
+        train = str(HERE / "train_together.py")
+        done = launch(number, str(script), train, str(tiny_model_folder), str(out), *METHODS)
         assert done.returncode == 0, done.stderr[-3000:]
     return outs
 

@@ -69,7 +69,7 @@ def kill_until_done(run: Path, to: Path, log: Path, kills: int, seed: int) -> di
         job = start(run, to, log)
         assert job.stdout is not None
         assert job.stdout.readline() == b"begins\n"  # a kill while Python imports would hit nothing
-        deadline = time.monotonic() + draw.uniform(0.0, 3.0)
+        deadline = time.monotonic() + draw.uniform(0.0, 2.5)
         while time.monotonic() < deadline and job.poll() is None:
             time.sleep(0.02)
         if draw.random() < 0.3 and (workers := children(job.pid)):

@@ -1,7 +1,7 @@
-"""Trainings of the tiny model, for one process or several: ``train_together.py MODEL OUT METHOD...``.
+"""A training of the tiny model, for one process or several: ``train_together.py MODEL METHOD OUT [STATES]``.
 
-The first process writes what came of each into ``OUT/METHOD``: the weights, the gradients before each step
-(``gradients.safetensors``), the figures (``rows.json``).
+The first process writes what came of it: the weights, the gradients before each step (``gradients.safetensors``), the
+figures (``rows.json``).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from trackrec.lm import processes
 from trackrec.lm.trainer import train
 from trackrec.lm.training import TrainingSettings, answer_cross_entropy
 
-
-def train_by(method: str, folder: Path, out: Path) -> None:
-    """One training, "lora" or "full"."""
+if __name__ == "__main__":
+    folder, method, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    states = Path(sys.argv[4]) if len(sys.argv) > 4 else None
     model = full_model(folder) if method == "full" else tiny_language_model(folder)
     if processes.is_first():
         model.add("of the first process alone", 5)
@@ -37,24 +37,21 @@ def train_by(method: str, folder: Path, out: Path) -> None:
         parts = [p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]
         gradients[f"step-{len(gradients)}"] = torch.cat(parts)
 
-    hook = register_optimizer_step_pre_hook(note)
+    register_optimizer_step_pre_hook(note)
     rows = train(
         model,
         "student",
         answer_examples((3, 2, 5, 2, 2, 4, 3, 2, 6)),  # nine trees, four in a step: one process has none in the last
         answer_cross_entropy,
-        TrainingSettings(learning_rate=1e-3, trees_per_step=4, epochs=2, max_grad_norm=1e6),
+        TrainingSettings(
+            learning_rate=1e-3, trees_per_step=4, epochs=2, max_grad_norm=1e6, checkpoint_steps=2 if states else 0
+        ),
         3,
         count_answers,
+        checkpoints=states,
     )
-    hook.remove()
     model.save("student", out)
     if processes.is_first():
         save_file(gradients, out / "gradients.safetensors")
         (out / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     processes.wait()
-
-
-if __name__ == "__main__":
-    for name in sys.argv[3:]:
-        train_by(name, Path(sys.argv[1]), Path(sys.argv[2]) / name)
