@@ -102,14 +102,6 @@ def test_processes_of_this_machine(workers: int, tmp_path: Path) -> None:
     check_executor(make_executor({"type": "local", "workers": workers}), tmp_path)
 
 
-@pytest.mark.slow
-def test_a_ray_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    check_executor(make_executor({"type": "ray", "workers": 2, "rounds": 1}), tmp_path)
-
-
 class Forgets:
     """An executor that loses its last shard."""
 

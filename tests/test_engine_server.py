@@ -134,7 +134,7 @@ def cached(folder: Path) -> set[str]:
 
 
 def wait_for(folder: Path, number: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(cached(folder)) < number:
         assert time.monotonic() < deadline, (folder / "client.log").read_text()
         time.sleep(0.05)
@@ -161,14 +161,14 @@ def test_client_and_server_are_killed_and_no_answer_is_paid_twice(server: LlamaS
         client = start(proxy.base_url, tmp_path, retries=1)
         wait_for(tmp_path, len(kept) + 3)
         proxy.drop = True
-        assert client.wait(timeout=60) == 1
+        assert client.wait(timeout=600) == 1
         said = (tmp_path / "client.log").read_text()
         assert "run the same command again" in said
         assert re.search(r"\d+ of \d+ requests were answered now", said)
 
         proxy.drop = False
         client = start(proxy.base_url, tmp_path)
-        assert client.wait(timeout=300) == 0, (tmp_path / "client.log").read_text()
+        assert client.wait(timeout=600) == 0, (tmp_path / "client.log").read_text()
         answered = Counter(proxy.answered)
         assert set(answered) == {f"Name a film of {1950 + i}." for i in range(16)}
         # A kill can lose only what was under way: two calls at a time, killed once and cut off once.
@@ -195,7 +195,7 @@ def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
         first.kill()
         kept = len(paid(tmp_path))
         with llama_server(tmp_path / "second.log", port) as second:
-            assert client.wait(timeout=300) == 0, (tmp_path / "client.log").read_text()
+            assert client.wait(timeout=600) == 0, (tmp_path / "client.log").read_text()
             written = second.count("tokens_predicted_total")
     calls = paid(tmp_path)
     assert sorted(Counter(key for key, _, _ in calls).values()) == [2] * 16

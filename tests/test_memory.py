@@ -74,3 +74,34 @@ def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(held) == 400 << 20
     assert float(said.stdout) < 0.2
+
+
+def test_what_was_there_is_left_out_of_collections_and_comes_back() -> None:
+    code = """
+import gc, weakref
+from trackrec.memory import modules_set_aside
+
+class Ring:
+    def __init__(self):
+        self.self = self
+
+old = Ring()
+gone = weakref.ref(old)
+try:
+    with modules_set_aside():
+        assert gc.get_freeze_count() > 1000
+        new = weakref.ref(Ring())
+        gc.collect()
+        assert new() is None, "what came after is collected as ever"
+        with modules_set_aside():
+            pass
+        assert gc.get_freeze_count() > 1000, "the inner block keeps what the outer one set aside"
+        del old
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    pass
+assert gc.get_freeze_count() == 0
+gc.collect()
+assert gone() is None, "afterwards nothing is left out"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -40,14 +40,34 @@ def launch(number: int, *command: str, by: Sequence[str] = tuple(LAUNCH)) -> sub
     return subprocess.run([*start, *command], env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_two_processes_train_as_one(tiny_model_folder: Path, tmp_path: Path, method: str) -> None:
-    outs = []
-    for number in (1, 2):
-        outs.append(tmp_path / f"of-{number}")
-        done = launch(number, str(HERE / "train_together.py"), str(tiny_model_folder), method, str(outs[-1]))
+METHODS = ("lora", "full")
+BOTH = """
+import runpy, sys
+script, model, out, *methods = sys.argv[1:]
+for method in methods:
+    sys.argv = [script, model, method, f"{out}/{method}"]
+    runpy.run_path(script, run_name="__main__")
+"""
+"""Both trainings in the same processes, whose start takes longer than the trainings."""
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """What one process and two made of the same trainings."""
+    outs = [tmp_path_factory.mktemp(f"of-{number}") for number in (1, 2)]
+    script = outs[0] / "both.py"
+    script.write_text(BOTH, encoding="utf-8")
+    for number, out in enumerate(outs, 1):
+        train = str(HERE / "train_together.py")
+        done = launch(number, str(script), train, str(tiny_model_folder), str(out), *METHODS)
         assert done.returncode == 0, done.stderr[-3000:]
+    return outs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_train_as_one(method: str, trained: list[Path]) -> None:
+    outs = [out / method for out in trained]
     one, two = (load_file(out / "gradients.safetensors") for out in outs)
     assert len(one) == 6, "three steps an epoch"
     assert float(one["step-0"].norm()) > 0.1

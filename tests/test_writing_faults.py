@@ -41,9 +41,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(run: Path, to: Path, log: Path, **changes: Any) -> subprocess.Popen[bytes]:
     told = {"run": str(run), "to": str(to), "log": str(log), "workers": 2, "shards": 12, "batch_users": 5} | changes
     environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), json.dumps(told)], env=environment, stderr=subprocess.PIPE, start_new_session=True
-    )
+    command = [sys.executable, str(SCRIPT), json.dumps(told)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
 
 def look_whole(place: Place) -> None:
@@ -67,7 +67,9 @@ def kill_until_done(run: Path, to: Path, log: Path, kills: int, seed: int) -> di
     draw, place = random.Random(seed), Place(str(to))
     for _ in range(kills):
         job = start(run, to, log)
-        deadline = time.monotonic() + draw.uniform(0.5, 6.0)
+        assert job.stdout is not None
+        assert job.stdout.readline() == b"begins\n"  # a kill while Python imports would hit nothing
+        deadline = time.monotonic() + draw.uniform(0.0, 2.5)
         while time.monotonic() < deadline and job.poll() is None:
             time.sleep(0.02)
         if draw.random() < 0.3 and (workers := children(job.pid)):

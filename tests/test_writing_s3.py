@@ -1,4 +1,4 @@
-"""Writing to a real S3 server (moto's) that fails one put in ten."""
+"""Writing to a real S3 server (moto's) that fails one put in ten, and forgetting there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from writing_world import files_of, made_log, publish, write_run
+from polars.testing import assert_frame_equal
+from test_forget_places import ZOE, check_whole, named_log, traces
+from test_forget_references import ACTIVE, CHANGED, OTHER, VERSIONS, check_all, dies_before, news_of_one
+from writing_world import STARTED, files_of, made_log, publish, rows_of, write_run
 
 from trackrec.writing.failures import TargetBusy
+from trackrec.writing.forgotten import forget_at
 from trackrec.writing.lock import only_writer
 from trackrec.writing.place import Place
+from trackrec.writing.status import look
+from trackrec.writing.versions import Versions
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("moto")
@@ -69,29 +75,30 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
     port = free_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
+        for _ in range(6000):
             try:
                 link = http.client.HTTPConnection("127.0.0.1", port)
                 link.request("PUT", "/bucket")
                 assert link.getresponse().status == 200
                 break
             except OSError:
+                assert server.poll() is None, "the S3 server did not start"
                 time.sleep(0.1)
         Failing.port = port
         proxy = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_address[1]}")
-        yield "s3://bucket"
+        names = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ALLOW_HTTP": "true"}
+        names |= {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_address[1]}"}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in names.items():
+                patch.setenv(name, value)
+            yield "s3://bucket"
         proxy.shutdown()
     finally:
         server.terminate()
@@ -136,3 +143,66 @@ def test_a_name_is_no_pattern(name: str, neighbour: str, bucket: str, tmp_path: 
     Place(f"{bucket}/{name}").remove("versions/1")
     assert Place(f"{bucket}/{name}").names("versions") == []
     assert Place(f"{bucket}/{neighbour}").names("versions/1") == ["a.json", "work"]
+
+
+@pytest.fixture(scope="module")
+def three(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Place]:
+    """Run, log, and a place with a whole version and two that refer to its objects."""
+    folder = tmp_path_factory.mktemp("three")
+    run, log, place = write_run(folder / "run"), folder / "log.parquet", Place(f"{bucket}/three")
+    named_log().write_parquet(log)
+    publish(run, place.url, log)
+    for turn in (1, 2):
+        news_of_one(log, 37 + turn)
+        publish(run, place.url, log, started=STARTED + 100 * turn, **CHANGED)
+    return run, log, place
+
+
+def objects(place: Place) -> list[str]:
+    """All names at a place, however deep."""
+    place._fs.invalidate_cache()
+    return [str(path).removeprefix(place.root).lstrip("/") for path in place._fs.find(place.root)]
+
+
+def copied(place: Place, to: Place) -> Place:
+    """The same objects, or files, elsewhere."""
+    for name in objects(place):
+        to.write(name, place.read(name))
+    return to
+
+
+@pytest.mark.parametrize("killed_before", [None, 3, 9, 14, 19])
+def test_who_is_forgotten_is_in_no_object(
+    killed_before: int | None, three: tuple[Path, Path, Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three versions, two by reference: whole afterwards, as a copy on disk shows; also if it was killed first, and
+    somebody else is forgotten before the command is given again."""
+    run, log, first = three
+    place = copied(first, Place(f"{first.url}-{killed_before}"))
+    before = {name: rows_of(place, Versions(place).manifest(name) or {}) for name in VERSIONS}
+    assert any(before[VERSIONS[2]]["version"] == VERSIONS[0])
+    gone = [ZOE]
+    if killed_before is not None:
+        dies_before(killed_before, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            forget_at(ZOE, place)
+        monkeypatch.undo()
+        forget_at(OTHER, place)
+        gone.append(OTHER)
+    forget_at(ZOE, place)
+    check_all(copied(place, Place(str(tmp_path / "copy"))), *gone)
+    for name in VERSIONS:
+        after = rows_of(place, Versions(place).manifest(name) or {})
+        assert_frame_equal(after, before[name].filter(~pl.col("user_id").is_in(gone)))
+    assert "none has any" in forget_at(ZOE, place), "twice is no error"
+    # Retention and the next version go on from what is left; a pointer moved back finds a whole version.
+    assert Versions(place).rollback(None) == VERSIONS[1]
+    last = publish(run, place.url, log, started=STARTED + 300, keep_versions=1, **CHANGED)
+    assert last["counts"]["rows"] == 30 - len(gone)
+    later = copied(place, Place(str(tmp_path / "later")))
+    check_whole(later, last["version"])
+    assert [traces(tmp_path / "later", f'"{user}"') for user in gone] == [[]] * len(gone)
+    states = [row["state"] for row in look(place)["versions"]]
+    assert states.pop() == "current"
+    assert set(states) == {"dropped"}, "but for what the last one refers to"
+    assert ACTIVE in rows_of(place, last)["user_id"].to_list()

@@ -105,4 +105,5 @@ def files_of(place: Place, manifest: dict[str, Any]) -> dict[str, str]:
 
 if __name__ == "__main__":
     told = yaml.safe_load(sys.argv[1])
+    print("begins", flush=True)
     publish(Path(told.pop("run")), told.pop("to"), told.pop("log"), **told)

@@ -13,6 +13,7 @@ from trackrec.files.manifests import check_format
 from trackrec.files.whole import is_leftover, written_whole
 from trackrec.lm import processes
 from trackrec.lm.threads import use_threads
+from trackrec.memory import modules_set_aside
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.evaluation import Evaluation
@@ -53,13 +54,14 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter | None = None) -
     if not processes.is_first():
         processes.wait()  # until the folder is there
         recipe = pinned(recipe, folder)
-        _all_stages(recipe, Run(folder, Reporter(), recipe.seed))
+        with modules_set_aside():
+            _all_stages(recipe, Run(folder, Reporter(), recipe.seed))
         processes.wait()  # the first one may still write
         return folder
     recipe = pinned(recipe, folder)
     run = open_run(recipe, folder, reporter or Reporter())
     processes.wait()
-    with locked(folder):
+    with locked(folder), modules_set_aside():
         _all_stages(recipe, run)
     processes.wait()
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import pyarrow.parquet
 
 from trackrec.errors import LogError
 from trackrec.files.forgotten import Forgotten
-from trackrec.writing.place import DEALING, Place
+from trackrec.writing.place import Place
+from trackrec.writing.scratch import scratch_folder
 from trackrec.writing.users import shard_of
 
 log = logging.getLogger("trackrec.writing")
@@ -52,8 +52,8 @@ def deal(
     local = Path(place.path(folder)) if place.is_local else None
     if local is not None:
         local.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=DEALING, dir=local) as scratch:
-        dealer = _Dealer(Path(scratch), shards, forgotten or Forgotten({}))
+    with scratch_folder(local) as scratch:
+        dealer = _Dealer(scratch, shards, forgotten or Forgotten({}))
         groups = -(-shards // OPEN_FILES)
         if groups == 1:
             files = dealer.into_shards(rows, range(shards))

@@ -19,7 +19,7 @@ from trackrec.files.tables import table_of
 from trackrec.writing.dealing import dealt_name
 from trackrec.writing.failures import WriteError
 from trackrec.writing.histories import NOTHING
-from trackrec.writing.lock import only_writer
+from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import parquet_bytes, part_of, shard_file
 from trackrec.writing.users import shard_of
@@ -76,7 +76,7 @@ def forget_at(user: str, place: Place) -> str:
     if not versions.names() and not place.exists(POINTER):
         raise WriteError(f"{place.url} holds no publication: name the folder or URL that trackrec write wrote to")
     found = _Found()
-    with only_writer(place):
+    with only_writer(place) as holder:
         place.clear_partial()
         content = place.read(TOMBSTONES) if place.exists(TOMBSTONES) else None
         place.write_json(TOMBSTONES, with_tombstone(content, place.path(TOMBSTONES), user))
@@ -84,10 +84,10 @@ def forget_at(user: str, place: Place) -> str:
         gone = Forgotten({salt: frozenset(users)})
         end_forgetting(place)
         for version in versions.names():  # all of them before any file is changed that others refer to
-            _Version(place, version, gone, found).own_files(user)
+            _Version(place, version, gone, found).own_files(user, holder)
         for version in versions.names():
             before = found.rows
-            _Version(place, version, gone, found).clean(user)
+            _Version(place, version, gone, found).clean(user, holder)
             if found.rows > before:
                 found.versions.append(version)
     told = f"Removed {found.rows} rows from versions at {place.url}: {', '.join(found.versions) or 'none has any'}."
@@ -117,7 +117,7 @@ class _Version:
     gone: Forgotten
     found: _Found
 
-    def own_files(self, user: str) -> None:
+    def own_files(self, user: str, holder: Holder) -> None:
         """Copy the shards that may hold a person, where they are an older version's files, into this version: each
         version can then be cleaned by itself. A kill leaves a shard's own manifest as it was, which is changed last."""
         for file in self._names("shards"):
@@ -127,6 +127,7 @@ class _Version:
             part = part_of(self.place, self.name, file.removesuffix(".json"))
             if part is None or part.get("file_version") is None:
                 continue
+            holder.check()
             with suppress(FileNotFoundError):  # readers find it missing, as they did before
                 content = self.place.read(shard_file(self.name, part))
                 self.place.write(f"{self._folder}/shards/{part['name']}.parquet", content)
@@ -145,13 +146,14 @@ class _Version:
         if journal is not None:
             self._apply(journal)
 
-    def clean(self, user: str) -> None:
+    def clean(self, user: str, holder: Holder) -> None:
         shards = set()
         for file in (*self._names("shards"), *self._names("rejected")):
             match = _SHARD.fullmatch(file)
             if match is None or int(match[1]) in _may_hold(user, int(match[2])):
                 shards.add(file.rpartition(".")[0])
         for name in sorted(shards):
+            holder.check()
             self._clean_shard(name)
         plan = Versions(self.place).plan(self.name)
         for shard in _may_hold(user, plan.shards) if plan is not None else ():

@@ -19,11 +19,10 @@ from trackrec.errors import RunError
 from trackrec.files.tables import table_of
 from trackrec.writing.failures import WriteError
 from trackrec.writing.manifest_forms import damaged
+from trackrec.writing.scratch import DEALING, clear_scratch
 
 T = TypeVar("T")
 
-DEALING = ".deal-"
-"""How the name of a folder begins in which a log is being dealt out."""
 ATTEMPTS = 6
 """So often a request to object storage is made before its error stands."""
 _FIRST_PAUSE = 0.1
@@ -221,6 +220,8 @@ class Place:
                 left.unlink(missing_ok=True)
             for left in Path(self.root).glob(f"versions/*/work/{DEALING}*"):
                 shutil.rmtree(left, ignore_errors=True)
+        else:
+            clear_scratch()
 
     def _again(self, request: Callable[[], T]) -> T:
         for attempt in range(ATTEMPTS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -14,6 +15,11 @@ from trackrec.writing.failures import WriteError
 
 # The newer reader loses a job with a node that goes away, and doubles the start-up.
 os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
+
+log = logging.getLogger("trackrec.writing")
+
+STARTS = 3
+"""So often Ray is started before its error stands."""
 
 
 class RaySettings(ComponentSettings):
@@ -52,7 +58,7 @@ class RayExecutor:
         """See :class:`trackrec.writing.executor.Executor`.
 
         Raises:
-            WriteError: Ray is not installed, or shards are left after all rounds.
+            WriteError: Ray is not installed or does not start, or shards are left after all rounds.
         """
         try:
             import ray
@@ -61,9 +67,7 @@ class RayExecutor:
             raise WriteError("the executor ray needs Ray: pip install 'trackrec[ray]'") from error
         started = not ray.is_initialized()
         if started:
-            # Without an address Ray would join whatever cluster it finds on this machine.
-            address = None if os.environ.get("RAY_ADDRESS") else "local"
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
+            self._start(ray)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         try:
@@ -99,6 +103,25 @@ class RayExecutor:
         finally:
             if started:
                 ray.shutdown()
+
+    def _start(self, ray: Any) -> None:
+        """Join the cluster of ``RAY_ADDRESS``, or start one here; a busy machine may need longer than Ray waits."""
+        # Without an address Ray would join whatever cluster it finds on this machine.
+        address = None if os.environ.get("RAY_ADDRESS") else "local"
+        for attempt in range(1, STARTS + 1):
+            try:
+                ray.init(address=address, log_to_driver=False, include_dashboard=False, num_cpus=self._own_cpus())
+            except Exception as error:
+                ray.shutdown()
+                if attempt == STARTS:
+                    where = "joined" if address is None else "started"
+                    raise WriteError(
+                        f"Ray could not be {where}, {STARTS} times: {error}. See its logs in /tmp/ray, or write with "
+                        "--executor local; finished shards are kept"
+                    ) from error
+                log.warning("Ray did not start (%s); once more", error)
+            else:
+                return
 
     def _own_cpus(self) -> int | None:
         """CPUs of a cluster that is started here: more than actors take, whatever the machine has."""
