@@ -165,7 +165,7 @@ def _on_the_command_line(message: str) -> str:
         return f". Here: --column ROLE=NAME, such as --column user=NAME for columns.user{order}"
     if "set quote to" in message:
         return ". Here: --set source.tables.interactions.quote=none (source.tables.items.quote for the catalogue)"
-    if any(words in message for words in ("encoding", "column_names", "with the separator")):
+    if any(words in message for words in ("encoding", "column_names", "with the separator", "set separator")):
         return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
     return ""
 

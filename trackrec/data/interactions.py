@@ -17,6 +17,7 @@ from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
 from trackrec.data.feedback import mix_bits
 from trackrec.data.ids import read_ids
 from trackrec.data.log import stable_hash
+from trackrec.data.number_notes import number_notes
 from trackrec.data.role_table import ID_COLUMNS, RoleTable
 from trackrec.data.table import SHORT_ROW
 from trackrec.data.times import clock_seconds, in_another_unit, read_times
@@ -81,6 +82,7 @@ def plain_interactions(
 ) -> pl.LazyFrame:
     """The same, not yet read; each row is made of its own row in the file alone."""
     columns, rating, reasons = settings.columns, pl.lit(1.0), []
+    found.notes += number_notes(part, [name for name in ("rating", "quantity", *part.signals) if name in part.schema])
     if "rating" in part.schema and "event" in part.schema:
         raise LogError(
             f"{part.table.where} has both a rating ({part.columns.roles['rating']!r}) and kinds of events "
@@ -167,6 +169,15 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
         found.notes.append(
             f"the times in {part.columns.roles['timestamp']} are small numbers, taken as seconds from a beginning of "
             "the log's own; if they are days, or a spreadsheet's, write them as dates"
+        )
+    if times.kind == "serial":
+        found.notes.append(
+            f"the times in {part.columns.roles['timestamp']} are taken as days since 1899-12-30, as spreadsheets count"
+        )
+    if dtype == pl.Float32:
+        found.notes.append(
+            f"the times in {part.columns.roles['timestamp']} are Float32, which tells no moments apart that are less "
+            "than two minutes from each other; save them as whole numbers"
         )
     seconds = read_times("timestamp", dtype, times)
     if "clock" in part.schema:

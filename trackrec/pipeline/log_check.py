@@ -102,7 +102,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         )
     ratings = log.interactions["rating"]
     impressions = known.impressions if known else columns[0].impressions
-    guessed = guess_liking(ratings, rated, impressions)
+    named = columns[0].roles.get("rating", "") if columns else ""
+    guessed = guess_liking(ratings, rated, impressions, named)
     if known and known.like_threshold is not None:
         guessed = Liking("threshold", known.like_threshold, f"{known.name}: {known.like_threshold:g} or more is a like")
     liking = _asked_liking(guessed, changes)
@@ -126,8 +127,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     counts = log.counts | ({} if split is None else split.counts)
     warnings = find_warnings(figures, cut, counts)
     if rated and not impressions:
-        column = columns[0].roles.get("rating", "the weights of events") if columns else "the rating"
-        warnings += rating_warnings(ratings, as_amount(ratings), column)
+        column = named or ("the weights of events" if columns else "the rating")
+        warnings += rating_warnings(ratings, as_amount(ratings, named), column)
     findings = tell_findings(counts)
     return Card(name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes)
 
