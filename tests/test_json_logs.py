@@ -79,7 +79,7 @@ def test_values_that_come_late_or_in_several_kinds(tmp_path: Path) -> None:
     log = read(tmp_path, lines(*ROWS * 4000, *late))
     assert log.interactions["rating"].to_list() == [4.0, 3.5]
     assert log.counts["dropped_without_rating"] == 12_002
-    assert any("what is no number in rating (2 times" in note for note in log.notes)
+    assert any("what is no number in rating (2 of them" in note for note in log.notes)
 
 
 def test_what_json_does_not_know(tmp_path: Path) -> None:

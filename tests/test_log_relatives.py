@@ -65,7 +65,7 @@ def test_what_is_no_number_is_named(written: list[str], message: str, tmp_path: 
 def test_some_values_that_are_no_numbers_are_told(tmp_path: Path) -> None:
     log = plays(["1.5K", "850", "", "NA", "not rated"], tmp_path)
     assert log.counts["dropped_without_rating"] == 4
-    assert "what is no number in plays (2 times, such as '1.5K', 'not rated') counts as missing" in log.notes
+    assert "what is no number in plays (2 of them, such as '1.5K', 'not rated') counts as missing" in log.notes
     given = {"signals": {"share": 2}, "rating": ""}
     shares = read(tmp_path, "user,item,time,share\n1,2,1600000000,95%\n1,3,1600000001,5%\n", **given)
     assert shares.interactions["rating"].to_list() == [190, 10]

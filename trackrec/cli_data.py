@@ -117,10 +117,10 @@ def update(
 
 
 def _show(card: dict[str, Any]) -> None:
-    from trackrec.report.data_card import column_rows, finding_rows, size_rows
+    from trackrec.report.data_card import COLUMNS, column_rows, finding_rows, size_rows
 
     for title, head, rows in (
-        ("Columns", ("table", "role", "column", "how"), column_rows(card)),
+        ("Columns", COLUMNS, column_rows(card)),
         ("The log", ("what", "how much"), size_rows(card)),
         ("What was found, and what becomes of it", ("what", "number", "becomes"), finding_rows(card)),
     ):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
 from trackrec.data.feedback import mix_bits
-from trackrec.data.ids import read_ids
+from trackrec.data.ids import MISSING_IDS, read_ids
 from trackrec.data.log import stable_hash
 from trackrec.data.number_notes import number_notes
 from trackrec.data.role_table import ID_COLUMNS, RoleTable
@@ -180,6 +180,8 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
             "than two minutes from each other; save them as whole numbers"
         )
     seconds = read_times("timestamp", dtype, times)
+    if dtype == pl.String:
+        found.notes += _what_is_no_time(part, seconds)
     if "clock" in part.schema:
         seconds = seconds + clock_seconds("clock", part.schema["clock"])
     today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)
@@ -192,6 +194,19 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
         .then(pl.lit("future_timestamp"))
     )
     return seconds, reason
+
+
+def _what_is_no_time(part: RoleTable, seconds: pl.Expr) -> list[str]:
+    """In words, the texts that are no times in the form that most have."""
+    text = pl.col("timestamp").str.strip_chars()
+    none = seconds.is_null() & ~text.is_in(MISSING_IDS)
+    some = text.filter(none).unique(maintain_order=True).head(3).implode().alias("some")
+    number, texts = part.collect(part.frame.select(none.sum().alias("number"), some)).row(0)
+    if not number:
+        return []
+    such = ", ".join(repr(each[:40]) for each in texts)
+    name = part.columns.roles["timestamp"]
+    return [f"what is no time in {name} in the form that most have ({number:,} of them, such as {such}) is left out"]
 
 
 def _midnight(day: datetime.date) -> float:

@@ -49,5 +49,5 @@ def number_notes(part: RoleTable, columns: list[str]) -> list[str]:
                 f"columns.{'signals' if column.startswith(SIGNAL) else 'rating'}, with a weight for each in "
                 "columns.event_weights"
             )
-        notes.append(f"what is no number in {name} ({odd['number']:,} times, such as {some}) counts as missing")
+        notes.append(f"what is no number in {name} ({odd['number']:,} of them, such as {some}) counts as missing")
     return notes
