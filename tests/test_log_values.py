@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from trackrec.data.columns import ColumnMapping, find_columns
-from trackrec.data.genres import find_separator, read_genres
+from trackrec.data.genre_separators import find_separator
+from trackrec.data.genres import read_genres
 from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
 from trackrec.data.rating_scale import sentinels
@@ -175,8 +176,12 @@ def test_days_of_a_spreadsheet(tmp_path: Path) -> None:
     log = read(tmp_path, "user,item,time\n1,2,44672.4618055556\n1,3,44673.25\n")
     assert log.interactions["timestamp"].to_list() == [NOON, 1_650_607_200]
     assert log.counts["times_as_days_of_a_spreadsheet"] == 2
-    whole = read(tmp_path, "user,item,time\n1,2,44672\n1,3,44673\n")  # or seconds from the log's own beginning
-    assert any("small numbers, taken as seconds from a beginning" in note for note in whole.notes)
+    whole = read(tmp_path, "user,item,time\n1,2,44672\n1,3,44673\n")
+    assert whole.interactions["timestamp"].to_list() == [1_650_499_200, 1_650_585_600]
+    assert any("taken as days since 1899-12-30, as spreadsheets count" in note for note in whole.notes)
+    small = read(tmp_path, "user,item,time\n1,2,1\n1,3,44673\n")  # seconds from the log's own beginning
+    assert small.interactions["timestamp"].to_list() == [1, 44_673]
+    assert any("small numbers, taken as seconds from a beginning" in note for note in small.notes)
 
 
 def test_ids_that_a_spreadsheet_has_shortened(tmp_path: Path) -> None:

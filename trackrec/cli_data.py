@@ -117,10 +117,10 @@ def update(
 
 
 def _show(card: dict[str, Any]) -> None:
-    from trackrec.report.data_card import column_rows, finding_rows, size_rows
+    from trackrec.report.data_card import COLUMNS, column_rows, finding_rows, size_rows
 
     for title, head, rows in (
-        ("Columns", ("table", "role", "column", "how"), column_rows(card)),
+        ("Columns", COLUMNS, column_rows(card)),
         ("The log", ("what", "how much"), size_rows(card)),
         ("What was found, and what becomes of it", ("what", "number", "becomes"), finding_rows(card)),
     ):
@@ -165,7 +165,7 @@ def _on_the_command_line(message: str) -> str:
         return f". Here: --column ROLE=NAME, such as --column user=NAME for columns.user{order}"
     if "set quote to" in message:
         return ". Here: --set source.tables.interactions.quote=none (source.tables.items.quote for the catalogue)"
-    if any(words in message for words in ("encoding", "column_names", "with the separator")):
+    if any(words in message for words in ("encoding", "column_names", "with the separator", "set separator")):
         return ". Here: --set source.tables.interactions.encoding=latin-1, and so with separator and column_names"
     return ""
 

@@ -24,13 +24,22 @@ def finest(columns: pl.DataFrame) -> list[str]:
 
 
 def clicked(values: pl.Series) -> bool:
-    """Whether a column holds truth values alone, and both of them."""
+    """Whether a column holds truth values alone, and both of them; 1 and -1 are such too."""
     if values.dtype.is_nested() or values.dtype == pl.Binary:
         return False
     words = _words(values)
+    if set(words) in ({"1", "-1"}, {"1.0", "-1.0"}):
+        return True
     if words.is_empty() or not words.is_in([*TRUE, *FALSE]).all():
         return False
     return bool(words.is_in(list(TRUE)).any() and words.is_in(list(FALSE)).any())
+
+
+def may_be_truth(values: pl.Series) -> bool:
+    """Whether a column's first values are truth values, perhaps of one kind alone, so that the others must be seen."""
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return False
+    return bool(_words(values).is_in([*TRUE, *FALSE, "-1"]).all())
 
 
 def is_day(values: pl.Series) -> bool:
@@ -39,13 +48,14 @@ def is_day(values: pl.Series) -> bool:
 
 
 def is_clock(values: pl.Series) -> bool:
-    """Whether a column holds times of day alone: 18:30, 18:30:05, or 1830 with nothing that is none."""
+    """Whether a column holds times of day alone: 18:30, 18:30:05, 6:30 PM, or 1830 with nothing that is none."""
     if values.dtype == pl.Time:
         return True
     texts = values.cast(pl.String).str.strip_chars().drop_nulls()
+    texts = texts.filter(texts != "").str.replace(r"\s*[AaPp]\.?[Mm]\.?$", "")
+    texts = pl.select(pl.when(texts.str.contains(r"^\d{1,3}$")).then(texts.str.zfill(4)).otherwise(texts)).to_series()
     hours = texts.str.extract(r"^(\d{1,2}?):?[0-5]\d(?::?[0-5]\d(?:\.\d+)?)?$").cast(pl.Int64)
-    four = texts.str.len_chars().max() or 0
-    return bool(len(texts)) and hours.null_count() == 0 and bool((hours < 24).all()) and int(four) >= 4  # type: ignore[arg-type]
+    return bool(len(texts)) and hours.null_count() == 0 and bool((hours < 24).all())
 
 
 def few_words(values: pl.Series, most: int = 20) -> bool:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import polars as pl
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
-from trackrec.data.column_values import clicked, few_words, finest, first_clicked, is_clock, is_day
+from trackrec.data.column_values import clicked, few_words, finest, first_clicked, is_clock, is_day, may_be_truth
 from trackrec.errors import LogError
 
 __all__ = ["NEEDED", "NO_COLUMN", "OPTIONAL", "USUAL_NAMES", "ColumnMapping", "Columns", "find_columns", "plain"]
 
 Peek = Callable[[Sequence[str]], pl.DataFrame]
 """Gives the first rows of some columns, for what their names alone do not tell."""
+Distinct = Callable[[str], pl.Series]
+"""Gives the different values of a column, or the first some thousands of them."""
 
 _USUAL = {
     "user": """user_id user uid user_name customer customer_id customer_no customer_number reviewer reviewer_id
@@ -50,10 +52,15 @@ _LAST_RESORT = {
 """Names that are taken where no other fits."""
 _CLOCKS = ("hourmin", "time", "timeofday", "clock", "hhmm", "hourminute", "eventtime", "ordertime", "starttime")
 """Names of a time of day beside a date."""
-_CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag")
+_CLICKS = ("isclick", "click", "clicked", "isclicked", "label", "clk", "hasclicked", "clickflag",
+           "converted", "conversion", "isconverted", "purchased", "ispurchase", "ispurchased", "bought", "isbuy",
+           "ordered")  # fmt: skip
 """Truth values of what became of something that was shown."""
 _KINDS = ("event", "eventtype", "behavior", "behaviortype", "action", "actiontype", "interactiontype", "kind", "type")
 """Names of the kind of an event."""
+_SHOWN = ("impression", "impressions", "shown", "show", "exposure", "exposed", "display", "displayed", "served", "skip",
+          "skipped", "ignored", "dismissed", "noclick", "unclicked")  # fmt: skip
+"""Kinds of events that are no sign of liking."""
 _OPINIONS = ("liked", "like", "isliked", "recommended", "isrecommended", "recommend", "thumbsup", "voteup", "favorite")
 """Truth values of what somebody thought of it."""
 _TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
@@ -72,6 +79,8 @@ OPTIONAL = {
     "users": (),
 }
 # fmt: on
+_SINGLE = ("user", "item", "timestamp", "rating", "quantity", "title", "year")
+"""Roles whose column holds one value a row, so that an object is none."""
 _DESCRIPTIVE = ("title", "year", "genres", "creator")
 """Where several names fit one of these, the more usual name is taken; elsewhere that is an error."""
 
@@ -118,6 +127,8 @@ def find_columns(
     where: str,
     catalogue: bool = False,
     peek: Peek | None = None,
+    parts: Sequence[str] = (),
+    distinct: Distinct | None = None,
 ) -> Columns:
     """What each column of a table is taken for, as mapped, else by its name.
 
@@ -128,6 +139,8 @@ def find_columns(
         where: the file, for messages.
         catalogue: there is a table of items, so that the interactions' columns are not looked at for titles.
         peek: gives the first values of columns, where several look like the time, or one like clicks.
+        distinct: gives the different values of a column in all rows, where its first ones do not tell.
+        parts: columns that are parts of objects in others (``user.id``), which fit where none of the others does.
 
     Raises:
         LogError: a mapped column is not there, a needed one cannot be found, or several fit.
@@ -149,13 +162,13 @@ def find_columns(
             continue
         if role == "item" and table == "interactions" and mapping.shown:
             asked = _in_file(mapping.shown, names)
-        if asked and asked in names:
+        if asked and (asked in names or asked in parts):
             roles[role] = asked
         elif asked:
             raise LogError(
                 f"{where} has no column {asked!r}, which {_setting(table, role)} names: found {', '.join(names)}"
             )
-        elif fits := [name for name in _fitting(table, role, names) if name not in roles.values()]:
+        elif fits := [name for name in _plain_or_part(table, role, names, parts) if name not in roles.values()]:
             if role == "timestamp" and len(_alike(role, names)) > 1 and peek:
                 best = _finest(_alike(role, names), peek, notes)
                 fits = [name for name in fits if name in best] or best or fits
@@ -186,7 +199,7 @@ def find_columns(
         )
     impressions = bool(mapping.shown) and table == "interactions"
     unrated = not {"rating", "event", "shown"} & roles.keys() and not signals and mapping.rating != NO_COLUMN
-    if table == "interactions" and peek and unrated and (name := _truths(names, roles, peek, notes)):
+    if table == "interactions" and peek and unrated and (name := _truths(names, roles, peek, notes, distinct)):
         roles["rating"] = name
         guessed.add("rating")
         impressions = plain(name) in _CLICKS
@@ -218,18 +231,22 @@ def _finest(fits: list[str], peek: Peek, notes: list[str]) -> list[str]:
     return best
 
 
-def _truths(names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: list[str]) -> str:
+def _truths(
+    names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: list[str], distinct: Distinct | None
+) -> str:
     """A column of truth values that says whether something was clicked, or liked; "" if there is none."""
     free = [name for name in names if name not in roles.values()]
     usual = [name for known in (*_CLICKS, *_OPINIONS) for name in free if plain(name) == known]
     values = peek(free)
     name = first_clicked(values, usual)
+    if not name and distinct:  # the first rows may all be of one kind
+        name = next((each for each in usual if may_be_truth(values[each]) and clicked(distinct(each))), "")
     kinds = [other for other in free if plain(other) in _KINDS and few_words(values[other])]
     if kinds:
         some = ", ".join(values[kinds[0]].drop_nulls().unique(maintain_order=True)[:4].cast(pl.String))
         notes.append(
-            f"{kinds[0]} looks like the kind of an event ({some}), and each kind counts alike: columns.event and "
-            "columns.event_weights tell them apart"
+            f"{kinds[0]} looks like the kind of an event ({some}), and each kind counts alike"
+            f"{_shown_words(values[kinds[0]])}: columns.event and columns.event_weights tell them apart"
         )
     others = [other for other in free if other != name and clicked(values[other])]
     if name:
@@ -239,8 +256,17 @@ def _truths(names: Sequence[str], roles: Mapping[str, str], peek: Peek, notes: l
             "'-' if every row is one)"
         )
     if others:
-        notes.append(f"{', '.join(others)} hold truth values alone, and are not used (columns.signals can weigh them)")
+        are = ("holds", "is") if len(others) == 1 else ("hold", "are")
+        notes.append(
+            f"{', '.join(others)} {are[0]} truth values alone, and {are[1]} not used (columns.signals can weigh them)"
+        )
     return name
+
+
+def _shown_words(kinds: pl.Series) -> str:
+    """Of kinds of events, a warning where some say no more than that something was shown or passed over."""
+    words = [word for word in kinds.drop_nulls().unique(maintain_order=True).cast(pl.String) if plain(word) in _SHOWN]
+    return f", also {', '.join(words)}, though that was merely shown or passed over" if words else ""
 
 
 def _in_file(asked: str, names: Sequence[str]) -> str:
@@ -270,6 +296,12 @@ def _asked(table: str, role: str, names: Sequence[str], mapping: ColumnMapping) 
     if (table, role) in own:
         return own[table, role] or (asked if asked in names else "")
     return asked
+
+
+def _plain_or_part(table: str, role: str, names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """The columns whose names fit; of objects, which hold no value themselves, the parts whose names do."""
+    objects = {part.split(".", 1)[0] for part in parts} if role in _SINGLE else set()
+    return _fitting(table, role, [name for name in names if name not in objects]) or _fitting(table, role, parts)
 
 
 def _setting(table: str, role: str) -> str:

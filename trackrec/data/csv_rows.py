@@ -74,13 +74,19 @@ class RowCutter:
             if len(fields) > self.width:
                 raise RowError(
                     f"line {number} has {len(fields)} fields, expected {self.width}, separated by {self.separator!r}: "
-                    f"{line[:60]!r}; put a field that holds a separator in quotation marks"
+                    f"{line[:60]!r}; put a field that holds a separator in quotation marks{self._hint(line)}"
                 )
             short = len(fields) < self.width
             if len(self._seen) < _EVIDENCE and not short and not (self._header and number == 1):
                 self._seen.append(fields)
             number += 1 + used
             yield Row(fields + [""] * (self.width - len(fields)), short)
+
+    def _hint(self, line: str) -> str:
+        other = next(
+            (mark for mark in "'`" if f"{self.separator}{mark}" in line or f"{mark}{self.separator}" in line), ""
+        )
+        return f", or, if {other} does what these do, set quote to {other}" if other else ""
 
     def _next(self) -> str | None:
         line = self._ahead.popleft() if self._ahead else next(self._lines, None)
@@ -143,8 +149,8 @@ class RowCutter:
                 return longer
             if not tabbed:
                 raise RowError(
-                    f"line {number}: a quotation mark is closed only {longer[1]} lines further on, though these may be "
-                    f"rows of their own: {line[:60]!r}; if marks are plain text here set quote to none, if they are "
+                    f"line {number}: a quotation mark is closed only {longer[1]} line(s) further on, though these may "
+                    f"be rows of their own: {line[:60]!r}; if marks are plain text here set quote to none, if they are "
                     f"not set it to {self.quote}"
                 )
         if alone and tabbed:

@@ -59,6 +59,8 @@ def open_delimited(path: Path, head: bytes, settings: TableSettings, where: str,
             f"{where}: with the separator {separator!r} the first line is one field, {first[0][:60]!r}; "
             f"it looks separated by {likely!r}"
         )
+    if not settings.column_names:
+        _check_first_line(first, lines, separator, where)
     if settings.column_names and len(settings.column_names) != len(first):
         raise LogError(
             f"{where} has {len(first)} fields separated by {separator!r} in its first line, "
@@ -77,7 +79,8 @@ def open_delimited(path: Path, head: bytes, settings: TableSettings, where: str,
             return Table(frame, names, where, notes=notes)
         frame = _cut(path, separator, names, quote, settings, scratch)
     except (pl.exceptions.PolarsError, OSError, UnicodeError, RowError) as error:
-        raise LogError(f"{where} cannot be read: {cause_of(error)}") from error
+        more = _lacking_name(lines, separator, len(names)) if isinstance(error, RowError) else ""
+        raise LogError(f"{where} cannot be read: {cause_of(error)}{more}") from error
     return Table(frame, names, where, notes=notes)
 
 
@@ -181,6 +184,35 @@ def _cut(
             piece = home / f"{len(pieces):06d}.parquet"
             pl.DataFrame(batch, schema=schema, orient="row").write_parquet(piece, compression="lz4")
             pieces.append(scan_parquet(piece))
+
+
+def _check_first_line(first: Sequence[str], lines: str, separator: str, where: str) -> None:
+    """Refuse a first line that is a remark above the header, and files with spaces between their fields."""
+    if len(first) != 1:
+        return
+    below = lines.split("\n", 1)[-1]
+    width = len(_rows(below, find_separator(below))[0])
+    if width > 1:
+        raise LogError(
+            f"{where}: the first line, {first[0][:60]!r}, is no header of the {width} fields in the line below: take "
+            "it away"
+        )
+    widths = {len(line.split()) for line in lines.split("\n")[:50] if line.strip()}
+    if len(widths) == 1 and widths != {1}:
+        raise LogError(
+            f"{where}: the first line is one field, {first[0][:60]!r}; if spaces stand between the fields, set "
+            "separator to ' '"
+        )
+
+
+def _lacking_name(lines: str, separator: str, width: int) -> str:
+    """What helps where nearly all lines have one field more than the header."""
+    rows = _rows(lines, separator)[1:]
+    more = [row for row in rows if len(row) == width + 1]
+    if len(more) * 10 < len(rows) * 9 or not more:
+        return ""
+    last = " (the last of them is empty)" if all(row[-1] == "" for row in more) else ""
+    return f". Nearly all lines have {width + 1} fields{last}: the header lacks a name; add it to the first line"
 
 
 def _check_header(first: Sequence[str], separator: str, where: str) -> None:

@@ -12,9 +12,10 @@ import polars as pl
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.errors import LogError
 
+_PEEKED = 1_000
 _TOKEN = r"[^\s,;|]+"
 _AROUND = r"""[\[\]{}()"']"""
-_MARKED = r"^(.*)-([01])$"
+_MARKED = r"^(.*)[-:=]([01])$"
 
 
 def explode_shown(frame: pl.LazyFrame, schema: pl.Schema, *, where: str) -> pl.LazyFrame:
@@ -31,8 +32,13 @@ def explode_shown(frame: pl.LazyFrame, schema: pl.Schema, *, where: str) -> pl.L
     shown = _tokens("shown", schema["shown"])
     if "shown_clicked" in schema:
         clicked = _tokens("shown_clicked", schema["shown_clicked"]).fill_null([])
-        rows = frame.with_columns(shown.alias("item_id"), clicked.alias("shown_clicked")).explode("item_id")
-        rating = pl.col("shown_clicked").list.contains(pl.col("item_id")).cast(pl.Float64)
+        rows = frame.with_columns(shown.alias("item_id"), clicked.alias("shown_clicked"))
+        if _are_flags(rows):
+            rows, rating = rows.explode("item_id", "shown_clicked"), pl.col("shown_clicked").cast(pl.Float64)
+        else:  # what was clicked was shown, whether the list says so or not
+            items, clicks = pl.col("item_id").fill_null([]), pl.col("shown_clicked")
+            rows = rows.with_columns(items.list.concat(clicks.list.set_difference(items))).explode("item_id")
+            rating = pl.col("shown_clicked").list.contains(pl.col("item_id")).cast(pl.Float64)
         return rows.with_columns(rating.alias("rating")).drop("shown", "shown_clicked")
     rows = frame.with_columns(shown.alias("token")).explode("token")
     marked = pl.col("token").str.contains(_MARKED)
@@ -46,11 +52,21 @@ def explode_shown(frame: pl.LazyFrame, schema: pl.Schema, *, where: str) -> pl.L
     return rows.with_columns(item.alias("item_id"), click.alias("rating")).drop("shown", "token")
 
 
+def _are_flags(rows: pl.LazyFrame) -> bool:
+    """Whether ``shown_clicked`` holds a 1 or 0 for each item that was shown, and not what was clicked."""
+    shown, clicked = pl.col("item_id").fill_null([]), pl.col("shown_clicked")
+    flags = clicked.list.eval(pl.element().is_in(["0", "1"])).list.all()
+    even = clicked.list.len() == shown.list.len()
+    alien = clicked.list.set_difference(shown).list.len() > 0
+    return bool(rows.select(even.all() & flags.all() & alien.any()).collect(engine="streaming").item())
+
+
 def unnest(table: Table, column: str) -> Table:
-    """The table with a row for each object in a column of lists, its keys as columns beside those of the row.
+    """The table with a row for each entry in a column of lists, the keys of objects as columns beside those of the row.
 
     Args:
-        table: whose column holds lists of objects, as such or as text (JSON or Python).
+        table: whose column holds lists of objects, as such or as text (JSON or Python); or lists of plain values, which
+            then become rows, together with the lists of the same lengths in other columns.
         column: its name. A key that is also a column is ``COLUMN_KEY``.
 
     Raises:
@@ -60,6 +76,8 @@ def unnest(table: Table, column: str) -> Table:
         found = ", ".join(table.names)
         raise LogError(f"{table.where} has no column {column!r}, which columns.nested names: found {found}")
     dtype = table.frame.collect_schema()[column]
+    if (alone := _of_plain_values(table, column)) is not None:
+        return _replaced(table, alone, set())
     if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
         names = {field.name: _free(field.name, table.names, column) for field in dtype.inner.fields}
         objects = pl.col(column).struct.rename_fields(list(names.values()))
@@ -84,15 +102,72 @@ def unnest(table: Table, column: str) -> Table:
     return _replaced(table, whole.lazy(), texts)
 
 
+def _of_plain_values(table: Table, column: str) -> pl.LazyFrame | None:
+    """The rows with lists of plain values taken apart, with all lists that are as long beside them; None: objects."""
+    schema = table.frame.collect_schema()
+    lists = [name for name in table.names if isinstance(schema[name], pl.List) or schema[name] == pl.String]
+    head = table.frame.select(lists).head(_PEEKED).collect()
+    entries = {name: _entries(head[name]) for name in lists}
+    own = entries.get(column)
+    if own is None or any(isinstance(value, (dict, list)) for each in own for value in each or ()):
+        return None
+    lengths = [None if each is None else len(each) for each in own]
+    along = [
+        name for name, other in entries.items()
+        if other is not None and [None if each is None else len(each) for each in other] == lengths
+    ]  # fmt: skip
+    parsed = [
+        pl.col(name) if isinstance(schema[name], pl.List)
+        else pl.col(name).map_elements(_texts_of, return_dtype=pl.List(pl.String))
+        for name in along
+    ]  # fmt: skip
+    return table.frame.with_columns(parsed).explode(along).drop(table.parts)
+
+
+def _entries(values: pl.Series) -> list[list[Any] | None] | None:
+    """The lists in a column; None if something else is in it."""
+    if isinstance(values.dtype, pl.List):
+        return [None if each is None else list(each) for each in values.to_list()]
+    found = [None if not text else _parsed(text) for text in values]
+    return found if any(found) and all(each is None or isinstance(each, list) for each in found) else None
+
+
+def _texts_of(text: str) -> list[str | None] | None:
+    value = _parsed(text)
+    return [_as_text(each) for each in value] if isinstance(value, list) else None
+
+
+def _parsed(text: str) -> Any:
+    """What JSON or Python reads in a text that looks like a list or object; None where they read nothing."""
+    if text.strip()[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return text
+
+
 def _replaced(table: Table, frame: pl.LazyFrame, texts: set[str]) -> Table:
-    names = tuple(name for name in frame.collect_schema() if name != SHORT_ROW)
-    return replace(table, frame=frame, names=names, texts=table.texts | texts)
+    inner = {*table.parts, SHORT_ROW}
+    names = tuple(name for name in frame.collect_schema() if name not in inner)
+    return replace(table, frame=frame, names=names, texts=table.texts | texts, parts=())
 
 
 def _tokens(column: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.List):
         return pl.col(column).cast(pl.List(pl.String))
-    return pl.col(column).cast(pl.String).str.replace_all(_AROUND, " ").str.extract_all(_TOKEN)
+    text = pl.col(column).cast(pl.String)
+    listed = text.map_elements(_ids_of, return_dtype=pl.List(pl.String))
+    return pl.coalesce(listed, text.str.replace_all(_AROUND, " ").str.extract_all(_TOKEN))
+
+
+def _ids_of(text: str) -> list[str | None] | None:
+    """The ids of a list in JSON or Python, which may hold spaces; None where there is no such list."""
+    value = _parsed(text) if text.strip()[:1] == "[" else None
+    return [_as_text(each) for each in value] if isinstance(value, list) else None
 
 
 def _free(key: str, names: tuple[str, ...], column: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 _ROWS = "rows, left out"
+_ID_ALONE = "kept by their id alone, as a value may be misplaced"
 _WORDS: dict[str, tuple[str, str]] = {
     "dropped_without_user_id": ("rows without a user", _ROWS),
     "dropped_without_item_id": ("rows without an item", _ROWS),
@@ -15,8 +16,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "dropped_rating_zero": ("rows with a rating of 0, which says nothing of liking", _ROWS),
     "dropped_rating_that_says_none": ("rows with a rating that says there is none (columns.no_rating)", _ROWS),
     "dropped_too_few_fields": ("rows with fewer fields than the header, so that a value may be misplaced", _ROWS),
-    "items_rows_with_too_few_fields": ("rows of items with fewer fields than the header", "the missing are empty"),
-    "users_rows_with_too_few_fields": ("rows of users with fewer fields than the header", "the missing are empty"),
+    "items_rows_with_too_few_fields": ("rows of items with fewer fields than the header", _ID_ALONE),
+    "users_rows_with_too_few_fields": ("rows of users with fewer fields than the header", _ID_ALONE),
     "items_with_nothing_in_their_genres": ("items with nothing in the column of genres", "kept, without genres"),
     "dropped_event_without_weight": ("events of a kind without a weight (columns.event_weights)", _ROWS),
     "dropped_without_quantity": ("rows without a quantity", _ROWS),
@@ -59,6 +60,7 @@ _WORDS: dict[str, tuple[str, str]] = {
 _PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"(user|item)_ids_with_spaces_in_(\w+)", r"\1 ids of the \2 with spaces around them", "the spaces are taken off"),
     (r"(user|item)_ids_made_text_in_(\w+)", r"\1 ids of the \2 that are numbers, and text elsewhere", "made text"),
+    (r"(user|item)_ids_as_lists_or_objects_in_(\w+)", r"\1 ids of the \2 that are lists or objects", "kept as text"),
     (r"times_(.*)", r"times \1", "read as seconds since 1970, UTC"),
     (r"dropped_(rows|users|items)_by_(\w+)", r"\1 that the filter of \2 leaves out", "left out"),
     (r"dropped_(.*)", r"\1", "left out"),

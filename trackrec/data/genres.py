@@ -6,13 +6,13 @@ import ast
 import html
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 
-_SEPARATORS = ("|", ";", ",", ">")
+from trackrec.data.genre_separators import ENTITY, cut_at, find_separator, second_separator
+
 _NAMES = (
     "name",
     "title",
@@ -28,15 +28,21 @@ _NAMES = (
     "keyword",
 )
 """Of an object, the key that holds its name: the first of these that is there."""
+_NO_NAMES = ("id", "key", "code", "uuid", "url", "href", "uri", "type", "lang", "locale", "icon", "color")
 _LISTS = {"[": "]", "{": "}", "(": ")"}
-_NONE = {"", "null", "none", "nan", "n/a", "na", "\\n", "<na>", "undefined"}
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+_NONE = {"", "...", "null", "none", "nan", "n/a", "na", "\\n", "<na>", "undefined"}
 _PAIR = re.compile(r"^\s*([\w ]{1,30}?)\s*[=:]\s*(.*)$", re.DOTALL)
 _ANGLED = re.compile(r"^(?:<[^<>]+>)+$")
-_LOOKED_AT = 50_000
-"""About so many distinct values, spread over all of them, are looked at for the separator."""
-_FEW = 5
-"""Up to so many distinct values there is little to tell a separator by."""
+_CALLED = re.compile(
+    r"^(?:np\.|numpy\.)?(?:array|WrappedArray|ArrayBuffer|ArraySeq|List|Vector|Seq|list|tuple|set|frozenset|Index)"
+    r"\((.*?)(?:,\s*dtype=[^()]*)?\)$",
+    re.DOTALL,
+)
+"""A list as NumPy, pandas, Python or Scala print it: ``array(['a', 'b'], dtype=object)``, ``WrappedArray(a, b)``."""
+_TORN = re.compile(r"""^[\[{]\s*(?:['"{]).*[^\]}]$""", re.DOTALL)
+"""A list whose end was cut off, as some data bases cut long texts."""
+_COUNTED = re.compile(r"^(.*\S)\s*:\s*\d+(?:\.\d+)?$")
+"""A name with how often it was given."""
 
 
 class Genres(NamedTuple):
@@ -65,6 +71,8 @@ def read_genres(values: pl.Series, separator: str | None) -> Genres:
         >>> read_genres(pl.Series(["[{'id': 16, 'name': 'Animation'}]", "[27, 9]"]), None).values.to_list()
         [['Animation'], ['27', '9']]
     """
+    if values.dtype in (pl.Categorical, pl.Enum, pl.Binary):
+        values = values.cast(pl.String)
     distinct = values.unique().drop_nulls() if values.dtype == pl.String else None
     if distinct is None:
         names = [list(_names(value)) for value in values]
@@ -77,12 +85,16 @@ def read_genres(values: pl.Series, separator: str | None) -> Genres:
             plain.append(text)
         else:
             found[text] = listed
-    note = ""
+    note = also = ""
     if separator is None:
         separator, note = find_separator(plain)
-    for text in plain:
-        pieces = _cut(text, separator) if separator else [text]
-        found[text] = [name for piece in pieces if (name := _name(_without_marks(piece)))]
+        also, more = second_separator(plain, separator)
+        note += more
+    pieces = {text: cut_at(text, separator, also) for text in plain}
+    if pieces and all(_COUNTED.match(piece) for each in pieces.values() for piece in each):  # rock:100, pop:50
+        pieces = {text: [_COUNTED.sub(r"\1", piece) for piece in each] for text, each in pieces.items()}
+    for text, each in pieces.items():
+        found[text] = [name for piece in each if (name := _name(_without_marks(piece)))]
     return Genres(_series([found[text] if text is not None else [] for text in values]), note)
 
 
@@ -98,46 +110,6 @@ def read_names(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(column)
 
 
-def find_separator(texts: Sequence[str]) -> tuple[str, str]:
-    """What stands between two names in distinct texts, and how sure that is, in words.
-
-    A mark that a few texts hold may be part of a name: "Under-, Nightwear", "Clothing, Shoes & Jewelry". It separates
-    if what it cuts off are names that other texts have too, or if most texts have it and there is little to tell by.
-    """
-    best, count, kept = "", 0, ""
-    texts = texts[:: 1 + len(texts) // _LOOKED_AT]
-    for separator in _SEPARATORS:
-        hits = [text for text in texts if len(_cut(text, separator)) > 1]
-        if not hits:
-            continue
-        if not _separates(separator, hits, texts):
-            kept = kept or f"{separator!r} in {hits[0][:40]!r} is taken as part of the name (columns.genre_separator)"
-        elif len(hits) > count:
-            best, count = separator, len(hits)
-    if best:
-        return best, f"cut at {best!r}, which {count} of {len(texts)} different texts have (columns.genre_separator)"
-    return "", kept
-
-
-def _separates(separator: str, hits: Sequence[str], texts: Sequence[str]) -> bool:
-    owners: Counter[str] = Counter()
-    for text in texts:
-        owners.update({piece.casefold() for piece in _cut(text, separator)})
-    pieces = [piece.casefold() for text in hits for piece in _cut(text, separator)]
-    known = sum(owners[piece] > 1 for piece in pieces) / len(pieces)
-    if separator == ",":
-        if len(texts) <= _FEW:
-            return known >= 0.5 or 2 * len(hits) >= len(texts)
-        return known >= 0.5 and len(hits) > 1
-    return known > 0 or len(hits) > 1 or len(texts) <= _FEW
-
-
-def _cut(text: str, separator: str) -> list[str]:
-    """The pieces between separators, HTML entities (which end in a semicolon) being whole."""
-    whole = _ENTITY.sub(lambda found: html.unescape(found.group()), text) if "&" in text else text
-    return [piece for part in whole.split(separator) if (piece := part.strip())]
-
-
 def _without_marks(text: str) -> str:
     """Without the quotation marks around all of it: ``"Drama", "War"``."""
     bare = text.strip()
@@ -145,7 +117,7 @@ def _without_marks(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    name = _ENTITY.sub(lambda found: html.unescape(found.group()), text.strip())
+    name = ENTITY.sub(lambda found: html.unescape(found.group()), text.strip())
     return "" if name.casefold() in _NONE else name
 
 
@@ -153,7 +125,16 @@ def _listed(text: str) -> list[str] | None:
     """The names in a list or object that is written as text; None if it is plain text."""
     bare = text.strip()
     if _ANGLED.match(bare):
-        return _distinct(_name(name) for name in bare[1:-1].split("><"))
+        between = next((mark for mark in ("><", "|", ";", ",") if mark in bare[1:-1]), "><")
+        return _distinct(_name(name) for name in bare[1:-1].split(between))
+    if called := _CALLED.match(bare):
+        inside = called.group(1).strip()
+        return _listed(inside if inside[:1] in _LISTS else f"[{inside}]")
+    if len(bare) > 4 and bare[0] == bare[-1] == '"' and bare[1] in _LISTS:  # a list that was written as text twice
+        inside = bare[1:-1]
+        return _listed(inside.replace('""', '"') if '""' in inside else inside.replace('\\"', '"'))
+    if _TORN.match(bare):
+        return _listed((bare.rsplit(",", 1)[0] if "," in bare else bare).rstrip(",") + _LISTS[bare[0]])
     if len(bare) < 2 or _LISTS.get(bare[0]) != bare[-1]:
         return None
     try:
@@ -214,7 +195,7 @@ def _pieces(text: str) -> list[str]:
 
 def _names(value: Any, in_list: bool = False) -> Iterator[str]:
     """The names in a value of any kind, one after the other."""
-    if value is None or isinstance(value, bool) or (isinstance(value, float) and value != value):
+    if value is None or value is ... or isinstance(value, bool) or (isinstance(value, float) and value != value):
         return
     if isinstance(value, str):
         if name := _name(value):
@@ -234,10 +215,14 @@ def _names_of_object(value: dict[Any, Any], in_list: bool) -> Iterator[str]:
     by_key = {str(key).strip().casefold().replace("_", ""): part for key, part in value.items()}
     for key in (*_NAMES, *(f"{kind}{key}" for kind in ("genre", "category", "tag") for key in ("name", "title"))):
         if key in by_key:
-            yield from _names(by_key[key])
+            yield from _in_one_language(by_key[key])
             return
+    if ending := next((key for key in by_key if key.endswith(("name", "title", "label"))), ""):
+        yield from _in_one_language(by_key[ending])
+        return
     parts = {key: part for key, part in value.items() if part is not None}
-    texts = [part for part in parts.values() if isinstance(part, str)]
+    told = {str(key).casefold(): part for key, part in parts.items() if isinstance(part, str)}
+    texts = [part for key, part in told.items() if not key.endswith(_NO_NAMES)] or [*told.values()]
     if not parts:
         return
     if in_list:  # one object is one name
@@ -252,6 +237,13 @@ def _names_of_object(value: dict[Any, Any], in_list: bool) -> Iterator[str]:
     else:
         for part in parts.values():
             yield from _names(part, in_list=True)
+
+
+def _in_one_language(value: Any) -> Iterator[str]:
+    """The names in a value; of one name in several languages (``{"en": ..., "de": ...}``) the English or first one."""
+    if isinstance(value, dict) and len(value) > 1 and all(len(str(key)) in (2, 5) for key in value):
+        value = next((value[key] for key in value if str(key).casefold().startswith("en")), next(iter(value.values())))
+    yield from _names(value)
 
 
 def _distinct(names: Iterator[str]) -> list[str]:

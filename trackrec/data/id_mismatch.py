@@ -14,6 +14,7 @@ _text = pl.col("id")
 _WAYS: dict[str, pl.Expr] = {
     "leading zeros": _text.str.strip_chars_start("0"),
     "a '.0' at their end": _text.str.replace(r"\.0+$", ""),
+    "how their accents are composed (Unicode NFC and NFD)": _text.str.normalize("NFC"),
     "capital and small letters": _text.str.to_lowercase(),
     "spaces and punctuation": _text.str.replace_all(r"[^\p{L}\p{N}]", "").str.to_lowercase(),
     "what stands before their number": _text.str.extract(r"(\d+)$").str.strip_chars_start("0"),
@@ -48,11 +49,11 @@ def explain_missing_ids(column: str, rows: pl.DataFrame, known: pl.DataFrame, *,
         )
         found = pairs.unique("id", maintain_order=True).sort("id")
         if found.height > _HALF * missing.height:
-            share = len(lost) / len(ids)
+            share, article = len(lost) / len(ids), "an" if column.startswith("i") else "a"
             words = (
-                f"{len(lost)} of {len(ids)} interactions have a {column} that {where} lacks, and {found.height} of "
-                f"these {missing.height} ids differ by {what} alone, such as {found['id'][0]!r} there "
-                f"{found['other'][0]!r}"
+                f"{len(lost)} of {len(ids)} interactions have {article} {column} that {where} lacks, and "
+                f"{found.height} of these {missing.height} ids differ by {what} alone, such as {found['id'][0]!r} "
+                f"there {found['other'][0]!r}"
             )
             if drops and (share == 1 or (what == "leading zeros" and share >= _LOST)):
                 raise LogError(

@@ -9,10 +9,13 @@ from trackrec.errors import LogError
 MISSING_IDS = ("", "NULL", "null", "NaN", "nan", "NA", "None", "none", "\\N", "<NA>", "N/A")
 """What stands for "no id" in exports. Taken as ids, they would make one person of all who are unknown."""
 
+_MOST = 0.5
 _LARGEST = 10**18 - 1
 _WHOLE = r"^(?:0|-?[1-9]\d{0,17})$"
 _SHORTENED = r"^\d\.\d+E\+\d{2}$"
 """How spreadsheets write numbers that are too long for their cell."""
+_OBJECT = r'^(?:\{\s*"[^"]*"\s*:.*\}|\[\s*(?:"|\{|\[|-?\d+\s*,).*\])$'
+"""A list or object of JSON; an id such as {6F9619FF-8B86} or [REC] is none."""
 _WHOLE_FLOAT = r"^(?:0|-?[1-9]\d{0,17})(?:\.0+)?$"
 
 
@@ -41,18 +44,25 @@ def id_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
     """What has to be known of a whole id column, as aggregates named ``{column}_...``."""
     ids = clean_ids(column, dtype)
     zero = pl.lit(0, pl.UInt32)
+    objects = zero
     if dtype == pl.String:
         present = ids.drop_nulls()
+        objects = present.str.contains(_OBJECT).sum()
         facts = [(~present.str.contains(_WHOLE)).sum(), (~present.str.contains(_WHOLE_FLOAT)).sum()]
         odd = (pl.col(column) != pl.col(column).str.strip_chars()).sum()
         short = present.str.contains(_SHORTENED).sum()
     elif dtype.is_float():
-        broken = (ids.is_finite() & (ids != ids.floor())) | (ids.abs() >= 2.0**53)
-        facts, odd, short = [ids.is_not_null().sum(), broken.sum()], zero, zero
+        exact = 2.0**24 if dtype == pl.Float32 else 2.0**53
+        broken = ids.is_finite() & (ids != ids.floor())
+        facts, odd, short = (
+            [ids.is_not_null().sum(), broken.sum()],
+            zero,
+            (ids.is_finite() & (ids.abs() >= exact)).sum(),
+        )
     else:
         facts, odd, short = [zero, zero], zero, zero
-    names = ("not_whole", "not_whole_float", "with_spaces", "shortened")
-    return [fact.alias(f"{column}_{name}") for fact, name in zip([*facts, odd, short], names, strict=True)]
+    names = ("not_whole", "not_whole_float", "with_spaces", "shortened", "objects")
+    return [fact.alias(f"{column}_{name}") for fact, name in zip([*facts, odd, short, objects], names, strict=True)]
 
 
 def is_whole(column: str, dtype: pl.DataType, facts: dict[str, int], *, text: bool, where: str) -> bool:
@@ -75,15 +85,32 @@ def is_whole(column: str, dtype: pl.DataType, facts: dict[str, int], *, text: bo
             f"{where} holds {facts[f'{column}_shortened']} of its {column} as 1.23457E+11 or so: a spreadsheet has "
             "shortened them, and several have become one; save the table anew with its ids as text"
         )
+    if dtype == pl.String and facts[f"{column}_objects"] > _MOST * facts["rows"]:
+        raise LogError(nested_value(column, "lists or objects", where))
     if dtype == pl.String:
         return not text and not facts[f"{column}_not_whole_float"]
     if dtype.is_float():
+        if facts[f"{column}_shortened"]:
+            raise LogError(
+                f"{where} holds {facts[f'{column}_shortened']} of its {column} as {dtype} beyond what that holds "
+                "exactly, so that several may have become one: save the table anew with its ids as whole "
+                "numbers or text"
+            )
         if facts[f"{column}_not_whole_float"]:
             raise LogError(f"{where} holds {column} as {dtype} with fractions: expected whole numbers or text")
         return True
     if dtype.is_integer() or dtype == pl.Null:
         return dtype != pl.UInt64
     raise LogError(f"{where} holds {column} as {dtype}: expected whole numbers or text")
+
+
+def nested_value(column: str, kind: str, where: str) -> str:
+    """What is wrong with a column that holds several values in a row, and what to do."""
+    return (
+        f"{where} holds {column} as {kind}: expected one value a row; if a row holds several interactions, name the "
+        "column with their list in columns.nested (lists of the same length beside it go along); of an object, name "
+        "the part that is meant, such as user.id"
+    )
 
 
 def read_ids(column: str, dtype: pl.DataType, *, whole: bool) -> pl.Expr:

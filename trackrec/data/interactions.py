@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
 from trackrec.data.feedback import mix_bits
-from trackrec.data.ids import read_ids
+from trackrec.data.ids import MISSING_IDS, read_ids
 from trackrec.data.log import stable_hash
+from trackrec.data.number_notes import number_notes
 from trackrec.data.role_table import ID_COLUMNS, RoleTable
 from trackrec.data.table import SHORT_ROW
 from trackrec.data.times import clock_seconds, in_another_unit, read_times
@@ -81,6 +82,7 @@ def plain_interactions(
 ) -> pl.LazyFrame:
     """The same, not yet read; each row is made of its own row in the file alone."""
     columns, rating, reasons = settings.columns, pl.lit(1.0), []
+    found.notes += number_notes(part, [name for name in ("rating", "quantity", *part.signals) if name in part.schema])
     if "rating" in part.schema and "event" in part.schema:
         raise LogError(
             f"{part.table.where} has both a rating ({part.columns.roles['rating']!r}) and kinds of events "
@@ -168,7 +170,18 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
             f"the times in {part.columns.roles['timestamp']} are small numbers, taken as seconds from a beginning of "
             "the log's own; if they are days, or a spreadsheet's, write them as dates"
         )
+    if times.kind == "serial":
+        found.notes.append(
+            f"the times in {part.columns.roles['timestamp']} are taken as days since 1899-12-30, as spreadsheets count"
+        )
+    if dtype == pl.Float32:
+        found.notes.append(
+            f"the times in {part.columns.roles['timestamp']} are Float32, which tells no moments apart that are less "
+            "than two minutes from each other; save them as whole numbers"
+        )
     seconds = read_times("timestamp", dtype, times)
+    if dtype == pl.String:
+        found.notes += _what_is_no_time(part, seconds)
     if "clock" in part.schema:
         seconds = seconds + clock_seconds("clock", part.schema["clock"])
     today = time.time() if settings.latest_day is None else _midnight(settings.latest_day)
@@ -181,6 +194,19 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
         .then(pl.lit("future_timestamp"))
     )
     return seconds, reason
+
+
+def _what_is_no_time(part: RoleTable, seconds: pl.Expr) -> list[str]:
+    """In words, the texts that are no times in the form that most have."""
+    text = pl.col("timestamp").str.strip_chars()
+    none = seconds.is_null() & ~text.is_in(MISSING_IDS)
+    some = text.filter(none).unique(maintain_order=True).head(3).implode().alias("some")
+    number, texts = part.collect(part.frame.select(none.sum().alias("number"), some)).row(0)
+    if not number:
+        return []
+    such = ", ".join(repr(each[:40]) for each in texts)
+    name = part.columns.roles["timestamp"]
+    return [f"what is no time in {name} in the form that most have ({number:,} of them, such as {such}) is left out"]
 
 
 def _midnight(day: datetime.date) -> float:

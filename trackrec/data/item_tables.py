@@ -50,7 +50,7 @@ def join_item_tables(tables: Sequence[Table], mapping: ColumnMapping) -> Table:
             names += [] if name in names else [name]
     notes = tuple(note for table in tables for note in table.notes)
     kept = [*names, *([SHORT_ROW] if SHORT_ROW in first.frame.collect_schema() else [])]
-    return replace(first, frame=frame.select(kept), names=tuple(names), notes=notes)
+    return replace(first, frame=frame.select(kept), names=tuple(names), notes=notes, parts=())
 
 
 def _ids_alone(mapping: ColumnMapping) -> ColumnMapping:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from trackrec.data.rating_scale import as_amount
+from trackrec.data.rating_scale import as_amount, sentinels
 
 _USUAL = 4.0
 """The threshold of five-star scales."""
@@ -26,13 +26,14 @@ class Liking(NamedTuple):
     """As in ``feedback.like_weight``: of amounts, the smallest above 0, where some are not."""
 
 
-def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = False) -> Liking:
+def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = False, column: str = "") -> Liking:
     """What to count as a like.
 
     Args:
         ratings: of all interactions.
         has_ratings: the log has ratings at all; without, each interaction was given a 1.
         impressions: they say what became of something that was shown.
+        column: what the file calls them.
 
     Returns:
         Without ratings, or with amounts in their place: implicit feedback. Of what was shown: impressions. With a scale
@@ -49,13 +50,15 @@ def guess_liking(ratings: pl.Series, has_ratings: bool, impressions: bool = Fals
     if not has_ratings:
         reason = "there are no ratings, so every interaction is a like, and items that the user never touches stand for"
         return Liking("implicit", _USUAL, f"{reason} dislikes")
-    if (amount := as_amount(ratings)) is not None:
+    if (amount := as_amount(ratings, column)) is not None:
         reason = (
             f"the numbers taken for ratings go from {amount.low:,g} to {amount.high:,g}, which is an amount and no "
             "scale of opinion, so every interaction with more than 0 is a like, and items that the user never touches "
             "stand for dislikes"
         )
         return Liking("implicit", _USUAL, reason, amount.smallest if amount.not_positive else None)
+    apart = sentinels(ratings)  # what says that there is no rating says nothing of the scale either
+    ratings = ratings.filter(~ratings.is_in(list(apart))) if apart else ratings
     counts = ratings.rename("rating").value_counts(name="number").sort("rating", descending=True)
     shares = counts["number"].cum_sum() / len(ratings)
     high, low = float(counts["rating"][0]), float(counts["rating"][-1])

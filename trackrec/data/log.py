@@ -193,12 +193,26 @@ def _checked_interactions(
         why = ", ".join(f"{name} {count}" for name, count in found.items()) or "the table is empty"
         raise LogError(
             f"{where} has no usable interaction among {rows.height} rows ({why}): expected ids, finite ratings, "
-            "timestamps in whole seconds since 1970, and items that the catalogue holds"
+            f"timestamps in whole seconds since 1970, and items that the catalogue holds{_remedy(found, rows, items)}"
         )
     counts["rows"] = rows.height
     counts |= {f"dropped_{name}": int(count) for name, count in found.items()}
     counts["kept_repeated_pairs"] = kept.height - _pairs(kept)
     return kept
+
+
+def _remedy(found: dict[str, int], rows: pl.DataFrame, items: pl.DataFrame) -> str:
+    """What may help where no row can be used."""
+    worst = max(found, key=lambda name: found[name], default="")
+    if worst in ("zero_timestamp", "bad_timestamp"):
+        return (
+            ". If the log has no times, set columns.timestamp to '-' (the order is then drawn) or "
+            "columns.row_order_as_time (the rows are in the order in which things happened)"
+        )
+    if worst == "item_not_in_catalogue":
+        one, other = rows["item_id"].drop_nulls().first(), items["item_id"].drop_nulls().first()
+        return f". The interactions have items such as {one!r}, the catalogue such as {other!r}: is it the same column?"
+    return ""
 
 
 def _pairs(rows: pl.DataFrame) -> int:

@@ -88,7 +88,8 @@ def join_files(tables: Sequence[Table], path: str) -> Table:
                 f"{', '.join(first.names)}, it has {', '.join(table.names)}; take it away, or name a pattern that "
                 "leaves it out"
             )
-    frames = [_alike(table, names, tables) for table in tables]
+    parts = tuple(dict.fromkeys(part for table in tables for part in table.parts if part not in names))
+    frames = [_alike(table, (*names, *parts), tables) for table in tables]
     notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
     texts = frozenset().union(*(table.texts for table in tables))
     where = f"{path} ({len(tables)} files)"
@@ -96,7 +97,7 @@ def join_files(tables: Sequence[Table], path: str) -> Table:
     def locate() -> str:
         return next((f"{table.where}: {found}" for table in tables if (found := table.locate())), "")
 
-    return Table(pl.concat(frames, how="vertical_relaxed"), names, where, texts, locate, notes, first.lines)
+    return Table(pl.concat(frames, how="vertical_relaxed"), names, where, texts, locate, notes, first.lines, parts)
 
 
 def _root(path: str) -> Path:

@@ -1,4 +1,4 @@
-"""Numbers as they are written: with a decimal point or comma, with marks between thousands, or as truth values.
+"""Numbers as they are written: with a decimal point or comma, marks between thousands, units, or as truth values.
 
 The form is found once for a whole column. Where ``1,200`` may be 1200 or 1.2, the other values tell; where they do not,
 that is an error that asks.
@@ -15,6 +15,9 @@ from trackrec.errors import LogError
 
 _SPACES = r"[ \u00a0\u2009\u202f'’_]"
 _SIGN = r"^[+-]?"
+_CODES = "USD|EUR|GBP|JPY|CHF|INR|CNY|RUB|BRL|PLN|SEK|NOK|DKK|CAD|AUD|KRW|MXN|TRY"
+_MONEY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺₫฿]|{_CODES})"
+_PERCENT = r"\s*%$"
 THOUSANDS = r"^\s*[+-]?[1-9]\d{0,2}(?:\.\d{3})+\s*$"
 """What is a number as it stands, but may be a thousand times as much."""
 _FORMS = {
@@ -25,7 +28,14 @@ _FORMS = {
     "comma": _SIGN + r"\d*,\d*$",
     "comma_groups": _SIGN + r"[1-9]\d{0,2}(?:,\d{3})+$",
     "point_groups": _SIGN + r"[1-9]\d{0,2}(?:\.\d{3})+$",
-    "many_comma_groups": _SIGN + r"[1-9]\d{0,2}(?:,\d{3}){2,}$|" + _SIGN + r"[1-9]\d{0,2}(?:,\d{3})+\.\d+$",
+    "many_comma_groups": "|".join(
+        _SIGN + form
+        for form in (
+            r"[1-9]\d{0,2}(?:,\d{3}){2,}$",
+            r"[1-9]\d{0,2}(?:,\d{3})+\.\d+$",
+            r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?$",  # 1,50,000, as in India
+        )
+    ),
     "many_point_groups": _SIGN + r"[1-9]\d{0,2}(?:\.\d{3}){2,}$|" + _SIGN + r"[1-9]\d{0,2}(?:\.\d{3})+,\d+$",
 }
 
@@ -38,6 +48,8 @@ class NumberForm(NamedTuple):
     """What stands between thousands; "": nothing."""
     truths: bool = False
     """They are words such as true and false, or yes and no."""
+    told: str = ""
+    """How one was read, in words, where a reader may wonder: "1,200 as 1200"; "": plain numbers."""
 
 
 def number_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
@@ -50,6 +62,7 @@ def number_facts(column: str, dtype: pl.DataType) -> list[pl.Expr]:
     return [
         *facts,
         (text != "").sum().alias(f"{column}_present"),
+        pl.col(column).str.contains(_PERCENT).sum().alias(f"{column}_percent"),
         numbers.count().alias(f"{column}_parse"),
         truth_values(column).count().alias(f"{column}_truths"),
     ]
@@ -66,13 +79,30 @@ def find_number_form(column: str, facts: dict[str, Any], given: str, *, where: s
         name: what the file calls the column, for messages.
 
     Raises:
-        LogError: its numbers may have either form.
+        LogError: its numbers may have either form, or some alone have a percent sign.
     """
-    seen = {form: facts[f"{column}_{form}"] for form in (*_FORMS, "present", "parse", "truths")}
+    seen = {form: facts[f"{column}_{form}"] for form in (*_FORMS, "present", "percent", "parse", "truths")}
+    if seen["truths"] > seen["parse"] and seen["truths"] * 2 > seen["present"]:
+        return NumberForm(".", "", truths=True, told="true, yes and the like as 1, false and no as 0")
+    if 0 < seen["percent"] < max(seen["whole"] + seen["point"], seen["whole"] + seen["comma"]):
+        raise LogError(
+            f"{where}: {seen['percent']} of the numbers in {name!r} have a percent sign and the others have none, so "
+            "that 50% may be 50 or 0.5: write them alike"
+        )
+    form = _decimal_form(seen, given, where, name)
+    mark = form.groups
+    told = []
+    kind = "comma" if mark == "," else "point"
+    if mark and (seen[f"{kind}_groups"] or seen[f"many_{kind}_groups"]):
+        told.append(f"1{mark}200 as 1200 (columns.decimal: {mark!r} if that is 1.2)")
+    elif form.decimal == "," and seen["comma"]:
+        told.append("4,5 as 4.5")
+    return form._replace(told=", ".join([*told, *(["50% as 50"] if seen["percent"] else [])]))
+
+
+def _decimal_form(seen: dict[str, int], given: str, where: str, name: str) -> NumberForm:
     if given:
         return NumberForm("," if given == "," else ".", "." if given == "," else ",")
-    if seen["truths"] > seen["parse"] and seen["truths"] * 2 > seen["present"]:
-        return NumberForm(".", "", truths=True)
     groups, others = seen["comma_groups"], seen["comma"] - _single(seen, "comma")
     if seen["many_comma_groups"] and not seen["many_point_groups"]:
         return NumberForm(".", ",")
@@ -123,7 +153,16 @@ def _grouped_by(mark: Literal[".", ","], seen: dict[str, int], where: str, name:
 
 
 def _bare(column: str) -> pl.Expr:
-    """The text without spaces, apostrophes and underscores between digits, which can only group."""
-    text = pl.col(column).cast(pl.String).str.strip_chars()
+    """The text without what can only be a unit or a group of digits.
+
+    Off go spaces, apostrophes and underscores between digits, signs of money and the percent sign. A minus may be the
+    typographic one, stand behind the number, or be brackets around it, as accountants write it.
+    """
+    text = pl.col(column).cast(pl.String).str.normalize("NFKC").str.strip_chars().str.replace_all("\u2212", "-")
+    text = text.str.replace(_PERCENT, "")
+    text = text.str.replace(rf"^([+-]?)\s*{_MONEY}\s*([+-]?[\d.,])", "${1}${2}").str.replace(
+        rf"(\d)\s*{_MONEY}$", "${1}"
+    )
+    text = text.str.replace(r"^\((\d[\d.,]*)\)$", "-${1}").str.replace(r"^(\d[\d.,]*)-$", "-${1}")
     grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{_SPACES}\d{{3}})+(?:[.,]\d+)?$")
     return pl.when(grouped).then(text.str.replace_all(_SPACES, "")).otherwise(text)

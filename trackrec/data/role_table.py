@@ -12,7 +12,7 @@ import polars as pl
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns, bare, find_columns
 from trackrec.data.exposures import explode_shown
-from trackrec.data.ids import id_facts, is_whole, plain_id, read_ids
+from trackrec.data.ids import MISSING_IDS, id_facts, is_whole, nested_value, plain_id, read_ids
 from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
@@ -88,7 +88,10 @@ class RoleTable:
             if "shown" in columns.roles:
                 frame = explode_shown(frame, frame.collect_schema(), where=table.where)
                 texts.discard("item_id")
-            frame, schema, facts = _counted(frame, name, keep=texts)
+            if short and name != "interactions":  # a value of it may stand in another column's place
+                keys = [*ID_COLUMNS[name], SHORT_ROW]
+                frame = frame.with_columns(pl.when(~pl.col(SHORT_ROW)).then(pl.exclude(keys)).name.keep())
+            frame, schema, facts = _counted(_scalars(frame, name, table.where), name, keep=texts)
         return cls(table, columns, frame, schema, tuple(renamed.values()), facts, mapping.decimal)
 
     def ids(self, whole: Mapping[str, bool]) -> pl.LazyFrame:
@@ -134,7 +137,8 @@ class RoleTable:
         if dtype.is_temporal():
             return Times("dates")
         name = self.columns.roles["timestamp"]
-        present = pl.col("timestamp").is_not_null() & (pl.col("timestamp").cast(pl.String).str.strip_chars() != "")
+        words = pl.col("timestamp").cast(pl.String).str.strip_chars()
+        present = pl.col("timestamp").is_not_null() & ~words.is_in(MISSING_IDS)
         sample = self.collect(self.frame.select("timestamp").filter(present).head(SAMPLE))["timestamp"]
         if len(sample) == 0:
             raise LogError(
@@ -145,6 +149,23 @@ class RoleTable:
         return find_times("timestamp", self.facts, sample, given, where=where, name=name)
 
 
+def _scalars(frame: pl.LazyFrame, name: str, where: str) -> pl.LazyFrame:
+    """The frame with bytes as text (so old writers of Parquet store it) and columns without any type as empty text.
+
+    Raises:
+        LogError: ids, times or numbers are lists or objects.
+    """
+    schema = frame.collect_schema()
+    one_value = [*ID_COLUMNS[name], *(("timestamp", *_AMOUNTS) if name == "interactions" else ())]
+    for column in one_value:
+        if column in schema and schema[column].is_nested():
+            raise LogError(nested_value(column, str(schema[column]), where))
+    roles = [column for column in (*one_value, "title", "genres", "creator", "event") if column in schema]
+    return frame.with_columns(
+        pl.col(column).cast(pl.String) for column in roles if schema[column] in (pl.Binary, pl.Null)
+    )
+
+
 def columns_of(name: str, table: Table, mapping: ColumnMapping, *, catalogue: bool) -> Columns:
     """What a table's columns are taken for; its first rows are looked at where names do not tell."""
 
@@ -153,7 +174,15 @@ def columns_of(name: str, table: Table, mapping: ColumnMapping, *, catalogue: bo
             rows: pl.DataFrame = table.frame.select(names).head(_PEEKED).collect()
             return rows
 
-    return find_columns(name, table.names, mapping, where=table.where, catalogue=catalogue, peek=peek)
+    def distinct(column: str) -> pl.Series:
+        with table.reading():
+            values = table.frame.select(pl.col(column).unique().head(_PEEKED)).collect(engine="streaming")
+            return values.to_series()
+
+    return find_columns(
+        name, table.names, mapping, where=table.where, catalogue=catalogue, peek=peek, parts=table.parts,
+        distinct=distinct,
+    )  # fmt: skip
 
 
 def whole_in_all(column: str, parts: Mapping[str, RoleTable], counts: dict[str, int]) -> bool:
@@ -164,6 +193,7 @@ def whole_in_all(column: str, parts: Mapping[str, RoleTable], counts: dict[str, 
             text = part.columns.roles[_ROLES[column]] in part.table.texts
             found[name] = is_whole(column, part.schema[column], part.facts, text=text, where=part.table.where)
             counts[f"{column}s_with_spaces_in_{name}"] = part.facts[f"{column}_with_spaces"]
+            counts[f"{column}s_as_lists_or_objects_in_{name}"] = part.facts[f"{column}_objects"]
     if not all(found.values()):
         counts |= {f"{column}s_made_text_in_{name}": parts[name].facts["rows"] for name, yes in found.items() if yes}
     return all(found.values())

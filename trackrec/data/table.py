@@ -76,6 +76,9 @@ class Table:
     """What opening it had to decide, and was not sure of, in words."""
     lines: bool = False
     """It is of JSON lines, in which a key may be missing."""
+    parts: tuple[str, ...] = ()
+    """Further columns of the frame that are parts of an object in another one, such as ``user.id``: taken where they
+    are asked for, or where no other column fits; no attributes."""
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from trackrec.data.broken_rows import broken_line
 from trackrec.data.delimited import open_delimited
+from trackrec.data.json_table import is_json, open_json
 from trackrec.data.local_file import local_copy
 from trackrec.data.many_files import is_many, open_many
-from trackrec.data.scan import scan_json_lines, scan_parquet
+from trackrec.data.scan import scan_parquet
 from trackrec.data.table import Table, TableSettings
 from trackrec.errors import LogError
 
@@ -52,11 +51,8 @@ def open_table(settings: TableSettings, scratch: Path, keys: Sequence[str] = ())
         raise LogError(
             f"{where} is binary: expected CSV, JSON lines or Parquet, plain or gzipped (or an encoding, as utf-16)"
         )
-    start = head.lstrip()[:1]
-    if start == b"{":
-        return _json_lines(path, where, keys)
-    if start == b"[" and where.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
-        raise LogError(f"{where} is one JSON array: expected JSON lines, one object a line")
+    if is_json(head):
+        return open_json(path, head, where, keys, scratch)
     return open_delimited(path, head, settings, where, scratch)
 
 
@@ -96,10 +92,27 @@ def _typed(frame: pl.LazyFrame, where: str) -> Table:
     schema = frame.collect_schema()
     exact = {name: dtype for name, dtype in schema.items() if isinstance(dtype, pl.Decimal)}
     if exact:  # as data bases export their keys: DECIMAL(38, 0)
-        kinds = {name: pl.Int64 if dtype.scale == 0 else pl.Float64 for name, dtype in exact.items()}
+        kinds = {name: _kind_of(dtype) for name, dtype in exact.items()}
         frame = frame.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
     texts = frozenset(name for name, dtype in schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum))
-    return Table(frame, tuple(schema), where, texts)
+    inner = {
+        f"{name}.{field.name}": pl.col(name).struct.field(field.name)
+        for name, dtype in schema.items()
+        if isinstance(dtype, pl.Struct)
+        for field in dtype.fields
+        if f"{name}.{field.name}" not in schema
+    }
+    texts |= {f"{name}.{field.name}" for name, dtype in schema.items() if isinstance(dtype, pl.Struct)
+              for field in dtype.fields if field.dtype == pl.String}  # fmt: skip
+    frame = frame.with_columns(part.alias(name) for name, part in inner.items())
+    return Table(frame, tuple(schema), where, texts, parts=tuple(inner))
+
+
+def _kind_of(dtype: pl.Decimal) -> type[pl.DataType]:
+    """Numbers that may be too long for 64 bits are text, which is a number again where all of them are short."""
+    if dtype.scale:
+        return pl.Float64
+    return pl.Int64 if dtype.precision is not None and dtype.precision <= 18 else pl.String
 
 
 def _parquet(path: Path, where: str) -> Table:
@@ -117,19 +130,3 @@ def _parquet(path: Path, where: str) -> Table:
         ValueError,
     ) as error:
         raise LogError(f"{where} is a damaged Parquet file: {str(error).splitlines()[0]}") from error
-
-
-def _json_lines(path: Path, where: str, keys: Sequence[str]) -> Table:
-    """All columns as text; lists and objects are their JSON text."""
-    locate = partial(broken_line, path)
-    if keys:
-        found, texts = list(keys), list(keys)
-    else:
-        try:
-            schema = scan_json_lines(path).collect_schema()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            reason = locate() or str(error).splitlines()[0]
-            raise LogError(f"{where} is not in JSON lines, one object a line: {reason}") from error
-        found, texts = schema.names(), [name for name, dtype in schema.items() if dtype == pl.String]
-    frame = scan_json_lines(path, dict.fromkeys(found, pl.String))
-    return Table(frame, tuple(found), where, frozenset(texts), locate, lines=True)

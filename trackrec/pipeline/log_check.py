@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from trackrec.data.columns import Columns
 from trackrec.data.feedback import FeedbackSettings, add_negatives
 from trackrec.data.filters import filter_log
 from trackrec.data.findings import Finding, tell_findings
+from trackrec.data.first_values import first_values
 from trackrec.data.liking import Liking, guess_liking
 from trackrec.data.log import Log
 from trackrec.data.rating_scale import as_amount, rating_warnings
@@ -53,6 +54,8 @@ class Card:
     """A recipe that is ready to run; None if there are problems."""
     notes: tuple[str, ...] = ()
     """What reading the log had to decide and was not sure of."""
+    first_values: Mapping[str, str] = field(default_factory=dict)
+    """Role to the value of the first interaction, as it was read."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -68,6 +71,7 @@ class Card:
             "warnings": self.warnings,
             "unsure": list(self.notes),
             "columns": tables,
+            "first_values": dict(self.first_values),
             "liking": self.liking._asdict(),
             "domain": self.domain,
             "log": self.log,
@@ -102,7 +106,8 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         )
     ratings = log.interactions["rating"]
     impressions = known.impressions if known else columns[0].impressions
-    guessed = guess_liking(ratings, rated, impressions)
+    named = columns[0].roles.get("rating", "") if columns else ""
+    guessed = guess_liking(ratings, rated, impressions, named)
     if known and known.like_threshold is not None:
         guessed = Liking("threshold", known.like_threshold, f"{known.name}: {known.like_threshold:g} or more is a like")
     liking = _asked_liking(guessed, changes)
@@ -126,10 +131,12 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     counts = log.counts | ({} if split is None else split.counts)
     warnings = find_warnings(figures, cut, counts)
     if rated and not impressions:
-        column = columns[0].roles.get("rating", "the weights of events") if columns else "the rating"
-        warnings += rating_warnings(ratings, as_amount(ratings), column)
+        column = named or ("the weights of events" if columns else "the rating")
+        warnings += rating_warnings(ratings, as_amount(ratings, named), column)
     findings = tell_findings(counts)
-    return Card(name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes)
+    return Card(
+        name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes, first_values(log)
+    )
 
 
 def _read(settings: LogSettings) -> tuple[Log, list[Columns]]:

@@ -70,10 +70,20 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.01 or share == 0 else f"{share:.2g}"
 
 
+COLUMNS = ("table", "role", "column", "how", "first one, as read")
+"""What ``column_rows`` tells."""
+
+
 def column_rows(card: Card) -> list[list[str]]:
-    """Which column was taken for what: table, role, column, how that is known."""
+    """Which column was taken for what: table, role, column, how that is known, and the first value as it was read."""
     return [
-        [part["table"], role, name, "guessed" if role in part["guessed"] else "as asked"]
+        [
+            part["table"],
+            role,
+            name,
+            "guessed" if role in part["guessed"] else "as asked",
+            card["first_values"].get(role, "–"),
+        ]
         for part in card["columns"]
         for role, name in part["roles"].items()
     ]
@@ -115,7 +125,7 @@ def _columns(card: Card) -> Section:
         return Section(
             "columns", "Columns", "Columns", [Note("A source with columns of its own; nothing was guessed.")]
         )
-    blocks: list[Block] = [Table("Which column is what", ["table", "role", "column", "how"], column_rows(card))]
+    blocks: list[Block] = [Table("Which column is what", list(COLUMNS), column_rows(card))]
     rest = [
         [part["table"], ", ".join(part["kept"]) or "–", ", ".join(part["not_used"]) or "–"] for part in card["columns"]
     ]
