@@ -4,6 +4,7 @@
 #   make test                       fast and slow tests
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
+#   make part PART=writing          the fast tests of one component: the files that name trackrec.writing
 #   make attack                     random kills, fuzzed recipes and logs, hostile titles, damaged files: under an hour
 #   make audit                      known weaknesses of the pinned packages, licences of what is installed
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
@@ -26,6 +27,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 QUICK ?=
 OUT ?=
 NAMES ?=
+PART ?=
 
 BIN := .venv/bin
 # Wheels alone: no compiler runs during the install. Byte code is left to the first import of what is really used,
@@ -36,7 +38,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # The fast tests in a process a core. A process takes neighbours, so that what a file's tests share is made once or twice.
 PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint check attack audit docs deploy-check package lock python-check
+.PHONY: help demo test lint check part attack audit docs deploy-check package lock python-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +74,12 @@ lint: .venv/.installed-dev
 
 check: lint
 	@$(PARALLEL)
+
+# A component is a package or module of trackrec (or research); whatever test file names it is one of its tests.
+part: .venv/.installed-dev
+	@files=$$(grep -lE '(trackrec|research)([.]| import )$(subst .,[.],$(PART))([. ]|$$)' tests/test_*.py) || { \
+		echo "No test file names trackrec.$(PART): give a package, such as writing, or a module, such as lm.tree" >&2; exit 1; }; \
+	$(PARALLEL) $$files
 
 # `make test` runs a tenth of it.
 attack: .venv/.installed-dev

@@ -63,3 +63,22 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_text_encoder() -> Iterator[None]:
+    """Load a text encoder once a process: every job, run and service loads its own, a second of work each time."""
+    from trackrec.features.encoder import TextEncoder
+
+    models: dict[str, Any] = {}
+    load = TextEncoder._loaded
+
+    def loaded(encoder: TextEncoder) -> Any:
+        if encoder._model is None:
+            encoder._model = models.get(encoder.name)
+            models[encoder.name] = load(encoder)
+        return encoder._model
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TextEncoder, "_loaded", loaded)
+        yield

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,9 +95,23 @@ def test_it_goes_on_to_the_same_bits(
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
-def test_states_change_nothing_by_themselves(tiny_model_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model_folder: Path) -> tuple[dict[str, Tensor], list[dict[str, float]], list[int]]:
+    return run(tiny_language_model(tiny_model_folder), None)
+
+
+@pytest.fixture(scope="module")
+def stopped(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The states of a training that was broken off after its fifth step: copy them, do not change them."""
+    folder = tmp_path_factory.mktemp("stopped") / "kept"
+    with pytest.raises(StoppedError):
+        run(tiny_language_model(tiny_model_folder), folder, 5)
+    return folder
+
+
+def test_states_change_nothing_by_themselves(tiny_model_folder: Path, tmp_path: Path, undisturbed: Any) -> None:
     model = tiny_language_model(tiny_model_folder)
-    expected, rows, _ = run(model, None)
+    expected, rows, _ = undisturbed
     found, again, _ = run(model, tmp_path / "kept")
     assert again == rows
     assert all(torch.equal(found[key], expected[key]) for key in expected)
@@ -138,13 +154,14 @@ def test_a_damaged_state_is_set_aside(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    undisturbed: Any,
+    stopped: Path,
     damage: Callable[[Path], None],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = tiny_language_model(tiny_model_folder)
-    expected, rows, _ = run(model, None)
-    with pytest.raises(StoppedError):
-        run(model, tmp_path / "kept", 5)
+    expected, rows, _ = undisturbed
+    shutil.copytree(stopped, tmp_path / "kept")
     damage(tmp_path / "kept" / "checkpoint-4")
     with caplog.at_level(logging.WARNING, "trackrec"):
         found, again, seen = run(model, tmp_path / "kept")

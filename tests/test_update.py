@@ -48,7 +48,7 @@ def histories_of(log: Log, split: SplitSettings, filters: FilterSettings) -> pl.
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda split: split.kind)
 @pytest.mark.parametrize("filters", FILTERS, ids=["all", "active", "core"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(old=st.lists(ROW, min_size=8, max_size=40), new=st.lists(ROW, min_size=1, max_size=12))
 def test_the_update_equals_a_recompute_from_scratch(
     split: SplitSettings, filters: FilterSettings, old: list[Any], new: list[Any]

@@ -34,6 +34,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "log.parquet"
+    made_log(users=160).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def long_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that takes long enough for thirty kills."""
+    path = tmp_path_factory.mktemp("log") / "long.parquet"
     made_log(users=400).write_parquet(path)
     return path
 
@@ -111,11 +119,17 @@ def as_undisturbed(place: Place, manifest: dict[str, Any], undisturbed: pl.DataF
     assert_frame_equal(rows_of(place, manifest).drop("version"), undisturbed.drop("version"), check_exact=True)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_random_moments(kills: int, run: Path, log: Path, undisturbed: pl.DataFrame, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "to"))
-    manifest = kill_until_done(run, tmp_path / "to", log, kills, seed=kills)
-    as_undisturbed(place, manifest, undisturbed)
+def test_killed_at_random_moments(run: Path, log: Path, undisturbed: pl.DataFrame, tmp_path: Path) -> None:
+    manifest = kill_until_done(run, tmp_path / "to", log, kills=2, seed=2)
+    as_undisturbed(Place(str(tmp_path / "to")), manifest, undisturbed)
+    assert not list((tmp_path / "to").rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_killed_thirty_times(run: Path, long_log: Path, tmp_path: Path) -> None:
+    expected = publish(run, tmp_path / "undisturbed", long_log, shards=12, batch_users=5)
+    manifest = kill_until_done(run, tmp_path / "to", long_log, kills=30, seed=30)
+    as_undisturbed(Place(str(tmp_path / "to")), manifest, rows_of(Place(str(tmp_path / "undisturbed")), expected))
     assert not list((tmp_path / "to").rglob("*.partial"))
 
 

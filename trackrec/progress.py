@@ -86,3 +86,17 @@ class Reporter:
                 self.line(f"{title}: {state['done']} of {total} {unit}, about {left:.0f} s left")
 
         return advance
+
+
+@contextmanager
+def no_foreign_bars() -> Iterator[None]:
+    """Load a model without transformers' own bar, which would be drawn over what the command says."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

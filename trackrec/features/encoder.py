@@ -87,7 +87,7 @@ class TextEncoder:
             from sentence_transformers import SentenceTransformer
 
             from trackrec.assets import resolve_encoder, split_revision
-            from trackrec.bars import no_foreign_bars
+            from trackrec.progress import no_foreign_bars
 
             name, revision = split_revision(self.name)
             with no_foreign_bars():

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from trackrec.assets import resolve_language_model
-from trackrec.bars import no_foreign_bars
 from trackrec.errors import AssetError, RunError
 from trackrec.lm import processes
 from trackrec.lm.attention import ATTENTION, run_decoder, why_not
@@ -31,6 +30,7 @@ from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
+from trackrec.progress import no_foreign_bars
 
 __all__ = [
     "AdapterSettings", "LanguageModel", "LanguageModelSettings", "adapter_hash", "holds_weights", "write_model_card",
