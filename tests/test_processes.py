@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.errors import RecipeError, RunError
 from trackrec.lm import processes
-from trackrec.lm.trainer import _Padded, train
+from trackrec.lm.trainer import _EpochCallback, _Padded, train
 from trackrec.lm.training import TrainingSettings, answer_cross_entropy
 from trackrec.pipeline.preflight import check_settings
 from trackrec.recipe import load_recipe
@@ -101,6 +102,26 @@ def test_the_order_is_that_of_one_process() -> None:
     assert [*padded] == [*order, -1]
     assert len(padded) == 8
     assert [*_Padded(8, 5, 4)].count(-1) == 0
+
+
+def test_an_epoch_that_is_gone_on_with_has_its_own_order() -> None:
+    """What accelerate makes of the loader of process 1 of 2, with its first two passes skipped, in the second epoch."""
+    from accelerate.data_loader import prepare_data_loader, skip_first_batches
+    from torch.utils.data import DataLoader
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    def loader(sampler: _Padded) -> Any:
+        plain: Any = DataLoader(range(10), sampler=sampler, batch_size=1)  # type: ignore[arg-type]
+        return prepare_data_loader(plain, num_processes=2, process_index=1, put_on_device=False)
+
+    whole, padded = loader(_Padded(10, 5, 2)), _Padded(10, 5, 2)
+    whole.set_epoch(1)
+    expected = [int(batch) for batch in whole]
+    rest = skip_first_batches(loader(padded), 2)
+    rest.set_epoch(1)
+    assert [int(batch) for batch in rest] != expected[2:], "accelerate gets through to the sampler: the callback can go"
+    _EpochCallback(padded).on_epoch_begin(TrainingArguments(), TrainerState(epoch=1.4), TrainerControl())
+    assert [int(batch) for batch in rest] == expected[2:]
 
 
 def test_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
