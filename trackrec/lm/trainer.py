@@ -112,7 +112,9 @@ class _TreeTrainer(Trainer):
         if processes.count() == 1:
             return super()._get_train_sampler(train_dataset)
         multiple = processes.count() * self.args.per_device_train_batch_size
-        return _Padded(len(self.train_dataset), self.args.data_seed, multiple)  # type: ignore[arg-type]
+        sampler = _Padded(len(self.train_dataset), self.args.data_seed, multiple)  # type: ignore[arg-type]
+        self.add_callback(_EpochCallback(sampler))
+        return sampler
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The trained weights alone; the frozen ones are in the base model's folder."""
@@ -130,6 +132,19 @@ class _ProgressCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.progress(state.global_step, state.max_steps)
+
+
+class _EpochCallback(TrainerCallback):
+    """Tells the sampler its epoch: in one that is gone on with, accelerate does not get through to it.
+
+    It puts what skips the first passes around what deals them out to the processes, and looks one step deep.
+    """
+
+    def __init__(self, sampler: _Padded) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.sampler.set_epoch(int(state.epoch or 0))
 
 
 class _RefreshCallback(TrainerCallback):

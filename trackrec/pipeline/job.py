@@ -113,7 +113,7 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
     check_format(folder)
     if path.is_file():
         before = load_recipe(path)
-        changed = _differences(*(_deciding(tree.model_dump(mode="json")) for tree in (before, recipe)))
+        changed = _differences(_deciding(before.model_dump(mode="json")), _deciding(recipe.model_dump(mode="json")))
         if changed:
             raise RunError(
                 f"{folder} holds a run of another recipe: it differs in {', '.join(changed[:5])}. Choose another "
