@@ -7,9 +7,9 @@ PROFILES is a CSV file, written from MovieLens-100K, with ``user_id`` and ``summ
 (gpt-4o-mini) and, at commit 2de9f61, ``Playground/Data/users_with_summary_df - Copy.csv`` (gpt-3.5-turbo) of the
 repository bishopfunc/Lusifer; at commit 1590fec, ``Samples/Data/100k/users_with_summary_df_old.pkl`` (gpt-4o-mini,
 other texts) is read opcode by opcode: it is never unpickled, so nothing in it runs. The labels name sentences by the
-first 16 digits of their SHA-256, so that no text stays here. Sentences are judged by all ratings of their user and the tags of the embedded knowledge cards. Prints, as JSON
-lines, how many sentences get which verdict, what share of those on the user is decided, and, for each draw of labels,
-how many of the labelled ones are right.
+first 16 digits of their SHA-256, so that no text stays here. Sentences are judged by all ratings of their user and the
+tags of the embedded knowledge cards. Prints, as JSON lines, how many sentences get which verdict, what share of those
+on the user is decided, and, for each draw of labels, how many of the labelled ones are right.
 """
 
 from __future__ import annotations
