@@ -5,9 +5,11 @@
 PROFILES is a CSV file, written from MovieLens-100K, with ``user_id`` and ``summary``, or ``user_profile`` and
 ``intermediate_user_profiles``: those of docs/grounding.md are ``Samples/Data/100k/users_with_summary_df.csv``
 (gpt-4o-mini) and, at commit 2de9f61, ``Playground/Data/users_with_summary_df - Copy.csv`` (gpt-3.5-turbo) of the
-repository bishopfunc/Lusifer. The labels name sentences by the first 16 digits of their SHA-256, so that no text stays
-here. Sentences are judged by all ratings of their user and the tags of the embedded knowledge cards. Prints, as JSON
-lines, how many sentences get which verdict and, for each draw of labels, how many of the labelled ones are right.
+repository bishopfunc/Lusifer; at commit 1590fec, ``Samples/Data/100k/users_with_summary_df_old.pkl`` (gpt-4o-mini,
+other texts) is read opcode by opcode: it is never unpickled, so nothing in it runs. The labels name sentences by the
+first 16 digits of their SHA-256, so that no text stays here. Sentences are judged by all ratings of their user and the
+tags of the embedded knowledge cards. Prints, as JSON lines, how many sentences get which verdict, what share of those
+on the user is decided, and, for each draw of labels, how many of the labelled ones are right.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import ast
 import csv
 import hashlib
 import json
+import pickletools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -40,6 +43,9 @@ LABELS = Path(__file__).parents[1] / "tests" / "data" / "real_profile_labels.jso
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
     """User and profile, the latest and earlier ones."""
+    if path.suffix == ".pkl":
+        yield from pickled(path)
+        return
     csv.field_size_limit(10**9)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -47,6 +53,16 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             with suppress(SyntaxError, ValueError):  # in some rows quotation marks are broken
                 told += ast.literal_eval(row.get("intermediate_user_profiles") or "{}").values()
             yield from ((int(row["user_id"]), text) for text in dict.fromkeys(told) if text)
+
+
+def pickled(path: Path) -> Iterator[tuple[int, str]]:
+    """The profiles of a pickled frame of users 1, 2, ..., read from its opcodes: the list that holds long texts."""
+    steps = [(op.name, value) for op, value, _ in pickletools.genops(path.read_bytes())]
+    first = next(place for place, (_, value) in enumerate(steps) if isinstance(value, str) and len(value) > 300)
+    start = max(place for place in range(first) if steps[place][0] == "MARK")
+    end = next(place for place in range(first, len(steps)) if steps[place][0] == "APPENDS")
+    column = [value for name, value in steps[start + 1 : end] if name not in ("MEMOIZE", "FRAME")]
+    yield from ((user, text) for user, text in enumerate(column, start=1) if isinstance(text, str))
 
 
 def main(profiles: Path, labels: Path) -> None:
@@ -60,15 +76,19 @@ def main(profiles: Path, labels: Path) -> None:
     told = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines()]
     wanted = {(one["user_id"], one["sentence"]): one for one in told}
     counts: Counter[str] = Counter()
+    on_user: Counter[bool] = Counter()
     found: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for user, text in texts(profiles):
         for sentence in Checker(rows[user], vocabulary).check(text):
             counts[str(sentence.verdict)] += 1
+            if sentence.about_user:
+                on_user[sentence.verdict != Verdict.NOT_CHECKABLE] += 1
             one = wanted.pop((user, hashlib.sha256(sentence.text.encode()).hexdigest()[:16]), None)
             if one is not None:
                 key = (one["draw"], one["writer"], str(sentence.verdict))
                 found[key].append(one["label"] == sentence.verdict)
-    print(json.dumps({"profiles": profiles.name, "sentences": counts.total(), **counts}))
+    decided = {"on_the_user": on_user.total(), "decided": round(on_user[True] / max(1, on_user.total()), 3)}
+    print(json.dumps({"profiles": profiles.name, "sentences": counts.total(), **counts, **decided}))
     for (draw, writer, verdict), right in sorted(found.items()):
         if verdict != Verdict.NOT_CHECKABLE:
             value, low, high = (round(number, 3) + 0.0 for number in wilson(sum(right), len(right)))

@@ -40,6 +40,7 @@ import numpy as np
 import polars as pl
 import yaml
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from trackrec.checks.truth import ratio, sample_counts
 from trackrec.checks.vocabulary import Vocabulary
@@ -201,9 +202,23 @@ def judged_users(scores: pl.DataFrame, samples: pl.DataFrame, dataset: Dataset, 
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The run's recipe without its teacher, whose settings have changed since the first results and decide nothing."""
+    """The run's recipe without its teacher, and without settings that have been renamed or dropped since the first
+    results: none of them decides the data, the roles or the texts that are kept."""
     tree = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    return make_recipe({name: group for name, group in tree.items() if name != "teacher"}, str(folder))
+    return make_recipe(_known({name: group for name, group in tree.items() if name != "teacher"}, Recipe), str(folder))
+
+
+def _known(tree: dict[str, Any], settings: type[BaseModel]) -> dict[str, Any]:
+    """The settings that the present recipe has, group by group."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        field = settings.model_fields.get(name)
+        if field is None:
+            continue
+        group = field.annotation
+        inner = isinstance(value, dict) and isinstance(group, type) and issubclass(group, BaseModel)
+        found[name] = _known(value, group) if inner else value
+    return found
 
 
 def read_world(folder: Path) -> Dataset:

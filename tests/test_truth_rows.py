@@ -8,11 +8,14 @@ import polars as pl
 import pytest
 from tiny_run import tiny_recipe, write_tiny_log
 
-from trackrec.metrics.rows import MetricRow, roles_of
+from trackrec.metrics.rows import MetricRow, roles_of, write_metrics
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.truth import Truth
 from trackrec.progress import Reporter
+from trackrec.report.blocks import Table
+from trackrec.report.facts import Facts
+from trackrec.report.truth import truth as section
 
 WORDS = ("", "Drama.", "They enjoyed {liked}.")
 """What the users are told in turn: nothing, one word, a title that they liked."""
@@ -73,6 +76,16 @@ def test_each_measure_states_the_users_that_it_read(
         rows["reasons_gauc", 1].examples == truth.dataset.targets.filter(pl.col("user_id").is_in(list(tested))).height
     )
     assert rows["reasons_gauc", 1].role == "lm_validation, ranker"
+
+
+def test_the_report_has_a_row_for_horoscopes(truth: Truth, rows: dict[tuple[str, int | None], MetricRow]) -> None:
+    found = rows["horoscope_rate", 0]
+    assert 0 <= (found.value or 0) <= 1
+    assert found.examples > 0
+    write_metrics(truth.run.folder / "metrics.json", rows.values())
+    table = next(block for block in section(Facts(truth.run.folder)).blocks if isinstance(block, Table))
+    (cells,) = [row for row in table.rows if row[0] == "horoscope rate"]
+    assert str(cells[1]).startswith(f"{found.value:.2f}"[:3])
 
 
 def test_measures_of_a_part_say_so(truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:

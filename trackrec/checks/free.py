@@ -10,9 +10,10 @@ from typing import Literal
 from trackrec.checks.claims import Claim
 from trackrec.checks.cue import direct_cue
 from trackrec.checks.names import OwnTitles
-from trackrec.checks.opinion import Opinion, says_mixed, side_of
-from trackrec.checks.prose import NEAR, WORD, Prose, Said, gap_between, is_cut, words_between
+from trackrec.checks.opinion import Opinion, says_mixed
+from trackrec.checks.prose import NEAR, TURN, WORD, Prose, Said, gap_between, is_cut, words_between
 from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict, without_support
+from trackrec.checks.scale import Scale
 from trackrec.checks.speech import is_about_user, speaks_of_others
 from trackrec.checks.subjects import HIDDEN, Subject
 from trackrec.checks.sure import (
@@ -80,21 +81,6 @@ _RESTRICTED = re.compile(
 )
 
 
-class Scale:
-    """What an event's rating says: 1 liked, -1 not, 0 in between."""
-
-    def __init__(self, history: History) -> None:
-        ratings = [event.rating for event in history.events]
-        self.has_stars = bool(ratings) and max(ratings) <= 5 and min(ratings) > 0 and max(ratings) > 1
-        self.history = history
-
-    def side(self, place: int) -> Literal[-1, 0, 1]:
-        event = self.history.events[place]
-        if event.liked or not self.has_stars:
-            return 1 if event.liked else -1
-        return side_of(event.rating)
-
-
 class FreeJudge:
     """Judges what free text says of a user, by the table of the user's history.
 
@@ -125,14 +111,27 @@ class FreeJudge:
         )
         counted = tallies(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
         kinds = self.kinds(prose)
-        if any(
-            self._is_far_off(one) for one in kinds
-        ):  # half of the sentence is likely false: the rest bears out nothing
+        if self.doubts([*found, *kinds]) or self._turns_on_itself(found, prose):
             found, kinds = without_support(found), without_support(kinds)
         return [*found, *counted, *(kinds if not counted else ())]
 
+    def doubts(self, found: Sequence[Judged]) -> bool:
+        """Whether part of a sentence is likely false, though not surely: the rest of it then bears out nothing."""
+        return any(self._is_far_off(one) for one in found)
+
+    def _turns_on_itself(self, found: Sequence[Judged], prose: Prose) -> bool:
+        """Whether stars go against all that the sentence says of liking: "they hate style: X and Y get fives"."""
+        signs = {one.sign for one in prose.opinions if one.sign and not one.is_rating}
+        given = [place for one in found if one.claim.kind == "rating" for place in one.evidence]
+        if len(signs) != 1 or not given or TURN.search(prose.masked):
+            return False
+        return all(self.scale.side(place) == -next(iter(signs)) for place in given)
+
     def _is_far_off(self, one: Judged) -> bool:
-        """Whether the history goes the other way on a kind by far, even where it is not denied."""
+        """Whether the history goes the other way on a title, or by far on a kind, even where that is not denied."""
+        if one.claim.subject.kind == "title":
+            against = all(self.scale.side(place) == -one.claim.sign for place in one.evidence)
+            return one.claim.kind == "direction" and bool(one.evidence) and against
         if len(one.evidence) < SURE_EVENTS:
             return False
         share = sum(self.scale.side(place) > 0 for place in one.evidence) / len(one.evidence)

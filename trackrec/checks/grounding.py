@@ -98,8 +98,10 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
             style = style_of(told.body, sentence, vocabulary.is_ours)
             if style is not None:
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                kept, way = reconciled(claims, free.judge(prose), vocabulary, style, prose.missing)
-                return _sentence(told, kept, way)
+                found = free.judge(prose)
+                kept, way = reconciled(claims, found, vocabulary, style, prose.missing)
+                doubted = style != "own" and free.doubts(found)
+                return _sentence(told, without_support(kept) if doubted else kept, way)
             if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items], free.own.seen):
                 return _sentence(told, without_support(free.judge(prose)), "table")
     about = is_about_user(prose.text) and bool(prose.text.strip())

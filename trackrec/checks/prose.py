@@ -192,7 +192,11 @@ def _belongs_to_others(name: Name, sign: Opinion, rating: Opinion, names: Sequen
 def _is_anothers(one: Opinion, name: Name, names: Sequence[Name], masked: str) -> bool:
     """Whether a rating in parentheses stands right behind another name."""
     told = masked[one.start : one.end]
-    if not one.is_rating or (told[:1] not in "(:" and masked[max(0, one.start - 1) : one.start] != "("):
+    if (
+        not one.is_rating
+        or one.side == "after"
+        or (told[:1] not in "(:" and masked[max(0, one.start - 1) : one.start] != "(")
+    ):
         return False
     owner = max((other for other in names if other.end <= one.start), key=lambda other: other.end, default=None)
     return owner is not None and owner is not name and _SHARED.search(masked[one.start - 1 : one.end + 12]) is None
