@@ -101,7 +101,23 @@ def test_a_person_is_shown_with_what_the_text_rests_on(page: Any) -> None:
     judged = page.locator("#judged-list > li").first.inner_text()
     assert "liked" in judged
     assert "80% / 30%" in judged
+    assert not page.locator("#judged-more").is_visible()
     assert page.faults == []
+
+
+def test_ten_of_the_judges_answers_are_shown_until_all_are_asked_for(page: Any, service: Service) -> None:
+    many = [{"user_id": "8", "item_id": n, "label": 0, "with_text": n / 40, "without_text": 0.5} for n in range(1, 26)]
+    before, service.judged = service.judged, Judged("one", pl.DataFrame(many))
+    open_person(page, "8")
+    page.locator("#judged-list > li").first.wait_for()
+    rows = page.locator("#judged-list > li:visible")
+    assert rows.count() == 10
+    assert "63%" in rows.first.inner_text(), "the likeliest first"
+    page.get_by_role("button", name="Show all 25").press("Enter")
+    assert rows.count() == 25
+    assert page.evaluate("document.activeElement.querySelector('.number').textContent") == "11"
+    assert page.faults == []
+    service.judged = before
 
 
 def test_somebody_unknown_is_said_to_be(page: Any) -> None:

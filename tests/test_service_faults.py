@@ -43,3 +43,16 @@ def test_a_fault_is_told_in_words_and_its_log_says_where(log_ids: bool, caplog: 
     assert told.count("RuntimeError in ") == 2
     assert "read (test_service_faults.py:" in told
     assert ("zabriskie" in told) == log_ids
+
+
+def test_behind_a_proxy_the_rate_is_that_of_each_client() -> None:
+    """A proxy on this machine names them; whoever asks from elsewhere is not believed (uvicorn's rule)."""
+    broken: Any = Broken()
+    service = Service(broken, ServiceSettings(rate=2.0))
+    with running(build_app(service)) as address, httpx.Client(base_url=address, timeout=30) as client:
+
+        def ask(person: str, times: int) -> list[int]:
+            return [client.get("/healthz", headers={"X-Forwarded-For": person}).status_code for _ in range(times)]
+
+        assert 429 in ask("203.0.113.1", 40)
+        assert ask("203.0.113.2", 1) == [200]

@@ -20,6 +20,7 @@ from trackrec.lm import processes
 from trackrec.lm.checkpoints import Checkpoints, load_trained, save_trained
 from trackrec.lm.merged_lora import MergedAdapter
 from trackrec.lm.model import LanguageModel
+from trackrec.lm.trackers import tracker_callbacks
 from trackrec.lm.training import Loss, Progress, TrainingSettings, TreeExample
 
 Figures = list[dict[str, float]]
@@ -234,7 +235,9 @@ def train(
             save_strategy="steps" if kept else "no",
             save_steps=settings.checkpoint_steps or 500,
             save_total_limit=2,
-            logging_strategy="no",
+            logging_strategy="steps" if settings.trackers else "no",
+            logging_steps=1,
+            run_name=adapter,
             report_to=[],
             disable_tqdm=True,
             remove_unused_columns=False,
@@ -252,6 +255,8 @@ def train(
             data_collator=collate,
             callbacks=[_ProgressCallback(progress)] if progress else [],
         )
+        for tracker in tracker_callbacks(settings.trackers, adapter):
+            trainer.add_callback(tracker)
         trainer.remove_callback(PrinterCallback)
         if kept:
             trainer.add_callback(_SealCallback(kept))

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from trackrec.lm.losses import answer_loss, preference_accuracy, softmax_dpo_loss
 from trackrec.lm.model import LanguageModel
+from trackrec.lm.trackers import Tracker
 from trackrec.lm.tree import Tree
 from trackrec.settings import Settings
 
@@ -42,6 +43,10 @@ class TrainingSettings(Settings):
     """Keep the state of the training after every so many optimiser steps, so that one that is killed goes on from there
     and ends as if nothing had happened; 0: never, a killed training begins anew. A state has the size of the trained
     weights and AdamW's two moments (12 bytes a trained weight); two of them are kept until the training ends."""
+    trackers: tuple[Tracker, ...] = ()
+    """Who gets loss, gradient norm and rate of each step: tensorboard, mlflow, trackio. Each must be installed,
+    and its own environment says where it writes (TENSORBOARD_LOGGING_DIR, MLFLOW_TRACKING_URI, TRACKIO_DIR); a tracker
+    elsewhere gets these figures and the settings of the training, nothing of a user."""
 
     @model_validator(mode="after")
     def _passes_make_a_step(self) -> TrainingSettings:

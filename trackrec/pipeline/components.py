@@ -42,10 +42,11 @@ Aside = Literal["none", "fresh"]
 READ_BY_VALIDATOR = ("prompts.validator_recent", "prompts.show_statistics", "prompts.target_tags", "prompts.item_tags")
 """Settings of the prompts that the generator's stages record, though nothing in them depends on these."""
 _KEPT_ASIDE = tuple(
-    f"{place}.checkpoint_steps"
+    f"{place}.{name}"
+    for name in ("checkpoint_steps", "trackers")
     for place in ("distillation.training", "alignment.training", "settings.training", "settings.warm_up")
 )
-"""How often the state of a training is kept changes nothing in what comes out."""
+"""How often the state of a training is kept, and who is told its figures, changes nothing in what comes out."""
 
 
 class Components:

@@ -13,6 +13,8 @@ function useful(monitor, name) {
   return use ? (use.gain >= 0 ? "+" : "−") + Math.abs(use.gain).toFixed(4) : "not measured";
 }
 
+function minus(told) { return told.replace(/-(?=\d)/g, "−"); }
+
 function age(quantiles, published) {
   if (!quantiles) return "none";
   const days = Math.round(quantiles.p50 + (Date.now() / 1000 - published) / 86400);
@@ -45,6 +47,6 @@ function age(quantiles, published) {
   find("watch-facts").textContent = `On ${day(monitor.time)}, version ${monitor.version}` + (monitor.against ? `, compared with ${monitor.against}.` : ".");
   find("watch").hidden = false;
   find("watch").replaceChildren(make("thead", {}, make("tr", {}, [["Check", "text"], ["Found", ""], ["Limit", ""], ["", "text"]].map(([name, kind]) => make(name ? "th" : "td", { scope: name ? "col" : null, class: kind }, name)))),
-    make("tbody", {}, monitor.checks.map((one) => make("tr", {}, make("th", { scope: "row" }, one.says), make("td", {}, one.found), make("td", {}, one.limit),
+    make("tbody", {}, monitor.checks.map((one) => make("tr", {}, make("th", { scope: "row" }, one.says), make("td", {}, minus(one.found)), make("td", {}, minus(one.limit)),
       make("td", { class: "text" }, make("span", { class: "state" + (one.alert ? " alert" : "") }, one.alert ? "✗ look at it" : "✓ fine"))))));
 })();

@@ -5,6 +5,7 @@ const VERDICTS = {
   not_checkable: "– not checkable",
   own: "✎ own words",
 };
+const FEW = 10;  // so many of the judge's answers are shown at once
 const state = { id: null, user: null, ranks: null };
 
 const path = (...parts) => "/v1/users/" + parts.map(encodeURIComponent).map((part) => (part === "." || part === ".." ? part.replaceAll(".", "%2E") : part)).join("/");
@@ -106,7 +107,7 @@ async function rank() {
 function drawRanking(told, before) {
   const old = before ? Object.fromEntries(before.items.map((one, place) => [String(one.item_id), place])) : null;
   find("list-facts").textContent = told.text === "used"
-    ? "How likely each is to be liked; the dark mark shows how likely it would be without the text."
+    ? "How likely each is to be liked; the upright mark shows how likely it would be without the text."
     : "There is no text to go by, so these follow from the events alone.";
   find("list").replaceChildren(...told.items.map((one, place) => {
     const was = old ? old[String(one.item_id)] : place;
@@ -131,18 +132,27 @@ function drawRanking(told, before) {
 async function drawJudged() {
   const told = await ask(path(state.id, "judged"));
   find("judged").hidden = !told.items.length;
-  find("judged-facts").textContent = "Items met after this history: how likely the judge that the text was written for held each to be liked; the dark mark shows it without the text." +
+  find("judged-facts").textContent = "Items met after this history, and how likely the run's judge held each to be liked once it had read the text; the upright mark: without the text." +
     (told.changed ? " It read the text as it was first written." : "");
+  find("judged-more").hidden = told.items.length <= FEW;
+  find("judged-more").textContent = `Show all ${told.items.length}`;
   find("judged-list").replaceChildren(...told.items.map((one, place) => {
     const value = make("i"), mark = make("b");
     value.style.width = 100 * one.with_text + "%";
     mark.style.left = 100 * one.without_text + "%";
-    return make("li", {}, make("span", { class: "number" }, String(place + 1)),
+    return make("li", { hidden: place >= FEW }, make("span", { class: "number" }, String(place + 1)),
       make("span", {}, one.title || "Item " + one.item_id, " ", make("span", { class: "verdict " + (one.label ? "supported" : "contradicted") }, one.label ? "liked" : "not liked")),
       make("span", { class: "chance" }, share(one.with_text), make("small", {}, " / " + share(one.without_text))),
       make("span", { class: "bar", role: "img", "aria-label": share(one.with_text) + " with the text, " + share(one.without_text) + " without" }, value, mark));
   }));
 }
+
+find("judged-more").addEventListener("click", () => {
+  for (const row of find("judged-list").children) row.hidden = false;
+  find("judged-more").hidden = true;
+  find("judged-list").children[FEW].setAttribute("tabindex", "-1");  // who came by keyboard reads on from here
+  find("judged-list").children[FEW].focus();
+});
 
 function few(numbers) {
   const shown = numbers.slice(0, 6), left = numbers.length - shown.length;
