@@ -151,7 +151,7 @@ class CardWriter:
         hashes = {key: prompt_hash(request) for key, request in asked.items()}
         kept = self._kept(path, hashes)
         todo = [key for key in asked if key not in kept]
-        # Whole or not at all, so that a kill in the middle of a line loses that line alone; and paid for, so on the disk.
+        # Whole or not at all, so that a kill in the middle of a line loses that line alone. They were paid for.
         with written_whole(path, durable=True) as partial:
             write_cards(partial, (kept[key] for key in asked if key in kept))
         wrong: Counter[str] = Counter()
