@@ -5,7 +5,7 @@
 #   make lint                       ruff and mypy --strict
 #   make check                      lint and the fast tests: before every commit
 #   make part PART=writing          the fast tests of one component: the files that name trackrec.writing
-#   make attack                     random kills, fuzzed recipes and logs, hostile titles, damaged files: under an hour
+#   make attack                     random kills, fuzzed recipes and logs, hostile titles, damaged files: about 90 minutes of CPU, over all cores
 #   make audit                      known weaknesses of the pinned packages, licences of what is installed
 #   make docs                       the site, in site/ (an environment of its own, .venv-docs)
 #   make deploy-check               Airflow, KubeRay's schema and hadolint on examples/deploy (.venv-deploy; KUBERAY_CRD=FILE)
@@ -83,7 +83,7 @@ part: .venv/.installed-dev
 
 # `make test` runs a tenth of it.
 attack: .venv/.installed-dev
-	@TRACKREC_ATTACK=1 $(BIN)/python -m pytest -m slow tests/attack
+	@TRACKREC_ATTACK=1 $(PARALLEL) -m slow tests/attack
 
 # pip-audit brings packages of its own, which are none of ours.
 .venv-audit/.installed: | python-check

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from tiny import write_tiny_model
 from writing_world import write_run
 
 from trackrec.errors import RunError
+from trackrec.files.hashes import file_hash
 from trackrec.files.outputs import as_written
 from trackrec.progress import Reporter
 from trackrec.report.facts import Facts
 from trackrec.run import Run, Stage
+from trackrec.terminal import Terminal
 from trackrec.writing.run_view import RunView
 
 
@@ -106,6 +110,30 @@ def test_writing_reads_what_the_run_wrote(tmp_path: Path) -> None:
     items.with_columns(title=pl.lit("What I sell")).write_parquet(folder / "tables" / "items.parquet")
     with pytest.raises(RunError, match=r"items\.parquet is not what its stage wrote"):
         RunView.open(folder).read("items")
+
+
+def test_a_file_s_name_may_be_any_bytes(tmp_path: Path) -> None:
+    """They are hashed, told in a manifest, and shown."""
+    name = os.fsdecode(b"log-\xff\x1b[2J")
+    try:
+        (tmp_path / name).write_text("a")
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    made = Run(tmp_path / "run", Reporter(), seed=1)
+
+    def work(stage: Stage) -> None:
+        with stage.folder(made.folder / "generator") as folder:
+            (folder / name).write_text("a")
+
+    made.do("make", work, [], {"log": {name: file_hash(tmp_path / name)}})
+    assert made.written(made.folder / "generator")
+    assert made.manifest("make")["fingerprint"]["settings"]["log"] == {name: file_hash(tmp_path / name)}
+    (made.folder / "generator" / name).write_text("b")
+    with pytest.raises(RunError, match="is not what its stage wrote"):
+        made.written(made.folder / "generator")
+    sink = io.StringIO()
+    Terminal(file=sink).say(tmp_path / name)
+    assert "log-\\udcff\\x1b[2J" in sink.getvalue().encode("utf-8").decode().replace("\n", "")
 
 
 def test_weights_that_a_recipe_only_names_are_part_of_what_texts_depend_on(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from trackrec.pipeline.job import open_run
 from trackrec.progress import Reporter
 from trackrec.recipe import load_recipe
 from trackrec.run import Run, Stage
+from trackrec.writing.place import Place
 
 HOLD = """
 import sys, pathlib
@@ -341,3 +342,10 @@ def test_a_file_is_on_the_disk_before_the_old_one_goes(tmp_path: Path, monkeypat
     with written_whole(tmp_path / "a.json", durable=True) as partial:
         partial.write_text("{}")
     assert order == ["sync", "rename", "sync"]
+    order.clear()
+    (tmp_path / "new").write_text("table")
+    place = Place(str(tmp_path / "place"))
+    place.write("a.json", b"{}")
+    place.upload(tmp_path / "new", "t.parquet")
+    assert order == ["sync", "rename"] * 2
+    assert (place.read("a.json"), place.read("t.parquet")) == (b"{}", b"table")

@@ -35,6 +35,7 @@ HOSTILE = [
     "a\rb",
     "back\x08\x08",
     "\u202egnp.exe",
+    "\udcff\udc9b",  # a file's name that is not in UTF-8
 ]
 
 

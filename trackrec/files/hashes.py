@@ -35,7 +35,8 @@ def file_hash(path: Path) -> str:
         return _one_file(path)
     digest = hashlib.sha256()
     for file in _files(path):
-        digest.update(f"{file.relative_to(path).as_posix()}\0{_one_file(file)}\n".encode())
+        named = f"{file.relative_to(path).as_posix()}\0{_one_file(file)}\n"
+        digest.update(named.encode("utf-8", "surrogateescape"))  # names may be any bytes
     return digest.hexdigest()
 
 

@@ -56,7 +56,11 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all, and to the disk."""
     with written_whole(path, durable=True) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        told = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+        try:
+            partial.write_text(told, encoding="utf-8")
+        except UnicodeEncodeError:  # a file's name that is no text, which only escapes can say
+            partial.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def partial_of(path: Path) -> int | None:

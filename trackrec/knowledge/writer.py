@@ -19,6 +19,7 @@ from pydantic import Field, SerializeAsAny
 from trackrec.engines.base import Answer, Decoding, Engine, GenerateRequest, Message, require
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RunError
+from trackrec.files.whole import written_whole
 from trackrec.knowledge.card import LONGEST_GIST, LONGEST_TAG, MOST_TAGS, Cards, check_card, read_cards, write_cards
 from trackrec.registry import component
 from trackrec.settings import ComponentSettings, Settings
@@ -150,11 +151,9 @@ class CardWriter:
         hashes = {key: prompt_hash(request) for key, request in asked.items()}
         kept = self._kept(path, hashes)
         todo = [key for key in asked if key not in kept]
-        # Whole or not at all, so that a kill in the middle of a line loses that line alone.
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_cards(partial, (kept[key] for key in asked if key in kept))
-        partial.replace(path)
+        # Whole or not at all, so that a kill in the middle of a line loses that line alone. They were paid for.
+        with written_whole(path, durable=True) as partial:
+            write_cards(partial, (kept[key] for key in asked if key in kept))
         wrong: Counter[str] = Counter()
         made = 0
         for start in range(0, len(todo), self.settings.together):

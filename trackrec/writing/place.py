@@ -159,6 +159,7 @@ class Place:
             Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
             with self._beside(name) as partial:
                 shutil.move(file, partial)
+                _flush(partial)
                 os.replace(partial, self.path(name))
             return
         self._again(lambda: self._fs.put_file(str(file), self.path(name)))
@@ -300,7 +301,10 @@ def as_json(value: Any) -> bytes:
 
 def _write_through(path: Path, content: bytes) -> None:
     """Write and wait for the disk, so that the name never shows before the content after a loss of power."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
+    path.write_bytes(content)
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())
