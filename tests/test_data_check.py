@@ -81,7 +81,7 @@ def test_exposures_are_proposed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     card = card_of(monkeypatch, tmp_path, rows("is_click,is_like", [0, 1, 0], [0, 0, 1]))
     assert (card["liking"]["kind"], card["verdict"]) == ("impressions", "ready")
     assert any(note.startswith("interactions: is_click holds truth values alone") for note in card["unsure"])
-    assert any("is_like hold truth values alone, and are not used" in note for note in card["unsure"])
+    assert any("is_like holds truth values alone, and is not used" in note for note in card["unsure"])
     recipe = load_recipe(tmp_path / "log.recipe.yaml")
     assert recipe.feedback.kind == "impressions"
     assert card["split"]["labels"]["sampled_negatives"] == 0

@@ -260,6 +260,13 @@ def test_a_short_row_of_items_gives_no_wrong_value(tmp_path: Path) -> None:
     assert log.counts["items_rows_with_too_few_fields"] == 1
 
 
+def test_a_short_row_of_interactions_describes_no_item(tmp_path: Path) -> None:
+    text = "user,item,title,genres,time\n1,10,Drama,1600000000\n1,11,War\n2,10,A,Drama,1600000000\n"
+    log = read(tmp_path, text)
+    assert log.items.select("item_id", "title", "genres").rows() == [(10, "A", ["Drama"])]
+    assert log.counts["dropped_too_few_fields"] == 2
+
+
 def test_ids_that_a_column_cannot_hold(tmp_path: Path) -> None:
     times = [1_600_000_000] * 2
     for dtype, number in ((pl.Float32, 2.0**24 + 1), (pl.Float64, 2.0**53 + 1)):

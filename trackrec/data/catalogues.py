@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from trackrec.data.genres import read_genres, read_names
 from trackrec.data.ids import read_ids
 from trackrec.data.interactions import Found
 from trackrec.data.role_table import RoleTable
+from trackrec.data.table import SHORT_ROW
 
 log = logging.getLogger("trackrec.data")
 
@@ -113,7 +115,10 @@ def items_of(
 def _items_of_interactions(
     part: RoleTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, found: Found
 ) -> pl.DataFrame:
-    described = _described(part, whole)
+    whole_rows = part.frame
+    if SHORT_ROW in part.schema:  # a value of a short row may stand in another column's place
+        whole_rows = part.frame.filter(~pl.col(SHORT_ROW))
+    described = _described(replace(part, frame=whole_rows), whole)
     if described.collect_schema().names() == ["item_id"]:
         ids = rows.select(pl.col("item_id").drop_nulls().unique().sort()).collect(engine="streaming")
         return _finished(ids, part, mapping, found)
