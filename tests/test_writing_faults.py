@@ -24,6 +24,7 @@ from trackrec.writing.place import Place
 from trackrec.writing.versions import Versions
 
 SCRIPT = Path(__file__).parent / "writing_world.py"
+USERS = 160
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "log.parquet"
-    made_log(users=160).write_parquet(path)
+    made_log(users=USERS).write_parquet(path)
     return path
 
 
@@ -247,4 +248,4 @@ def test_a_version_whose_publishing_was_cut_off_is_published(
     assert manifest["version"] == "000001"
     assert Versions(place).current() == "000001"
     assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
-    assert_frame_equal(rows_of(place, manifest).select("user_id"), pl.DataFrame({"user_id": range(1, 401)}))
+    assert_frame_equal(rows_of(place, manifest).select("user_id"), pl.DataFrame({"user_id": range(1, USERS + 1)}))
