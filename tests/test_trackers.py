@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from tiny_language import tiny_language_model
 
 from tests.test_training import BRANCHES, answer_examples, count_answers, trained
-from tests.tiny import tiny_language_model
 from trackrec.errors import RunError
 from trackrec.lm.trackers import tracker_callbacks
 from trackrec.lm.training import TrainingSettings, answer_cross_entropy
