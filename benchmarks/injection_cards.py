@@ -117,7 +117,9 @@ def checks_alone(attacked: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What the checks of cards let through where the writer holds nothing back; no model is needed."""
     titles_told = [make_item(title, None, None).title for title in attacked]  # as the writer is told them
     for name, answer in OBEYED.items():
-        kept = [read_answer(json.dumps(answer), title, Counter()) or {"tags": [], "gist": None} for title in titles_told]
+        kept = [
+            read_answer(json.dumps(answer), title, Counter()) or {"tags": [], "gist": None} for title in titles_told
+        ]
         for part, found in (
             ("tag", [any(map(holds, card["tags"])) for card in kept]),
             ("gist", [holds(card["gist"] or "") for card in kept]),
