@@ -22,7 +22,7 @@ from trackrec.writing import forgotten
 from trackrec.writing.executor import LocalExecutor, LocalSettings
 from trackrec.writing.failures import TargetBusy, WriteError
 from trackrec.writing.forgotten import forget_at
-from trackrec.writing.lock import only_writer
+from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
 from trackrec.writing.versions import Versions
@@ -204,6 +204,23 @@ def test_it_is_refused_where_it_cannot_be_done(world: tuple[Path, Path, Place], 
         forget_at(ZOE, place)
     with pytest.raises(RunError, match=r"forgotten\.json is damaged"):
         publish(run, place.url, log)
+
+
+def test_it_changes_nothing_once_another_job_took_the_place(
+    world: tuple[Path, Path, Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease on object storage runs out while a process is stopped; what comes after is the other one's to change."""
+    run, log, place = world
+    publish(run, place.url, log)
+    before = traces(tmp_path / "place", ZOE)
+    monkeypatch.setattr(Holder, "holds", property(lambda _: False))
+    with pytest.raises(TargetBusy, match="another job took it"):
+        forget_at(ZOE, place)
+    assert traces(tmp_path / "place", ZOE) == before != []
+    monkeypatch.undo()
+    forget_at(ZOE, place)
+    assert traces(tmp_path / "place", ZOE) == []
+    check_whole(place, "000001")
 
 
 @pytest.mark.parametrize("user", ["7", "-3", "x" * 300, "", "1_000", str(2**70)])
