@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -124,7 +125,10 @@ class _TreeTrainer(Trainer):
             save_trained(self.learner, Path(output_dir), self.figures)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self.figures[:] = load_trained(self.learner, Path(resume_from_checkpoint))
+        state = Path(resume_from_checkpoint)
+        self.figures[:] = load_trained(self.learner, state)
+        if not processes.is_first():  # the rows so far are this process's own part, which is summed at the end
+            self.figures[:] = json.loads(_own_figures(state).read_text(encoding="utf-8"))
 
 
 class _ProgressCallback(TrainerCallback):
@@ -157,13 +161,21 @@ class _RefreshCallback(TrainerCallback):
 
 
 class _SealCallback(TrainerCallback):
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self.checkpoints = checkpoints
+    def __init__(self, checkpoints: Checkpoints, figures: Figures) -> None:
+        self.checkpoints, self.figures = checkpoints, figures
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        processes.wait()  # each one writes the state of its random numbers
+        if not processes.is_first():
+            state_folder = self.checkpoints.folder / f"checkpoint-{state.global_step}"
+            _own_figures(state_folder).write_text(json.dumps(self.figures), encoding="utf-8")
+        processes.wait()  # each one writes the state of its random numbers, too
         if processes.is_first():
             self.checkpoints.seal(state.global_step)
+
+
+def _own_figures(state: Path) -> Path:
+    """Where a process other than the first keeps its figures in a state."""
+    return state / f"figures-{processes.number()}.json"
 
 
 def train(
@@ -259,7 +271,7 @@ def train(
             trainer.add_callback(tracker)
         trainer.remove_callback(PrinterCallback)
         if kept:
-            trainer.add_callback(_SealCallback(kept))
+            trainer.add_callback(_SealCallback(kept, trainer.figures))
         merged = None if model.trains_all else MergedAdapter(model.peft, adapter)
         if merged:
             trainer.add_callback(_RefreshCallback(merged))
