@@ -134,6 +134,15 @@ def test_a_kill_at_the_rename_of_the_recipe_leaves_a_folder_to_go_on_with(
     assert not list(folder.glob(".recipe*"))
 
 
+@pytest.mark.parametrize("content", ["", "seed: 5\n"])
+def test_a_recipe_that_lost_its_lines_is_named(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    open_run(load_recipe("quick"), folder, Reporter())
+    (folder / "recipe.yaml").write_text(content)
+    with pytest.raises(RunError, match=r"recipe\.yaml is damaged: put it back"):
+        open_run(load_recipe("quick"), folder, Reporter())
+
+
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear ...")
     with pytest.raises(RunError, match=r"is not empty and holds no run"):

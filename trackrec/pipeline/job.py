@@ -117,7 +117,7 @@ def open_run(recipe: Recipe, folder: Path, reporter: Reporter, lender: Path | No
         if changed:
             raise RunError(
                 f"{folder} holds a run of another recipe: it differs in {', '.join(changed[:5])}. Choose another "
-                "folder with --out, or delete this one"
+                f"folder with --out, or delete this one; if it should be the same, {path} is damaged: put it back"
             )
     elif folder.is_dir() and any(not is_leftover(inside) for inside in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no run (no recipe.yaml): choose another folder with --out")
