@@ -29,6 +29,8 @@ from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import TeacherSettings
 
 METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
+OVER = {"over_none": NO_TEXT, "over_swapped": SWAPPED, "over_teacher": TEACHER, "over_distilled": round_name(0)}
+"""Paired differences of an arm, and what each is from."""
 
 
 class ReadingSettings(Settings):
@@ -57,8 +59,7 @@ def study(recipe: Recipe, folder: Path, settings: ReadingSettings, reporter: Rep
 
     Returns:
         A row for each set of items (``all``, and ``new`` and ``known`` where the split has new ones), arm and metric:
-        ``value, low, high``; ``over_none, over_swapped, over_teacher``: paired differences with their intervals;
-        ``users, examples, seeds``.
+        ``value, low, high``; the differences named in ``OVER``, each with its interval; ``users, examples, seeds``.
     """
     run = open_run(recipe, folder, reporter)
     dataset = prepare(recipe, run)
@@ -146,7 +147,7 @@ def figures(
         for name, values in scores.items():
             told = bootstrap_users(statistic, users, labels, values[:, mask], **common)
             row = {"items": items, "arm": name, "metric": metric, **told._asdict()}
-            for key, other in (("over_none", NO_TEXT), ("over_swapped", SWAPPED), ("over_teacher", TEACHER)):
+            for key, other in OVER.items():
                 if other in scores and name not in (NO_TEXT, SWAPPED, other):
                     pair = (values[:, mask], scores[other][:, mask])
                     row[key] = list(paired_bootstrap(statistic, users, labels, *pair, **common))
@@ -157,5 +158,6 @@ def figures(
 
 def print_reading(rows: Sequence[dict[str, Any]], say: Any) -> None:
     """The study as tables in the terminal, one for each set of items."""
-    over = {"over none": "over_none", "over another user's": "over_swapped", "over teacher's": "over_teacher"}
+    over = {"over none": "over_none", "over another user's": "over_swapped"}
+    over |= {"over teacher's": "over_teacher", "over distilled": "over_distilled"}
     print_by_items(rows, say, "text", over, digits=3)

@@ -16,6 +16,8 @@ from trackrec.users.catalogue import clean_text
 OTHERS = ("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "[INST]", "[/INST]", "<start_of_turn>")
 OTHERS += ("<end_of_turn>", "<|end|>", "<|system|>", "<|assistant|>", "</s>", "<s>")
 """Control tokens of other families, as if the model at hand had them all."""
+OWN_LINES = 4
+"""The part that is a generator's answer: a RecCoT keeps its lines there, and nothing of ours follows it."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def brought_in(attempt: Attempt, tokenizer: PreTrainedTokenizerBase) -> list[str
     for place, (plain, found) in enumerate(zip(harmless, attacked, strict=True)):
         if [i for i in found if i in control] != [i for i in plain if i in control]:
             wrong.append(f"other control tokens in part {place}")
-        if tokenizer.decode(found).count("\n") != tokenizer.decode(plain).count("\n"):
+        if place != OWN_LINES and tokenizer.decode(found).count("\n") != tokenizer.decode(plain).count("\n"):
             wrong.append(f"another number of lines in part {place}")
     return wrong
 

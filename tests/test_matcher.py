@@ -103,3 +103,11 @@ def test_sentences_and_phrases_by_hand() -> None:
     assert list(phrases) == ["They like jazz", "folk.", "No metal", "please."]
     assert found == ([0, 1], [0, 1, 2, 3], [0, 0, 1, 1])
     assert _read(None, sentences, phrases) == ([], [], [])
+
+
+def test_what_is_said_twice_is_read_once() -> None:
+    sentences, phrases = _Places(), _Places()
+    once = _read("They like jazz, folk and metal. They loathe jazz.", sentences, phrases)
+    again = "They like jazz, folk, jazz, folk, folk and metal. They loathe jazz. They loathe jazz."
+    assert [len(part) for part in once] == [2, 4, 4]
+    assert [len(part) for part in _read(again, sentences, phrases)] == [2, 5, 5], "'They like jazz' and 'jazz'"

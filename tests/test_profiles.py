@@ -54,7 +54,7 @@ AVERAGES = [
     ("Their average rating of recent films is 1.1.", N),
     ("They give Sci-Fi films an average rating of 4.7.", S),  # 5, 4, 5
     ("They are less interested in Sci-Fi (average rating of 2.5).", C),
-    ("They are less interested in the genre Musical, with an average rating of 1.7.", S),  # 1, 2, 2
+    ("They are less interested in the genre Musical, with an average rating of 1.7.", N),  # 1, 2, 2: too few to compare
     ("They gave an average rating of 2 to Heat and Scream.", N),  # of two titles
     ("The user may not care for musicals, with an average rating of 1.7.", N),  # only thought possible
 ]
@@ -67,7 +67,7 @@ STARS = [
     ("They enjoy 'Fargo' and 'Wild Things' with ratings of 1 and 2.", C),
     ("They have rated several films, including 'Heat', 'Evita' and 'Grease', poorly.", S),
     ("They have rated several films, including 'Heat', 'Evita' and 'Grease', highly.", C),
-    ("They value 'Heat' (rating 2) for its city.", S),  # the stars are right, the verb is a common word
+    ("They value 'Heat' (rating 2) for its city.", N),  # the stars are right, the verb goes the other way
     ("Their ratings for 'Fargo' and 'Heat', the latter receiving the lowest, tell of care.", N),
     ("They find grit in 'Fargo' and 'Wild Things', the latter receiving the highest rating of 5.", S),
     ("The 2 most famous films of the year, Heat and Speed, are old.", N),

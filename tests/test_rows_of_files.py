@@ -74,7 +74,7 @@ def test_a_field_too_few_is_left_out_and_counted(tmp_path: Path) -> None:
     assert events(log) == [(1, 10, 5.0, 1_600_000_000), (1, 11, 3.0, 1_600_000_001)]
     assert log.counts["dropped_too_few_fields"] == 1
     log = read(tmp_path, LOG, "item_id,title,genres\n10,A,Drama\n11,B\n12,C,War\n")
-    assert log.items["title"].to_list() == ["A", "B", "C"]
+    assert log.items["title"].to_list() == ["A", "untitled", "C"]
     assert log.counts["items_rows_with_too_few_fields"] == 1
 
 

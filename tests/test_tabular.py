@@ -278,7 +278,7 @@ def test_times_in_a_form_of_ones_own(tmp_path: Path) -> None:
     ("times", "message"),
     [
         (["01/02/2020", "03/04/2020"], r"such as '01/02/2020', may be day first or month first; .*timestamp_format"),
-        (["13 Sep 2020"], r"'time', such as '13 Sep 2020', are neither numbers nor dates .*timestamp_format"),
+        (["Autumn 2020"], r"'time', such as 'Autumn 2020', are neither numbers nor dates .*timestamp_format"),
         (["", ""], "the column 'time' holds no time at all"),
     ],
 )

@@ -66,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (study / "tables").mkdir(parents=True)
     shutil.copy(run / "tables" / "items.parquet", study / "tables" / "items.parquet")
     told = np.asarray([[float(user % 4 == number) for number in range(4)] for user in texts["user_id"]])
-    Projection.fit(raw, components=4, told=told).save(study / "projection.safetensors")
+    Projection.fit(raw, components=4, numbers=told).save(study / "projection.safetensors")
     shutil.copy(study / "projection.safetensors", run / "projection.safetensors")
     marked = log.with_columns((pl.col("rating") > 3).cast(pl.Int8).alias("label")).with_row_index("event_id")
     early = marked.filter(pl.col("timestamp") < LATER).with_columns(

@@ -148,8 +148,9 @@ class RowCutter:
                     self._ahead.popleft()
                 return longer
             if not tabbed:
+                further = f"{longer[1]} line{'s' * (longer[1] != 1)} further on"
                 raise RowError(
-                    f"line {number}: a quotation mark is closed only {longer[1]} line(s) further on, though these may "
+                    f"line {number}: a quotation mark is closed only {further}, though these may "
                     f"be rows of their own: {line[:60]!r}; if marks are plain text here set quote to none, if they are "
                     f"not set it to {self.quote}"
                 )

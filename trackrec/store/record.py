@@ -190,6 +190,12 @@ class Stored:
         self._head: tuple[int, int, int, int] | None = None
         self._body: dict[str, Any] | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stored) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
     @property
     def has_vector(self) -> bool:
         """Whether there is a raw vector."""
