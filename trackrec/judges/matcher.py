@@ -305,15 +305,18 @@ class _Places(dict[str, int]):
 
 
 def _read(text: str | None, sentences: _Places, phrases: _Places) -> tuple[list[int], list[int], list[int]]:
-    """Places of a text's sentences, of its phrases, and of the sentence that each phrase stands in."""
+    """Places of a text's sentences, of its phrases, and of the sentence that each phrase stands in.
+
+    What is said twice is read once, or a generator would be rewarded for saying it again and again.
+    """
     found: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for sentence in _SENTENCE.split(without_citations(text or "").strip()):
+    for sentence in dict.fromkeys(_SENTENCE.split(without_citations(text or "").strip())):
         if not sentence:
             continue
         found[0].append(sentences[sentence])
-        for phrase in _PHRASE.split(sentence):
-            if phrase.strip():
-                found[1].append(phrases[phrase.strip()])
+        for phrase in dict.fromkeys(phrase.strip() for phrase in _PHRASE.split(sentence)):
+            if phrase:
+                found[1].append(phrases[phrase])
                 found[2].append(found[0][-1])
     return found
 
