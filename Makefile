@@ -63,9 +63,9 @@ python-check:
 demo: .venv/.installed
 	@$(BIN)/trackrec demo $(if $(filter-out 0 no false,$(QUICK)),--quick) $(if $(OUT),--out "$(OUT)")
 
-# Slow tests run alone: some measure time or use all cores themselves.
+# Slow tests run two at a time, a file in one process: some start processes of their own.
 test: .venv/.installed-dev
-	@$(PARALLEL); fast=$$?; $(BIN)/python -m pytest -m slow && exit $$fast
+	@$(PARALLEL); fast=$$?; $(BIN)/python -m pytest -m slow -n 2 --dist loadfile && exit $$fast
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .

@@ -67,7 +67,7 @@ def llama_server(log: Path, port: int = 0, gguf: Path | None = None) -> Iterator
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = re.search(r"^ADDRESS (\S+)$", log.read_text(errors="replace"), re.MULTILINE)
+        found = re.search(r"^ADDRESS (http\S+)$", log.read_text(errors="replace"), re.MULTILINE)
         if found:
             return found[1]
         assert process.poll() is None, f"the server did not start: {log.read_text(errors='replace')[-2000:]}"
@@ -94,7 +94,8 @@ def _serve(gguf: str, key: str, port: int) -> None:
     params.endpoint_metrics = True
     params.api_keys = [key]
     server = xllamacpp.Server(params)
-    print("ADDRESS", server.listening_address, flush=True)
+    # In one write, on a line of its own: the server's threads write into the same file.
+    os.write(1, f"\nADDRESS {server.listening_address}\n".encode())
     signal.pause()
 
 
