@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the studies are not installed
 
 from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
 from research.comparison.extra_arms import ExtraSettings

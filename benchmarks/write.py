@@ -30,6 +30,8 @@ from typing import Any
 import polars as pl
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the studies are not installed
+
 from research.made_up import MadeUpSettings, write_made_up_log
 
 QUIET = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "RAY_memory_monitor_refresh_ms": "0"}
