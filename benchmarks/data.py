@@ -147,11 +147,11 @@ def examples(folder: Path, out: Path) -> dict[str, Any]:
 
 def generate(folder: Path, out: Path) -> dict[str, Any]:
     """The made-up log itself, for the record."""
-    from research.made_up import MadeUpSettings, write_made_up_log
+    from research.synthetic_log import SyntheticLogSettings, write_synthetic_log
 
     started = time.perf_counter()
-    settings = MadeUpSettings(interactions=int(out.name), seed=SEED)
-    counts = write_made_up_log(folder, settings, "csv" if folder.name.endswith("csv") else "parquet")
+    settings = SyntheticLogSettings(interactions=int(out.name), seed=SEED)
+    counts = write_synthetic_log(folder, settings, "csv" if folder.name.endswith("csv") else "parquet")
     return {"s": time.perf_counter() - started, **counts}
 
 

@@ -27,7 +27,7 @@ import polars as pl
 from trackrec.engines.base import Answer, Decoding, GenerateRequest
 from trackrec.engines.openai import OpenAIEngine
 from trackrec.engines.openai_settings import OpenAISettings
-from trackrec.knowledge.settings import KnowledgeSettings
+from trackrec.knowledge.catalogue import KnowledgeSettings
 from trackrec.knowledge.writer import CardWriter, CardWriterSettings, Nouns, read_answer
 from trackrec.lm.model import LanguageModel, LanguageModelSettings
 from trackrec.metrics.probability import wilson

@@ -38,12 +38,12 @@ from trackrec.checks.grounding import Checker, Verdict
 from trackrec.checks.names import Name, OwnTitles, find_names
 from trackrec.checks.sentences import take_apart, without_citations
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.data.rows import rows_by_user
 from trackrec.data.sources.movielens import read_movielens_100k
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.knowledge.card import embedded_cards
 from trackrec.metrics.probability import wilson
 from trackrec.prompts.domains import find_domain
+from trackrec.users.histories import rows_by_user
 
 TEXTS = Path(trackrec.__file__).parent / "teachers" / "movielens-100k.jsonl"
 STARS = {"fives": "ones", "ones": "fives", "fours": "twos", "twos": "fours", "five": "one", "one": "five"}

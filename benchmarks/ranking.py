@@ -51,8 +51,7 @@ def ours(job: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from trackrec.metrics.probability import auc
-    from trackrec.rankers.backbones import build_ranker
-    from trackrec.rankers.base import BackboneSettings, RankerSizes
+    from trackrec.rankers.base import BackboneSettings, RankerSizes, build_ranker
     from trackrec.rankers.examples import Examples, ItemTable
     from trackrec.rankers.fit import FitSettings, fit_ranker, predict, seeded
 

@@ -35,7 +35,7 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import load_recipe
 from trackrec.registry import make, settings_of
 from trackrec.run import Run
-from trackrec.writing.engine_file import read_engines
+from trackrec.writing.engine_pool import read_engines
 
 
 def main() -> None:

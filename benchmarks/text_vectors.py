@@ -34,6 +34,7 @@ from research.comparison.arms import FINAL, NO_TEXT, Arms, round_name
 from research.comparison.extra_arms import ExtraSettings
 from research.comparison.job import SEARCH
 from research.comparison.setup import Setup, by_arm, contrasts, train_arm
+from research.comparison.study_arm import StudyArm
 from research.reranking.registry import RERANKERS
 from trackrec.assets import resolve_encoder
 from trackrec.data.log import stable_hash
@@ -45,7 +46,7 @@ from trackrec.pipeline.features import Features
 from trackrec.progress import Reporter
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
-from trackrec.rankers.arm import Arm, Inputs
+from trackrec.rankers.arm import Inputs
 from trackrec.recipe import load_recipe
 from trackrec.run import Run
 
@@ -117,7 +118,7 @@ def arms_of(components: Components, promoted: int, pairs: int, folder: Path) -> 
         ("items", shared_encoder(recipe.encoder), final),
         ("items, tuned", tuned, found["tuned"]),
     ):
-        found[name] = Arm(users, (item_vectors(texts, encoder),), item_components=width)
+        found[name] = StudyArm(users, items=(item_vectors(texts, encoder),), item_components=width)
     return found
 
 

@@ -32,7 +32,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the studies are not installed
 
-from research.made_up import MadeUpSettings, write_made_up_log
+from research.synthetic_log import SyntheticLogSettings, write_synthetic_log
 
 QUIET = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "RAY_memory_monitor_refresh_ms": "0"}
 """One thread a process: workers are what is counted."""
@@ -42,7 +42,9 @@ def make_log(folder: Path, users: int, events: float) -> Path:
     """A made-up log of about so many users."""
     place = folder / f"log-{users}"
     if not (place / "counts.json").is_file():
-        counts = write_made_up_log(place, MadeUpSettings(interactions=int(users * events), events_per_user=events))
+        counts = write_synthetic_log(
+            place, SyntheticLogSettings(interactions=int(users * events), events_per_user=events)
+        )
         (place / "counts.json").write_text(json.dumps(counts))
     return place
 

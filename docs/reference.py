@@ -21,7 +21,7 @@ OUT = Path(__file__).resolve().parent / "reference"
 
 def settings_page() -> str:
     """Every setting with its type, default and meaning."""
-    from trackrec.data.refresh import RefreshSettings
+    from trackrec.data.log_updates import RefreshSettings
     from trackrec.recipe import Recipe
     from trackrec.registry import BUILT_IN, settings_class
     from trackrec.serving.monitor import Limits

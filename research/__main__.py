@@ -201,14 +201,14 @@ def make_log(
     """Make up a log with the shape of MovieLens, of any size."""
     from pydantic import ValidationError
 
-    from research.made_up import MadeUpSettings, write_made_up_log
+    from research.synthetic_log import SyntheticLogSettings, write_synthetic_log
 
     try:
-        settings = MadeUpSettings(interactions=interactions, items=items, seed=seed)
+        settings = SyntheticLogSettings(interactions=interactions, items=items, seed=seed)
     except ValidationError as error:
         problem = error.errors()[0]
         raise RecipeError(f"--{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}") from error
-    counts = write_made_up_log(folder, settings, file_format.value)
+    counts = write_synthetic_log(folder, settings, file_format.value)
     console.say(f"{folder}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.data.log import stable_hash
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.users.catalogue import Catalogue, Item
 
 EXAMPLES = 2

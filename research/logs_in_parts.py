@@ -16,9 +16,9 @@ import pyarrow.parquet
 
 from trackrec.data.catalogues import items_of
 from trackrec.data.feedback import FeedbackSettings
-from trackrec.data.interactions import Found, has_no_times, plain_interactions, with_drawn_times, without_repeated
+from trackrec.data.interactions import ReadReport, has_no_times, plain_interactions, with_drawn_times, without_repeated
 from trackrec.data.log import Log
-from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
+from trackrec.data.mapped_table import ID_COLUMNS, MappedTable, whole_in_all
 from trackrec.data.scan import read_parquet
 from trackrec.data.split import DRAWN, Split, SplitSettings, split_log
 from trackrec.data.tabular import TablesSettings, odd_counts, open_tables, place_of
@@ -118,11 +118,11 @@ def read_in_parts(
         tables = open_tables(settings, Path(folder))
         catalogue = "items" in tables
         known = {
-            name: RoleTable.of(name, table, settings.columns, catalogue=catalogue)
+            name: MappedTable.of(name, table, settings.columns, catalogue=catalogue)
             for name, table in tables.items()
             if name != "users"
         }
-        found = Found()
+        found = ReadReport()
         whole = {column: whole_in_all(column, known, found.counts) for column in ID_COLUMNS["interactions"]}
         acts = known["interactions"]
         frame = plain_interactions(acts, whole, settings, found).with_row_index("event_id")

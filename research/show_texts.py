@@ -16,13 +16,11 @@ from transformers import AutoTokenizer
 from trackrec.assets import resolve_language_model
 from trackrec.errors import RunError
 from trackrec.files.tables import read_table
-from trackrec.lm.trust import remote_code_is_trusted
-from trackrec.pipeline.dataset import Dataset
-from trackrec.progress import Reporter
+from trackrec.lm.settings import remote_code_is_trusted
+from trackrec.pipeline.dataset import Dataset, finished_run
 from trackrec.prompts.budget import teacher_tokens
 from trackrec.prompts.renderer import Renderer
-from trackrec.recipe import Recipe, load_recipe
-from trackrec.run import Run
+from trackrec.recipe import Recipe
 from trackrec.teachers.base import TeacherContext, write_texts
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.teachers.texts import read_texts
@@ -54,11 +52,8 @@ def show_texts(
     Raises:
         RunError: no finished run there, or it wrote nothing for a user that is asked for.
     """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): run the recipe first, or go on with it")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    dataset, promoted = Dataset.of(run), int(run.manifest("promote")["counts"]["promoted"])
+    recipe, run, dataset = finished_run(folder)
+    promoted = int(run.manifest("promote")["counts"]["promoted"])
     origins = _written(read_table(folder / "reccots.parquet"), recipe, promoted)
     origins |= {f"texts: {name}": _of_file(path, dataset) for name, path in (files or {}).items()}
     chosen = _chosen(origins, dataset, number, users, folder)

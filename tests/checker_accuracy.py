@@ -25,12 +25,12 @@ from sklearn.metrics import cohen_kappa_score
 from trackrec.checks.entailment import Asked, EntailmentJudge, read_entailment
 from trackrec.checks.grounding import GroundedSentence, Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.data.rows import rows_by_user
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.metrics.intervals import bootstrap_users
 from trackrec.metrics.probability import Interval, wilson
 from trackrec.prompts.domains import find_domain
 from trackrec.registry import make
+from trackrec.users.histories import rows_by_user
 
 SENTENCES = Path(__file__).parent / "data" / "labelled_sentences.jsonl"
 SECOND = Path(__file__).parent / "data" / "second_labels.jsonl"

@@ -16,8 +16,7 @@ from trackrec.serving.ranker import fit_serving_ranker
 from trackrec.serving.service import Service
 from trackrec.serving.settings import ServiceSettings
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 
 USERS = 60
 

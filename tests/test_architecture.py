@@ -111,7 +111,7 @@ def test_lower_parts_never_import_higher_ones(path: Path) -> None:
         ("trackrec.data.log", "from trackrec.lm.model import LanguageModel", 1),
         ("trackrec.data.log", "def f():\n    from trackrec import judges, assets", 1),
         ("trackrec.rankers.din", "import trackrec.lm.model", 1),
-        ("trackrec.pipeline.job", "import research.made_up", 1),
+        ("trackrec.pipeline.job", "import research.synthetic_log", 1),
         ("trackrec.judges.lm", "import trackrec.rankers.din, trackrec.lm.model", 0),
         ("trackrec.run", "from trackrec.recipe import Recipe\nfrom trackrec.cli import main", 1),
         ("trackrec.errors", "import trackrec", 1),

@@ -16,8 +16,7 @@ from research.backbones import ALL
 from trackrec.errors import RecipeError, RunError
 from trackrec.metrics.probability import auc
 from trackrec.rankers.adaptor import AdaptorSettings
-from trackrec.rankers.backbones import build_ranker, load_ranker, save_ranker
-from trackrec.rankers.base import BackboneSettings, RankerSizes, Start
+from trackrec.rankers.base import BackboneSettings, RankerSizes, Start, build_ranker, load_ranker, save_ranker
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable
 from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict, predict_logits, seeded
 from trackrec.registry import known

@@ -12,9 +12,9 @@ from tiny_run import tiny_recipe, write_tiny_log
 from transformers import AutoTokenizer
 
 from trackrec.errors import RecipeError, RunError
-from trackrec.pipeline.budget import beyond_validator, check_budget
 from trackrec.pipeline.job import run_recipe
 from trackrec.pipeline.preflight import check_settings
+from trackrec.pipeline.teacher_texts import beyond_validator, check_budget
 from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.recipe import Recipe, dump_recipe, load_recipe, make_recipe, shipped
 

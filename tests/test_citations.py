@@ -10,7 +10,7 @@ from trackrec.checks.sentences import cited_numbers, take_apart, without_citatio
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
-from trackrec.testing.made_up import make_up
+from trackrec.testing.synthetic import make_synthetic
 from trackrec.users.histories import Histories
 
 S, C, N = "supported", "contradicted", "not_checkable"
@@ -101,7 +101,7 @@ def test_books_are_cited_too() -> None:
 
 def test_what_the_template_teacher_cites_is_never_called_false() -> None:
     """Its counts, "(1 of 3 liked)", speak of the whole history, of which it cites a part."""
-    world = make_up(users=60)
+    world = make_synthetic(users=60)
     facts = ("generosity", "habit", "genres", "counts", "titles")
     settings = TeacherSettings(max_tokens=160, citations=True, tells=facts)
     teacher = ProfileTeacher(world.items, find_domain("movies"), lambda text: len(text.split()), settings)
@@ -115,7 +115,7 @@ def test_what_the_template_teacher_cites_is_never_called_false() -> None:
 
 
 def test_a_sentence_of_ours_that_cites_no_event_of_the_history_is_false() -> None:
-    world = make_up(users=1)
+    world = make_synthetic(users=1)
     vocabulary = Vocabulary(world.items, find_domain("movies"))
     (found,) = ground("They care less for Horror (0 of 2 liked) [1, 99].", Histories(world.histories)[0], vocabulary)
     assert (found.verdict, found.way) == (C, "citation")

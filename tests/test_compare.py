@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 from ranking_world import HabitEncoder, World, make_world
 
+from research.comparison.study_arm import StudyArm
 from research.metrics.cold_start import seen_counts
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import swap_vectors, user_vectors
 from trackrec.metrics.probability import auc
-from trackrec.rankers.arm import Arm, Inputs
-from trackrec.rankers.compare import RankingSettings, compare_arms, thin
+from trackrec.rankers.arm import Inputs
+from trackrec.rankers.compare import RankingSettings, compare_arms, sample_rows
 from trackrec.rankers.fit import FitSettings
 
 SETTINGS = RankingSettings(recent=2, seeds=1, folds=1, fit=FitSettings(epochs=8, batch=64, learning_rate=0.01))
@@ -78,10 +79,10 @@ def test_labels_of_the_tested_fold_are_never_learned_from() -> None:
 
 def test_thinning_keeps_order_and_a_users_draw_does_not_depend_on_others() -> None:
     rows = pl.DataFrame({"user_id": [1] * 5 + [2] * 2 + [3] * 9, "event_id": range(16)})
-    kept = thin(rows, 3, seed=0)
+    kept = sample_rows(rows, 3, seed=0)
     assert kept.group_by("user_id", maintain_order=True).len()["len"].to_list() == [3, 2, 3]
     assert kept["event_id"].is_sorted()
-    assert thin(rows.filter(pl.col("user_id") == 3), 3, seed=0).equals(kept.filter(pl.col("user_id") == 3))
+    assert sample_rows(rows.filter(pl.col("user_id") == 3), 3, seed=0).equals(kept.filter(pl.col("user_id") == 3))
 
 
 def test_what_cannot_work_is_refused() -> None:
@@ -104,9 +105,9 @@ def test_a_validators_score_and_item_vectors_reach_the_model() -> None:
     items = pl.DataFrame({"item_id": range(30), "vector": [[float(n % 3), float(n % 5), 1.0] for n in range(30)]})
     given: dict[str, Inputs] = {
         "none": None,
-        "scores": Arm(scores=(scores,)),
-        "half": Arm(scores=(scores.gather_every(2),)),
-        "all": Arm(arms(world)["own"], items=(items, items), scores=(scores,), item_components=2),
+        "scores": StudyArm(scores=(scores,)),
+        "half": StudyArm(scores=(scores.gather_every(2),)),
+        "all": StudyArm(arms(world)["own"], items=(items, items), scores=(scores,), item_components=2),
     }
     table = compare_arms(world, world.roles, world.items, given, SETTINGS, seed=0)
     found = aucs(table)

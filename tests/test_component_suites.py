@@ -17,9 +17,8 @@ from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSetti
 from trackrec.lm.training import TrainingSettings
 from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.registry import find, make
-from trackrec.testing.component_suites import check_encoder, check_judge, check_reward
-from trackrec.testing.executor_suite import check_executor
-from trackrec.testing.made_up import MadeUp, make_up
+from trackrec.testing.component_suites import check_encoder, check_executor, check_judge, check_reward
+from trackrec.testing.synthetic import SyntheticData, make_synthetic
 from trackrec.users.counts import ProfileSettings
 from trackrec.writing.executor import make_executor
 
@@ -34,7 +33,7 @@ class FirstLetters:
         return np.asarray(rows, dtype=np.float32).reshape(len(texts), len(LETTERS))
 
 
-def context(world: MadeUp, folder: Path | None = None) -> JudgeContext:
+def context(world: SyntheticData, folder: Path | None = None) -> JudgeContext:
     def model() -> LanguageModel:
         settings = LanguageModelSettings(name=str(folder), threads=1, device="cpu")
         if not made:
@@ -59,7 +58,7 @@ def test_rewards_by_target(name: str) -> None:
 
 
 def test_rewards_of_texts() -> None:
-    items = make_up(users=6).items
+    items = make_synthetic(users=6).items
     check_reward(
         make("reward", find("reward", "grounding").Settings(), RewardContext(items, "movies", (), ProfileSettings())),
         False,
@@ -80,7 +79,7 @@ def test_the_language_model_as_judge(tmp_path: Path, tiny_model_folder: Path) ->
     training = TrainingSettings(epochs=1, trees_per_step=4, learning_rate=0.01)
     settings = find("judge", "lm").Settings(training=training)
 
-    def judge(world: MadeUp) -> Any:
+    def judge(world: SyntheticData) -> Any:
         made = make("judge", settings, context(world, tiny_model_folder))
         made.histories = {user: [] for user in world.texts["user_id"]}
         return made

@@ -12,12 +12,11 @@ from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.truth import found_among
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.pipeline.dataset import with_touched
-from trackrec.prompts.digest import tell_digest
+from trackrec.prompts.digest import digest_line
 from trackrec.prompts.domains import MOVIES, MUSIC
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.consumption import FAME, FAME_CUTS, Consumption, fame_level
-from trackrec.users.counts import ProfileSettings, event_table, name_counts
+from trackrec.users.counts import FAME, FAME_CUTS, Consumption, ProfileSettings, event_table, fame_level, name_counts
 from trackrec.users.profile import profile_history
 
 ITEMS = pl.DataFrame(
@@ -49,7 +48,9 @@ def test_fame_and_genre_shares_by_hand() -> None:
 def test_consumption_by_hand() -> None:
     """Of c, d, b, f: metal 2 of 4 less .8 expected, over 4 + 2: .2; rock the same. One death metal is too few."""
     catalogue = Catalogue(ITEMS)
-    counted = name_counts(event_table(history_frame("u", history("cdbf")), catalogue), "genres", catalogue, EVIDENCE)
+    counted = name_counts(
+        event_table(history_frame("u", history("cdbf")), catalogue), "genres", EVIDENCE.counting, catalogue.genre_shares
+    )
     found = {name: value for name, rated, value in counted.select("name", "rated", "surplus").iter_rows() if rated > 1}
     assert found == pytest.approx({"metal": 0.2, "rock": 0.2})
     assert profile_history(history("cdbf"), catalogue, EVIDENCE).consumption == Consumption(("metal", "rock"), fame=0)
@@ -76,8 +77,8 @@ def test_digest_and_teacher_tell_it_in_the_domains_words() -> None:
     told = written(ProfileTeacher(ITEMS, MOVIES, len, settings), "u", history("aaabcdef"), 1)
     assert told == "Watches many different films, mostly little-known films."
     profile = profile_history(history("cdbf"), Catalogue(ITEMS), ProfileSettings())
-    assert tell_digest(profile, ("consumption",)) == "Often: metal, rock. Fame: almost only little-known.\n"
-    assert "Often" not in tell_digest(profile)
+    assert digest_line(profile, ("consumption",)) == "Often: metal, rock. Fame: almost only little-known.\n"
+    assert "Often" not in digest_line(profile)
 
 
 def test_nobody_knows_what_everybody_goes_for() -> None:

@@ -14,8 +14,8 @@ import yaml
 from command_line import call
 
 from trackrec.data.card import describe_log
-from trackrec.data.findings import tell_findings
-from trackrec.data.liking import guess_liking
+from trackrec.data.feedback import guess_liking
+from trackrec.data.findings import describe_findings
 from trackrec.data.log import Log
 from trackrec.data.sources import SOURCES, Source
 from trackrec.pipeline.log_check import check_log
@@ -67,7 +67,7 @@ def test_every_count_has_words() -> None:
         "dropped_new_reason": 4,
         "kept_x": 0,
     }
-    told = {finding.name: (finding.what, finding.outcome) for finding in tell_findings(counts)}
+    told = {finding.name: (finding.what, finding.outcome) for finding in describe_findings(counts)}
     assert told == {
         "dropped_rows_by_core": ("rows that the filter of core leaves out", "left out"),
         "user_ids_made_text_in_items": ("user ids of the items that are numbers, and text elsewhere", "made text"),
@@ -127,7 +127,7 @@ def test_a_log_without_ratings(
     assert call(monkeypatch, "data", "check", str(tmp_path / "groceries.csv"), "--out", str(tmp_path)) == 0
     tree = yaml.safe_load((tmp_path / "groceries.recipe.yaml").read_text(encoding="utf-8"))
     assert tree["feedback"] == {"kind": "implicit"}
-    assert (tree["teacher"]["tells"], tree["prompts"]["digest"]) == (["watched"], ["watched"])
+    assert (tree["teacher"]["tells"], tree["prompts"]["digest"]) == (["consumption"], ["consumption"])
     assert tree["prompts"]["domain"] == "products"
     assert "quantity of 0 or less" in capsys.readouterr().out
 

@@ -19,9 +19,9 @@ from trackrec.engines.openai_settings import SERVERS, OpenAISettings
 from trackrec.lm.generator import Generator
 from trackrec.lm.model import LanguageModel
 from trackrec.lm.sampling import DecodingSettings, sample, until_stop
-from trackrec.pipeline.components import without_unset
 from trackrec.prompts import PromptSettings, Renderer
 from trackrec.recipe import load_recipe
+from trackrec.settings import recorded
 
 NEW = 14
 
@@ -163,7 +163,7 @@ def test_a_recipe_takes_them() -> None:
 def test_stages_of_runs_from_before_stay_finished() -> None:
     """What they recorded has neither setting; an engine's decoding always had stop phrases."""
     before = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 9}
-    assert without_unset(DecodingSettings(temperature=0, max_new_tokens=9).model_dump(mode="json")) == before
+    assert recorded(DecodingSettings(temperature=0, max_new_tokens=9)) == before
     told = DecodingSettings(temperature=0, max_new_tokens=9, stop=("x",), repetition_penalty=1.1)
-    assert without_unset(told.model_dump(mode="json")) == before | {"stop": ["x"], "repetition_penalty": 1.1}
-    assert without_unset(Decoding().model_dump(mode="json"))["stop"] == []
+    assert recorded(told) == before | {"stop": ["x"], "repetition_penalty": 1.1}
+    assert recorded(Decoding())["stop"] == []

@@ -12,7 +12,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.metrics.probability import read_metrics
+from trackrec.metrics.rows import read_metrics
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.grounding import as_tree, ground_run, print_grounding

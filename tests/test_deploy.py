@@ -13,7 +13,7 @@ import yaml
 
 from trackrec.cli import app
 from trackrec.engines.openai_settings import OpenAISettings
-from trackrec.writing.engine_file import read_engines
+from trackrec.writing.engine_pool import read_engines
 
 DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
 

@@ -13,8 +13,7 @@ from fake_endpoint import completion, error, fake_endpoint
 
 from trackrec.engines import batch
 from trackrec.engines.base import Decoding, GenerateRequest, Message
-from trackrec.engines.batch import read_batch, write_batch
-from trackrec.engines.batch_forget import batch_files, forget_in_batches
+from trackrec.engines.batch import batch_files, forget_in_batches, read_batch, write_batch
 from trackrec.engines.budget import BudgetSettings, PriceSettings
 from trackrec.engines.failures import EngineError
 from trackrec.engines.openai import OpenAIEngine

@@ -200,15 +200,15 @@ def test_on_a_real_server(server: LlamaServer, monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_command(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off unless a file names an engine; its verdicts stand in a table of their own and change no measure."""
-    from trackrec.pipeline import entailment
+    from trackrec.pipeline import grounding
 
-    monkeypatch.setattr(entailment, "make", lambda kind, settings: Fake("supported [1]"))
+    monkeypatch.setattr(grounding, "make", lambda kind, settings: Fake("supported [1]"))
     (run / "judge.yaml").write_text("engine: {type: torch}\n", encoding="utf-8")
-    told = entailment.entail_run(run, run / "judge.yaml")
+    told = grounding.ask_engine_about_run(run, run / "judge.yaml")
     assert told.counts == {"asked": 1, S: 1}
     (row,) = pl.read_parquet(run / "tables" / "entailment.parquet").to_dicts()
     assert (row["sentence_text"], row["verdict"], row["way"]) == ("They like <b>rich</b> stories.", S, "entailment")
     assert (row["events"], row["reason"]) == ([1], "says fake")
     assert not (run / "tables" / "claims.parquet").exists()
     with pytest.raises(RunError, match="no finished run"):
-        entailment.entail_run(run / "none", run / "judge.yaml")
+        grounding.ask_engine_about_run(run / "none", run / "judge.yaml")

@@ -15,8 +15,7 @@ from tests.made_publication import made_row, write_publication
 from trackrec.errors import StoreError
 from trackrec.export.feast import export_feast
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 from trackrec.store.store import Store
 
 

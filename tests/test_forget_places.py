@@ -13,14 +13,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from writing_world import STARTED, job, made_log, publish, rows_of, write_run
 
-from trackrec.errors import RunError
+from trackrec.errors import RunError, TargetBusy, WriteError
 from trackrec.files.forgotten import remember
 from trackrec.store.opening import open_store
 from trackrec.store.publication import Publication
-from trackrec.store.publish import publish as load
+from trackrec.store.publication import publish as load
 from trackrec.writing import forgotten
 from trackrec.writing.executor import LocalExecutor, LocalSettings
-from trackrec.writing.failures import TargetBusy, WriteError
 from trackrec.writing.forgotten import forget_at
 from trackrec.writing.lock import Holder, only_writer
 from trackrec.writing.place import Place

@@ -15,13 +15,12 @@ from writing_world import STARTED, publish, rows_of, write_run
 
 from trackrec.store.opening import open_store
 from trackrec.store.publication import Publication
-from trackrec.store.publish import publish as load
+from trackrec.store.publication import publish as load
 from trackrec.writing.forgotten import forget_at
+from trackrec.writing.partition import shard_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import known_part, read_shard
-from trackrec.writing.status import look
-from trackrec.writing.users import shard_of
-from trackrec.writing.versions import Versions
+from trackrec.writing.versions import Versions, publication_status
 
 World = tuple[Path, Path, Path]
 VERSIONS = ("000001", "000002", "000003")
@@ -99,7 +98,7 @@ def test_who_is_in_a_shard_that_later_versions_refer_to_leaves_all_of_them(
     check_all(place, ZOE)
     for version in VERSIONS:
         assert_frame_equal(rows(place, version), before[version].filter(pl.col("user_id") != ZOE))
-    assert [row["texts"] for row in look(place)["versions"]] == [29, 29, 29]
+    assert [row["texts"] for row in publication_status(place)["versions"]] == [29, 29, 29]
     store = open_store(str(tmp_path / "store.sqlite"))
     assert Versions(place).rollback(None) == "000002"
     load(Publication(place.url), store, None, True, 2)

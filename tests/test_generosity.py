@@ -10,12 +10,11 @@ from histories import history_frame, written
 
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.prompts.digest import tell_digest
+from trackrec.prompts.digest import digest_line
 from trackrec.prompts.domains import MOVIES
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.counts import ProfileSettings, event_table, user_counts
-from trackrec.users.generosity import CUTS, LEVELS, level_of
+from trackrec.users.counts import CUTS, LEVELS, ProfileSettings, event_table, level_of, user_counts
 from trackrec.users.profile import profile_history
 
 ITEMS = pl.DataFrame(
@@ -60,7 +59,7 @@ def test_levels_lie_between_the_cuts() -> None:
 
 def test_digest_and_teacher_tell_it_and_stay_silent_without_others() -> None:
     rows = history([1] * 8, 0.5)
-    assert tell_digest(profile_history(rows, Catalogue(ITEMS), ProfileSettings())).startswith(
+    assert digest_line(profile_history(rows, Catalogue(ITEMS), ProfileSettings())).startswith(
         "Kind: very generous. Of 8"
     )
     writer = ProfileTeacher(ITEMS, MOVIES, len, TeacherSettings(max_tokens=500))
@@ -69,7 +68,7 @@ def test_digest_and_teacher_tell_it_and_stay_silent_without_others() -> None:
     )
     alone = [{name: row[name] for name in ("item_id", "rating", "label")} for row in rows]
     assert "generous" not in written(writer, "u", alone, 1)
-    assert "Kind" not in tell_digest(profile_history(alone, Catalogue(ITEMS), ProfileSettings()))
+    assert "Kind" not in digest_line(profile_history(alone, Catalogue(ITEMS), ProfileSettings()))
 
 
 @pytest.mark.parametrize("level", range(7))

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import polars as pl
 
-from trackrec.users.numbers import history_numbers
+from trackrec.users.history_features import history_numbers
 
 
 def test_numbers_of_genres_by_hand() -> None:

@@ -13,13 +13,12 @@ from tests.running import running
 from tests.test_run_texts import finished_run
 from trackrec.serving.app import build_app
 from trackrec.serving.client import Client
-from trackrec.serving.judged import Judged
-from trackrec.serving.run_texts import RunTexts
+from trackrec.serving.run_texts import JudgedItems, RunTexts
 from trackrec.serving.service import Service
 from trackrec.serving.settings import ServiceSettings
 from trackrec.store.objections import Objection, Rewriter, object_to
 from trackrec.store.opening import open_store
-from trackrec.store.publish import publish
+from trackrec.store.publication import publish
 
 
 def asked_run(folder: Path) -> Path:
@@ -42,7 +41,7 @@ def asked_run(folder: Path) -> Path:
 
 def test_answers_are_those_of_the_promoted_round(tmp_path: Path) -> None:
     run = asked_run(tmp_path / "run")
-    judged = Judged.of_run(run)
+    judged = JudgedItems.of_run(run)
     assert judged is not None
     version = RunTexts(run).current()
     told = judged.of(7, version)
@@ -55,9 +54,9 @@ def test_answers_are_those_of_the_promoted_round(tmp_path: Path) -> None:
     assert judged.of(7, "another") == [], "the judge did not read that text"
     assert judged.of(USERS, version) == []
     (run / "tables" / "test-placeholder.parquet").unlink()
-    assert Judged.of_run(run) is None
+    assert JudgedItems.of_run(run) is None
     (run / "vectors.parquet").unlink()
-    assert Judged.of_run(run) is None, "not finished"
+    assert JudgedItems.of_run(run) is None, "not finished"
 
 
 def test_the_service_tells_them(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.errors import LogError, RecipeError
 from trackrec.knowledge.card import MOST_TAGS, cards_file, check_card, embedded_cards, read_cards, write_cards
-from trackrec.knowledge.catalogue import add_knowledge, load_cards
-from trackrec.knowledge.settings import KnowledgeSettings
+from trackrec.knowledge.catalogue import KnowledgeSettings, add_knowledge, load_cards
 from trackrec.knowledge.vocabulary import build_vocabulary, tag_key
 from trackrec.pipeline.dataset import prepare
 from trackrec.progress import Reporter

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from test_log_values import LOG, NOON, read
 
+from trackrec.data.feedback import guess_liking
 from trackrec.data.genres import read_genres
-from trackrec.data.liking import guess_liking
 from trackrec.data.log import Log
 from trackrec.data.rating_scale import as_amount, rating_warnings, sentinels
 from trackrec.data.tabular import TablesSettings, read_tables

@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 
 from trackrec.data.columns import ColumnMapping, find_columns
-from trackrec.data.genre_separators import find_separator
-from trackrec.data.genres import read_genres
-from trackrec.data.liking import guess_liking
+from trackrec.data.feedback import guess_liking
+from trackrec.data.genres import find_separator, read_genres
 from trackrec.data.log import Log
 from trackrec.data.rating_scale import sentinels
 from trackrec.data.tabular import TablesSettings, guess_columns, read_tables

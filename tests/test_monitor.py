@@ -19,8 +19,7 @@ from trackrec.serving.metrics import ServiceMetrics
 from trackrec.serving.monitor import Limits, drift, exposition, read_limits, watch
 from trackrec.serving.usefulness import usefulness
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 from trackrec.store.store import Store
 
 PLAIN = Limits(max_contradicted=0.6)

@@ -14,9 +14,9 @@ from writing_world import write_run
 
 from trackrec.errors import RunError
 from trackrec.files.hashes import file_hash
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.progress import Reporter
-from trackrec.report.facts import Facts
+from trackrec.report.run_data import RunData
 from trackrec.run import Run, Stage
 from trackrec.terminal import Terminal
 from trackrec.writing.run_view import RunView
@@ -53,9 +53,9 @@ def change_labels(path: Path) -> None:
 
 READS: list[tuple[str, Callable[[Path], None], Callable[[Run], object]]] = [
     ("tables/numbers.parquet", change_labels, lambda run: run.read("numbers")),
-    ("tables/numbers.parquet", change_a_byte, lambda run: Facts(run.folder).table("numbers")),
+    ("tables/numbers.parquet", change_a_byte, lambda run: RunData(run.folder).table("numbers")),
     ("reccots.parquet", change_labels, lambda run: run.read_output("reccots")),
-    ("reccots.parquet", change_labels, lambda run: Facts(run.folder).output("reccots")),
+    ("reccots.parquet", change_labels, lambda run: RunData(run.folder).output("reccots")),
     ("generator/weights", change_a_byte, lambda run: run.written(run.folder / "generator")),
     ("generator/config.json", Path.unlink, lambda run: run.written(run.folder / "generator")),
     ("generator/weights", change_a_byte, lambda run: as_written(run.folder, run.folder / "generator")),

@@ -16,11 +16,17 @@ import pytest
 from trackrec.errors import RecipeError
 from trackrec.recipe import make_recipe
 from trackrec.registry import make
-from trackrec.testing.backbone_suite import check_backbone
-from trackrec.testing.component_suites import check_encoder, check_judge, check_reward, check_source, check_teacher
+from trackrec.testing.component_suites import (
+    check_backbone,
+    check_encoder,
+    check_executor,
+    check_judge,
+    check_reward,
+    check_source,
+    check_teacher,
+)
 from trackrec.testing.engine_suite import check_engine
-from trackrec.testing.executor_suite import check_executor
-from trackrec.testing.made_up import make_up
+from trackrec.testing.synthetic import make_synthetic
 from trackrec.writing.executor import make_executor
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "components.md").read_text(encoding="utf-8")
@@ -66,9 +72,9 @@ def test_source(tmp_path: Path) -> None:
 
 def test_teacher() -> None:
     tree = {"type": "my_shop_teacher:Newest", "opening": "Last they gave"}
-    teacher = component("teacher", tree, SimpleNamespace(items=make_up().items))
+    teacher = component("teacher", tree, SimpleNamespace(items=make_synthetic().items))
     check_teacher(teacher)
-    text = teacher.write(make_up(users=1).histories, seed=1)["text"][0]
+    text = teacher.write(make_synthetic(users=1).histories, seed=1)["text"][0]
     assert re.fullmatch(r"Last they gave [25]\.0 stars to Film \d+ \(\d{4}\) \[6\]\.", text)
 
 

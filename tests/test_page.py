@@ -15,7 +15,7 @@ from tests.made_publication import made_row
 from tests.made_service import made_service
 from tests.running import running
 from trackrec.serving.app import build_app
-from trackrec.serving.judged import Judged
+from trackrec.serving.run_texts import JudgedItems
 from trackrec.serving.service import Service
 from trackrec.store.objections import Rewriter
 
@@ -58,7 +58,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
         "with_text": 0.8,
         "without_text": 0.3,
     }
-    service.judged = Judged("one", pl.DataFrame(told))
+    service.judged = JudgedItems("one", pl.DataFrame(told))
     return service
 
 
@@ -107,7 +107,7 @@ def test_a_person_is_shown_with_what_the_text_rests_on(page: Any) -> None:
 
 def test_ten_of_the_judges_answers_are_shown_until_all_are_asked_for(page: Any, service: Service) -> None:
     many = [{"user_id": "8", "item_id": n, "label": 0, "with_text": n / 40, "without_text": 0.5} for n in range(1, 26)]
-    before, service.judged = service.judged, Judged("one", pl.DataFrame(many))
+    before, service.judged = service.judged, JudgedItems("one", pl.DataFrame(many))
     open_person(page, "8")
     page.locator("#judged-list > li").first.wait_for()
     rows = page.locator("#judged-list > li:visible")

@@ -8,20 +8,20 @@ import polars as pl
 import pytest
 
 from research.logs_in_parts import counts_of, read_in_parts
-from research.made_up import MadeUpSettings, interactions_in_chunks, write_made_up_log
+from research.synthetic_log import SyntheticLogSettings, interactions_in_chunks, write_synthetic_log
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import LogError
 
-SETTINGS = MadeUpSettings(interactions=6000, items=400, seed=3)
+SETTINGS = SyntheticLogSettings(interactions=6000, items=400, seed=3)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up log as CSV, with some bad rows, and as Parquet."""
     path = tmp_path_factory.mktemp("log")
-    write_made_up_log(path, SETTINGS)
-    assert write_made_up_log(path, SETTINGS, "csv")["interactions"] == 6000
+    write_synthetic_log(path, SETTINGS)
+    assert write_synthetic_log(path, SETTINGS, "csv")["interactions"] == 6000
     with (path / "interactions.csv").open("a", encoding="utf-8") as file:
         file.write(",5,4.0,1000000000\n7,99999,4.0,1000000000\n7,5,x,1000000000\n7,5,4.0,0\n9,5,4.0,1000000000\n")
         file.write("9,5,4.0,1000000000\n")
@@ -76,7 +76,7 @@ def test_a_made_up_log_is_what_its_settings_say(folder: Path) -> None:
 
 
 def test_a_made_up_log_has_the_shape_of_movielens() -> None:
-    rows = pl.concat(interactions_in_chunks(MadeUpSettings(interactions=60_000)))
+    rows = pl.concat(interactions_in_chunks(SyntheticLogSettings(interactions=60_000)))
     items = rows.group_by("item_id").len()["len"].sort(descending=True)
     assert items.head(len(items) // 100).sum() > 0.08 * rows.height  # a few items get far more than their share
     users = rows.group_by("user_id").len()["len"]

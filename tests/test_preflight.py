@@ -22,12 +22,12 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.preflight import check_settings, check_tables
 from trackrec.pipeline.training_plan import read_card
 from trackrec.progress import Reporter
-from trackrec.prompts.domain_file import read_domain
+from trackrec.prompts.domains import read_domain
 from trackrec.recipe import Recipe, load_recipe, make_recipe, shipped
-from trackrec.report.facts import Facts
-from trackrec.writing.engine_file import read_engines
+from trackrec.report.run_data import RunData
+from trackrec.writing.engine_pool import read_engines
 from trackrec.writing.estimate import read_prices
-from trackrec.writing.telling import Telling
+from trackrec.writing.writing_recipe import WritingRecipe
 from trackrec.yaml_text import MOST_VALUES, read_yaml
 
 
@@ -209,8 +209,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "prices": lambda path: read_prices([str(path)]),
     "recipe": load_recipe,
     "domain": read_domain,
-    "telling": Telling.read,
-    "report": lambda path: Facts(path.parent).recipe,
+    "telling": WritingRecipe.read,
+    "report": lambda path: RunData(path.parent).recipe,
 }
 
 

@@ -10,17 +10,15 @@ import polars as pl
 import pytest
 from writing_world import STARTED, made_log, publish, write_run
 
-from trackrec.errors import RunError, StoreError
+from trackrec.errors import RunError, StoreError, WriteError
 from trackrec.files.tables import read_table, table_of
 from trackrec.store.opening import open_store
 from trackrec.store.publication import Publication
-from trackrec.store.publish import publish as load
+from trackrec.store.publication import publish as load
 from trackrec.store.record import Stored, encode_record, read_value, record_from_row
-from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import parquet_bytes
-from trackrec.writing.status import look
-from trackrec.writing.versions import Versions
+from trackrec.writing.versions import Versions, publication_status
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def test_a_damaged_json_file_is_named(file: str, content: bytes, world: tuple[Pa
     run, log, place = world
     place.write(file, content)
     with pytest.raises(WriteError, match=f"{file} is damaged .*delete the version"):
-        look(place)
+        publication_status(place)
     with pytest.raises(WriteError, match=f"{file} is damaged"):
         publish(run, place.url, log, only_changed=True)
 

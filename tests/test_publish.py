@@ -12,8 +12,7 @@ from tests.made_publication import made_row, write_publication
 from trackrec.errors import StoreError
 from trackrec.store.objections import Objection, Rewriter, object_to
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 from trackrec.store.store import Store
 
 

@@ -8,10 +8,11 @@ import torch
 
 from research.backbones.fibinet import PairProducts
 from research.backbones.fignn import FieldGraph
+from research.backbones.layers import CIN, FM
 from trackrec.rankers.adaptor import AdaptorSettings
 from trackrec.rankers.base import BackboneSettings, RankerSizes
 from trackrec.rankers.dcnv2 import MatrixCross
-from trackrec.rankers.deepctr import CIN, FM, AttentionSequencePoolingLayer, _layers
+from trackrec.rankers.deepctr import AttentionSequencePoolingLayer, layers
 from trackrec.rankers.din import attend
 from trackrec.rankers.examples import Examples, ItemTable, VectorTable
 from trackrec.rankers.inputs import TextInputs
@@ -32,7 +33,7 @@ def test_attention_is_the_librarys(units: tuple[int, ...]) -> None:
 
 def test_matrix_crosses_are_the_librarys() -> None:
     ours = MatrixCross(6, 2)
-    theirs = _layers.interaction.CrossNet(6, 2, parameterization="matrix")
+    theirs = layers.interaction.CrossNet(6, 2, parameterization="matrix")
     with torch.no_grad():
         for number, layer in enumerate(ours.layers):
             theirs.kernels[number].copy_(layer.weight)
@@ -43,7 +44,7 @@ def test_matrix_crosses_are_the_librarys() -> None:
 
 def test_pair_products_are_the_librarys() -> None:
     ours = PairProducts(4, 3)
-    theirs = _layers.interaction.BilinearInteraction(4, 3, "interaction")
+    theirs = layers.interaction.BilinearInteraction(4, 3, "interaction")
     with torch.no_grad():
         for number, layer in enumerate(theirs.bilinear):
             layer.weight.copy_(ours.weight[number])

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 import torch
 
+from research.comparison.study_arm import item_rows, item_vectors, score_column
 from trackrec.errors import RunError
-from trackrec.rankers.side_inputs import item_rows, item_vectors, score_column
 
 TRAIN = pl.DataFrame({"item_id": [1, 2, 3]})
 

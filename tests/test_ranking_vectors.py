@@ -12,8 +12,8 @@ from trackrec.errors import RunError
 from trackrec.features.encoder import TextEncoder, present_vectors, swap_vectors, user_vectors
 from trackrec.features.projection import Projection, with_projected
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.counts import DIRECTIONS_PRIOR, ProfileSettings, event_table, name_counts
-from trackrec.users.numbers import history_numbers, ranker_numbers
+from trackrec.users.counts import DIRECTIONS, ProfileSettings, event_table, name_counts
+from trackrec.users.history_features import history_numbers, ranker_numbers
 
 
 class LengthEncoder:
@@ -131,8 +131,8 @@ def shifts(expected: dict[str, float]) -> tuple[dict[str, float], dict[str, floa
     )
     found, catalogue = history_numbers(histories, items), Catalogue(items)
     numbers = dict(zip(found.names, found.table["numbers"][0], strict=True))
-    settings = ProfileSettings(prior_items=DIRECTIONS_PRIOR)
-    counted = name_counts(event_table(histories, catalogue), "genres", catalogue, settings)
+    claims = ProfileSettings(prior_items=DIRECTIONS.prior).counting
+    counted = name_counts(event_table(histories, catalogue), "genres", claims)
     return {name: numbers[f"shift:{name}"] for name in LIKED}, dict(counted.select("name", "shift").iter_rows())
 
 

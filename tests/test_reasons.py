@@ -6,7 +6,7 @@ import pytest
 from test_grounding import HISTORY, ITEMS, VOCABULARY
 
 from trackrec.checks.grounding import History, ground
-from trackrec.checks.reasons import Reason, reasons_for, tell_reason
+from trackrec.checks.reasons import Reason, reason_text, reasons_for
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.errors import LogError
 from trackrec.prompts.domains import find_domain
@@ -20,7 +20,7 @@ def reasons(text: str, item: int, vocabulary: Vocabulary = VOCABULARY) -> list[R
 
 
 def told(text: str, item: int) -> list[str]:
-    return [tell_reason(reason) for reason in reasons(text, item)]
+    return [reason_text(reason) for reason in reasons(text, item)]
 
 
 @pytest.mark.parametrize(

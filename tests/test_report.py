@@ -17,11 +17,10 @@ from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
 from trackrec.report import write_report
 from trackrec.report.blocks import caveat, difference, duration, number, signed, verdict, with_interval
 from trackrec.report.drawing import Drawing, themed
-from trackrec.report.facts import Facts
 from trackrec.report.headline import headline
-from trackrec.report.item_reasons import why_items
-from trackrec.report.journeys import journeys
-from trackrec.report.plots import Spot, _blocks, _smooth, forest
+from trackrec.report.journeys import journeys, why_items
+from trackrec.report.plots import PlotPoint, _blocks, _smooth, forest
+from trackrec.report.run_data import RunData
 from trackrec.report.truth import warnings
 
 EVIL = '<script>alert("x")</script> & <b>Co</b>'
@@ -112,7 +111,7 @@ def test_what_comes_from_outside_is_text(full: Page) -> None:
 def test_the_journeys_show_each_sentence_with_its_verdict_and_use(tmp_path: Path) -> None:
     """User 111 gained most. Two sentences of round 2, one with a false claim beside a true one; only it has a use."""
     folder = write_made_run(tmp_path / "run", title=EVIL)
-    before = journeys(Facts(folder)).blocks[1]
+    before = journeys(RunData(folder)).blocks[1]
     assert all(not version.sentences for version in before.versions)
     key = {"user_id": 111, "round": 2, "kind": "kept", "sample": 0}
     told = [
@@ -127,7 +126,7 @@ def test_the_journeys_show_each_sentence_with_its_verdict_and_use(tmp_path: Path
     pl.DataFrame(rows).write_parquet(folder / "tables" / "claims.parquet")
     ledger = pl.DataFrame({"user_id": [111, 111], "round": [2, 1], "sentence": [1, 0], "use": [0.0421, 0.9]})
     ledger.write_parquet(folder / "tables" / "ledger.parquet")
-    journey = journeys(Facts(folder)).blocks[1]
+    journey = journeys(RunData(folder)).blocks[1]
     last = journey.versions[-1]
     assert [(one.text, one.verdict, one.tone) for one in last.sentences] == [
         ("Likes about 7 in 10.", "supported", "good"),
@@ -153,13 +152,13 @@ def test_the_journeys_say_why_an_item(tmp_path: Path) -> None:
     scores = [(100, 2, 1, 0.4), (100, 2, 2, 0.7), (100, 1, 1, 0.9), (101, 2, 1, 0.8)]
     names = ["user_id", "sample", "event_id", "yes_probability"]
     pl.DataFrame(scores, names, orient="row").write_parquet(folder / "tables" / "matrix-lm-2.parquet")
-    table = why_items(Facts(folder), 100)
+    table = why_items(RunData(folder), 100)
     assert table is not None
     assert table.rows == [
         ["Item 3", "0.70", "–", "–", "no"],
         [EVIL, "0.40", "it is Drama: 3 of 4 liked", "it is Comedy: 0 of 2 liked", "yes"],
     ]
-    assert why_items(Facts(folder), 101) is None
+    assert why_items(RunData(folder), 101) is None
     page = read(write_report(folder))
     assert ("it is Drama: 3 of 4 liked" in page.text) == ("User 100" in page.text)
     assert "script" not in page.tags
@@ -193,7 +192,7 @@ def test_usefulness_up_while_grounding_falls_is_a_warning(
     ]
     rows.append(MetricRow(round=2, value=0.1, low=0.0, high=1.0, note="validator=ranker:0", **cell))
     write_metrics(folder / "metrics.json", [*rows, change(2, value, half)])
-    found = warnings(Facts(folder))
+    found = warnings(RunData(folder))
     assert [text.startswith(start) for text, start in zip(found, expected, strict=True)] == [True] * len(expected)
     assert all(" ".join(text.split()) in read(write_report(folder)).text for text in found)
 
@@ -275,7 +274,7 @@ def test_the_sentence_claims_no_more_than_the_interval(
     tmp_path: Path, low: float | None, high: float | None, clause: str, answer: str
 ) -> None:
     write_metrics(tmp_path / "metrics.json", [row(0.02, low, high, "v_own of round 2 less v_without_reccot")])
-    section = headline(Facts(tmp_path))
+    section = headline(RunData(tmp_path))
     assert section.blocks[0].text.startswith(clause)  # type: ignore[union-attr]
     assert section.blocks[1].tiles[0].answer == answer  # type: ignore[union-attr]
 
@@ -283,25 +282,25 @@ def test_the_sentence_claims_no_more_than_the_interval(
 def test_a_harm_is_called_a_harm(tmp_path: Path) -> None:
     note = "v_own of round 1 less v_swapped of round 1"
     write_metrics(tmp_path / "metrics.json", [row(-0.02, -0.03, -0.01, note)])
-    assert "The RecCoT hurts V" in headline(Facts(tmp_path)).blocks[0].text  # type: ignore[union-attr]
+    assert "The RecCoT hurts V" in headline(RunData(tmp_path)).blocks[0].text  # type: ignore[union-attr]
 
 
 def test_rounds_that_were_not_promoted_did_not_help(tmp_path: Path) -> None:
     folder = write_made_run(tmp_path / "run", rounds=2, promoted=0)
-    assert "rounds do not help: of 2 none was promoted" in headline(Facts(folder)).blocks[0].text  # type: ignore[union-attr]
+    assert "rounds do not help: of 2 none was promoted" in headline(RunData(folder)).blocks[0].text  # type: ignore[union-attr]
 
 
 def test_feedback_that_is_noise_is_said(tmp_path: Path) -> None:
     folder = write_made_run(tmp_path / "run", rounds=1, kinds=("lm",))
     write_manifest(folder, "check", {"auc": 0.51, "auc_user_share": 0.60, "users": 12})
-    warnings = [block.text for block in headline(Facts(folder)).blocks if getattr(block, "look", "") == "warning"]
+    warnings = [block.text for block in headline(RunData(folder)).blocks if getattr(block, "look", "") == "warning"]
     assert any("close to noise" in text and "0.510 against 0.600" in text for text in warnings)
 
 
 def test_contrasts_are_read_from_their_notes(tmp_path: Path) -> None:
     notes = ["v_own of round 2 less v_own of round 0", "din_own less din_no_text; DIN, 2 seeds, 3 folds", "unreadable"]
     write_metrics(tmp_path / "metrics.json", [row(0.1, None, None, note) for note in notes])
-    found = [tuple(pair)[:4] for pair in Facts(tmp_path).contrasts("auc")]
+    found = [tuple(pair)[:4] for pair in RunData(tmp_path).contrasts("auc")]
     assert found == [("v_own", 2, "v_own", 0), ("din_own", None, "din_no_text", None)]
 
 
@@ -311,7 +310,7 @@ def test_nobody_gained(tmp_path: Path) -> None:
     ]
     columns = ["user_id", "role", "round", "kind", "text", "reward"]
     pl.DataFrame(rows, schema=columns, orient="row").write_parquet(tmp_path / "reccots.parquet")
-    best, worst = journeys(Facts(tmp_path)).blocks[1:3]
+    best, worst = journeys(RunData(tmp_path)).blocks[1:3]
     assert best.lead == "Of 2 users, the reward of this one did best, though none rose."  # type: ignore[union-attr]
     assert best.versions[1].change == "−0.100 since round 0, word for word as before"  # type: ignore[union-attr]
     assert worst.title == "User 2: lost"  # type: ignore[union-attr]
@@ -321,7 +320,7 @@ def test_rewards_may_be_null(tmp_path: Path) -> None:
     folder = write_made_run(tmp_path / "run", rounds=1, kinds=("lm",))
     table = pl.read_parquet(folder / "reccots.parquet").with_columns(reward=pl.lit(None, dtype=pl.Float64))
     table.write_parquet(folder / "reccots.parquet")
-    assert journeys(Facts(folder)).blocks[1].lead.startswith("No RecCoT has a reward in two rounds")  # type: ignore[union-attr]
+    assert journeys(RunData(folder)).blocks[1].lead.startswith("No RecCoT has a reward in two rounds")  # type: ignore[union-attr]
 
 
 def test_numbers_as_they_are_told() -> None:
@@ -366,7 +365,9 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 
 def test_a_long_name_leaves_the_forest_its_room() -> None:
     def width_of_zero_to_one(name: str) -> float:
-        drawn = forest("three rows", {"short": Spot(0.0), name: Spot(1.0), "another": Spot(0.5)}, "difference")
+        drawn = forest(
+            "three rows", {"short": PlotPoint(0.0), name: PlotPoint(1.0), "another": PlotPoint(0.5)}, "difference"
+        )
         places = [float(x) for x in re.findall(r'<use xlink:href="#\w+" x="([\d.]+)"', drawn)]
         return max(places) - min(places)
 

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from research.comparison.study_arm import StudyArm
 from research.reranking.compare import INITIAL, RerankingSettings, compare_rerankers, item_vectors_table
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import swap_vectors
 from trackrec.metrics.intervals import mean_of_lists, paired_bootstrap
-from trackrec.rankers.arm import Arm
 from trackrec.rankers.examples import ItemTable
 from trackrec.rankers.fit import FitSettings
 
@@ -95,7 +95,7 @@ def test_a_comparison_is_repeated_to_the_bit() -> None:
             world.roles,
             world.items,
             world.log,
-            {"own": Arm(world.vectors, items=(vectors,))},
+            {"own": StudyArm(world.vectors, items=(vectors,))},
             settings,
             1,
             statistics=statistics,
@@ -120,7 +120,7 @@ def test_what_no_reranker_reads_is_refused() -> None:
     table = world.vectors.rename({"user_id": "item_id"})
     with pytest.raises(RunError, match="'both' has 0 validators' scores and 2 sources of items"):
         compare_rerankers(
-            world, world.roles, world.items, world.log, {"both": Arm(items=(table, table))}, SETTINGS, seed=1
+            world, world.roles, world.items, world.log, {"both": StudyArm(items=(table, table))}, SETTINGS, seed=1
         )
 
 

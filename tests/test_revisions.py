@@ -14,14 +14,15 @@ from trackrec.assets import is_hub_id, split_revision
 from trackrec.errors import AssetError, RecipeError, RunError
 from trackrec.files.manifests import read_manifest
 from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings
-from trackrec.pipeline.components import Components, without_unset
+from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import prepare
 from trackrec.pipeline.job import open_run
 from trackrec.pipeline.revisions import hub_commit, pinned
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe, load_recipe, make_recipe
 from trackrec.run import Stage
-from trackrec.writing.telling import Telling
+from trackrec.settings import recorded
+from trackrec.writing.writing_recipe import WritingRecipe
 
 NAME = "org/tiny"
 OLD, NEW = "a" * 40, "b" * 40
@@ -64,7 +65,7 @@ def test_a_run_keeps_the_commit_that_it_began_with(hub: Path, recipe: Recipe, tm
     shutil.rmtree(hub)
     assert pinned(recipe, folder) == first, "without a hub"
     assert load_recipe(folder / "recipe.yaml").model.revision == OLD
-    assert Telling.read(folder / "recipe.yaml").generator["model"]["revision"] == OLD
+    assert WritingRecipe.read(folder / "recipe.yaml").generator["model"]["revision"] == OLD
     with pytest.raises(RunError, match=r"model\.revision"):
         open_run(pinned(with_revision(recipe, NEW), folder), folder, Reporter())
 
@@ -90,10 +91,7 @@ def test_the_commit_is_part_of_what_a_stage_depends_on(hub: Path, recipe: Recipe
 def test_a_run_that_pinned_nothing_stays_as_it_is(hub: Path, recipe: Recipe, tmp_path: Path) -> None:
     open_run(recipe, tmp_path / "run", Reporter())
     assert pinned(recipe, tmp_path / "run") == recipe
-    assert without_unset({"model": {"name": "a", "revision": ""}, "users": [{"revision": ""}]}) == {
-        "model": {"name": "a"},
-        "users": [{}],
-    }
+    assert "revision" not in recorded(recipe)["model"]
 
 
 def test_these_very_weights_are_loaded(hub: Path, tmp_path: Path) -> None:

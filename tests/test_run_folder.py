@@ -15,8 +15,8 @@ import pytest
 from forked import exit_code_of, needs_fork
 from tiny_run import tiny_recipe, write_tiny_log
 
-from trackrec.data.source_files import source_files
 from trackrec.data.sources import SourceSettings
+from trackrec.data.sources.settings import source_files
 from trackrec.errors import LogError, RunError
 from trackrec.files.hashes import content_of, file_hash
 from trackrec.files.lock import locked

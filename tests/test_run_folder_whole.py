@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from tiny_run import tiny_recipe, write_tiny_log
 
-from trackrec.data.refresh import RefreshSettings
+from trackrec.data.log_updates import RefreshSettings
 from trackrec.data.roles import Role
 from trackrec.export import export_run
 from trackrec.pipeline.forget import forget_user

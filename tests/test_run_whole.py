@@ -25,7 +25,7 @@ from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import LogLikelihood, grounding_penalty
-from trackrec.metrics.probability import read_metrics
+from trackrec.metrics.rows import read_metrics
 from trackrec.pipeline.dataset import TABLES, Dataset
 from trackrec.pipeline.explain import explain_user
 from trackrec.pipeline.job import run_recipe

@@ -11,8 +11,7 @@ from transformers import AutoTokenizer
 
 from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.prompts.domain import Domain
-from trackrec.prompts.domains import DOMAINS
+from trackrec.prompts.domains import DOMAINS, Domain
 from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.profile import ProfileSettings

@@ -6,9 +6,8 @@ from ranking_world import make_world
 
 from research.comparison.job import SEARCH
 from trackrec.rankers.adaptor import AdaptorSettings
-from trackrec.rankers.compare import RankingSettings, compare_arms
+from trackrec.rankers.compare import RankingSettings, Trial, compare_arms, search
 from trackrec.rankers.fit import FitSettings
-from trackrec.rankers.search import Trial, search
 
 
 def test_the_first_seed_chooses_and_the_others_follow() -> None:

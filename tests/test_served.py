@@ -33,10 +33,10 @@ from trackrec.progress import Reporter
 from trackrec.recipe import make_recipe
 from trackrec.registry import make, settings_of
 from trackrec.report import write_report
-from trackrec.writing.engine_file import read_engines
+from trackrec.writing.engine_pool import read_engines
 from trackrec.writing.engine_writer import EngineWriter
-from trackrec.writing.telling import Telling
 from trackrec.writing.writers import TorchWriter
+from trackrec.writing.writing_recipe import WritingRecipe
 
 LONG = 40
 """Most tokens of a text here."""
@@ -155,7 +155,7 @@ def test_the_served_generator_writes_what_the_local_one_writes(
     served: Served, generator: LlamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLAMA_KEY", KEY)
-    told = Telling.read(served.folder / "recipe.yaml")
+    told = WritingRecipe.read(served.folder / "recipe.yaml")
     tree = read_engines(served.out / "engines.yaml")[0]
     tree["engines"] = [at(generator, tree["engines"][0], tmp_path / "answers")]
     users = served.dataset.users(Role.RANKER)[:8]
@@ -227,8 +227,8 @@ def test_a_judge_that_is_asked_in_messages(served: Served) -> None:
     engine = TorchEngine(model=served.model, adapter="validator")
 
     def of(world: Any) -> ServedValidator:
-        from trackrec.data.rows import rows_by_user
         from trackrec.prompts.renderer import Renderer
+        from trackrec.users.histories import rows_by_user
 
         renderer = Renderer(served.model.tokenizer, world.items, served.recipe.prompts)
         settings = ServedValidatorSettings(asks="messages")

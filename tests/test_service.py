@@ -18,11 +18,10 @@ import pytest
 from tests.made_publication import WRITTEN, made_row, write_publication
 from tests.made_service import USERS, made_service, read_problem
 from tests.running import running
-from trackrec.serving import ranking
+from trackrec.serving import rank_routes
 from trackrec.serving.app import build_app
 from trackrec.serving.service import Service
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 
 ODD = ("a/b?c#d", "🎬 ü", "<script>alert(1)</script>", "..", "x" * 900, "%2F", "a b+c")
 LATE = 4_000_000_000
@@ -207,7 +206,7 @@ def test_who_has_no_text_is_ranked_for_by_events(person: str, text: str, client:
 def test_many_candidates_are_ranked_as_few_are(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"user_id": 7, "candidates": list(range(1, 31))}
     at_once = client.post("/v1/rank", json=body).json()
-    monkeypatch.setattr(ranking, "AT_ONCE", 0)
+    monkeypatch.setattr(rank_routes, "AT_ONCE", 0)
     in_a_thread = client.post("/v1/rank", json=body).json()
     assert in_a_thread == at_once
     assert all(one["probability"] == round(one["probability"], 6) for one in at_once["items"])

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackrec.data.cold_start import count_cold
 from trackrec.data.log import Log
-from trackrec.data.split import Split, SplitSettings, split_log
+from trackrec.data.split import Split, SplitSettings, count_cold_start, split_log
 from trackrec.errors import LogError
 
 Event = tuple[str, int, int, str]
@@ -64,7 +63,7 @@ def test_leave_last_counts_who_is_left_out_and_what_is_cold() -> None:
 def test_an_item_is_cold_until_somebody_has_touched_it() -> None:
     log = make_log([("u", 1, 1, ""), ("u", 2, 2, ""), ("u", 3, 9, ""), ("v", 3, 8, "")])
     split = split_log(log, SplitSettings(kind="leave_last", min_history=2))
-    assert count_cold(log.interactions, split.histories, split.examples) == {
+    assert count_cold_start(log.interactions, split.histories, split.examples) == {
         "cold_users": 1,
         "cold_items": 0,
         "examples_of_cold_items": 0,

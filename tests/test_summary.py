@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.made_run import write_made_run
-from trackrec.metrics.probability import MetricRow
+from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.summary import ARMS, print_summary, verdict
 
 INTERVAL = re.compile(r"\[[+-]?\d\.\d{3}, [+-]?\d\.\d{3}\]")

@@ -15,8 +15,8 @@ import pytest
 
 from trackrec.data.columns import ColumnMapping, find_columns
 from trackrec.data.log import Log
+from trackrec.data.open_table import open_table
 from trackrec.data.table import TableSettings
-from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, guess_columns, read_tables
 from trackrec.errors import LogError
 

@@ -17,18 +17,18 @@ from trackrec.checks.grounding import Verdict, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.features.encoder import TextEncoder
 from trackrec.prompts import PromptSettings, Renderer
-from trackrec.prompts.digest import tell_digest
+from trackrec.prompts.digest import digest_line
 from trackrec.prompts.domains import MOVIES
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.texts import item_texts
 from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.testing.component_suites import check_teacher
-from trackrec.testing.made_up import make_up
+from trackrec.testing.synthetic import make_synthetic
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.citations import cite, without_citations
 from trackrec.users.counts import ProfileSettings, event_table, name_counts
-from trackrec.users.numbers import history_numbers
+from trackrec.users.history_features import history_numbers
 from trackrec.users.profile import Tally, profile_history, profiles
 
 ITEMS = pl.DataFrame(
@@ -71,7 +71,7 @@ def test_tags_are_counted_by_hand() -> None:
 
 
 def test_many_users_are_counted_as_each_alone_whatever_their_order() -> None:
-    world = make_up(seed=3)
+    world = make_synthetic(seed=3)
     catalogue = Catalogue(world.items)
     whole = profiles(world.histories, catalogue, ProfileSettings())
     shuffled = profiles(world.histories.sample(fraction=1.0, shuffle=True, seed=1), catalogue, ProfileSettings())
@@ -84,7 +84,9 @@ def test_many_users_are_counted_as_each_alone_whatever_their_order() -> None:
 def test_surplus_and_part_of_tags() -> None:
     """Of everybody's 10 events 4 are on heists; of these 8 events 3: (3 - 3.2) / 10, a part of 3/8."""
     catalogue = Catalogue(ITEMS.with_columns(touched=pl.Series([2, 1, 1, 2, 2, 1, 1, 0])))
-    counted = name_counts(event_table(history_frame("u", HISTORY), catalogue), "tags", catalogue, ProfileSettings())
+    counted = name_counts(
+        event_table(history_frame("u", HISTORY), catalogue), "tags", ProfileSettings().counting, catalogue.tag_shares
+    )
     row = counted.row(by_predicate=pl.col("name") == "heist", named=True)
     assert (row["part"], row["surplus"]) == (3 / 8, pytest.approx(-0.02))
     assert catalogue.tag_shares["heist"] == 0.4
@@ -92,10 +94,10 @@ def test_surplus_and_part_of_tags() -> None:
 
 def test_the_digest_tells_tags_when_asked() -> None:
     profile = profile_history(HISTORY, Catalogue(ITEMS), ProfileSettings())
-    assert tell_digest(profile, ("tags",)) == "Tags more: heist (3 of 3). Tags less: spy (1 of 3).\n"
-    assert "Tags" not in tell_digest(profile)
+    assert digest_line(profile, ("tags",)) == "Tags more: heist (3 of 3). Tags less: spy (1 of 3).\n"
+    assert "Tags" not in digest_line(profile)
     untold = profile_history(HISTORY, Catalogue(ITEMS.drop("tags")), ProfileSettings())
-    assert tell_digest(untold, ("tags",)) == "\n"
+    assert digest_line(untold, ("tags",)) == "\n"
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +215,7 @@ def test_texts_differ_in_what_they_tell() -> None:
 
 
 def test_the_template_teacher_passes_the_suite_of_teachers() -> None:
-    world = make_up(seed=1)
+    world = make_synthetic(seed=1)
     check_teacher(ProfileTeacher(world.items, MOVIES, lambda text: len(text.split())))
 
 

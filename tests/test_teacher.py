@@ -12,8 +12,7 @@ from histories import written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackrec.prompts.domain import Domain
-from trackrec.prompts.domains import DOMAINS, MOVIES
+from trackrec.prompts.domains import DOMAINS, MOVIES, Domain
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
 from trackrec.users.catalogue import Catalogue
 from trackrec.users.counts import ProfileSettings

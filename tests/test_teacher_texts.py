@@ -20,7 +20,7 @@ from trackrec.recipe import make_recipe
 from trackrec.teachers.llm import LLMTeacher, LLMTeacherSettings, why_unusable
 from trackrec.teachers.texts import TextsTeacher, TextsTeacherSettings, read_texts
 from trackrec.testing.component_suites import check_teacher
-from trackrec.testing.made_up import make_up
+from trackrec.testing.synthetic import make_synthetic
 
 CONTEXT = SimpleNamespace(
     renderer=SimpleNamespace(domain=MOVIES, line_text=lambda item, rating: f"{rating:g}: Film {item}\n"), items=None
@@ -121,7 +121,7 @@ class Parrot:
 
 
 def test_an_llm_sees_numbered_events_and_no_id() -> None:
-    engine, world = Parrot(), make_up(users=5)
+    engine, world = Parrot(), make_synthetic(users=5)
     teacher = LLMTeacher(engine, LLMTeacherSettings(most_events=2), CONTEXT)  # type: ignore[arg-type]
     check_teacher(teacher)
     request = teacher.request(4, world.histories.filter(pl.col("user_id") == 4), seed=9)
@@ -132,7 +132,7 @@ def test_an_llm_sees_numbered_events_and_no_id() -> None:
 
 
 def test_histories_that_are_seen_in_part_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    world = make_up(users=5)
+    world = make_synthetic(users=5)
     for most, told in ((2, "the newest 2 events of 5 of 5 users"), (6, "")):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "trackrec.teachers"):
@@ -161,7 +161,7 @@ def test_answers_that_are_no_reccots(answer: Answer, reason: str) -> None:
 
 
 def test_too_many_failures_stop_the_teacher_and_few_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    world = make_up(users=4)
+    world = make_synthetic(users=4)
     settings = LLMTeacherSettings()
     refusing = LLMTeacher(Parrot(Answer("", failure="refused")), settings, CONTEXT)  # type: ignore[arg-type]
     with pytest.raises(RunError, match=r"no usable text for 4 of 4 users \(4 refused\)\. What was answered is kept"):

@@ -22,7 +22,7 @@ from writing_world import made_log, publish, write_run
 from trackrec import cli
 from trackrec.errors import AssetError, RecipeError, RunError, in_one_line
 from trackrec.lm.model import LanguageModel, LanguageModelSettings
-from trackrec.lm.trust import remote_code_is_trusted, trust_remote_code
+from trackrec.lm.settings import remote_code_is_trusted, trust_remote_code
 from trackrec.progress import Reporter
 from trackrec.recipe import make_recipe
 from trackrec.terminal import HarmlessFormatter, Terminal, harmless

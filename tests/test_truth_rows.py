@@ -14,7 +14,7 @@ from trackrec.pipeline.job import open_run
 from trackrec.pipeline.truth import Truth
 from trackrec.progress import Reporter
 from trackrec.report.blocks import Table
-from trackrec.report.facts import Facts
+from trackrec.report.run_data import RunData
 from trackrec.report.truth import truth as section
 
 WORDS = ("", "Drama.", "They enjoyed {liked}.")
@@ -83,7 +83,7 @@ def test_the_report_has_a_row_for_horoscopes(truth: Truth, rows: dict[tuple[str,
     assert 0 <= (found.value or 0) <= 1
     assert found.examples > 0
     write_metrics(truth.run.folder / "metrics.json", rows.values())
-    table = next(block for block in section(Facts(truth.run.folder)).blocks if isinstance(block, Table))
+    table = next(block for block in section(RunData(truth.run.folder)).blocks if isinstance(block, Table))
     (cells,) = [row for row in table.rows if row[0] == "horoscope rate"]
     assert str(cells[1]).startswith(f"{found.value:.2f}"[:3])
 

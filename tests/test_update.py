@@ -14,9 +14,8 @@ from tiny_run import tiny_recipe, write_tiny_log
 
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.filters import FilterSettings, filter_log
-from trackrec.data.growing import grow_log, histories_after
 from trackrec.data.log import Log
-from trackrec.data.refresh import RefreshSettings, list_refresh
+from trackrec.data.log_updates import RefreshSettings, grow_log, histories_after, list_refresh
 from trackrec.data.split import SplitSettings, split_log
 from trackrec.errors import LogError, RecipeError, RunError
 from trackrec.pipeline.dataset import prepare

@@ -12,16 +12,14 @@ from command_line import call
 from polars.testing import assert_frame_equal
 from writing_world import STARTED, files_of, job, made_log, publish, rows_of, write_run
 
-from trackrec.errors import LogError
+from trackrec.errors import GateError, LogError, TargetBusy, TooManyRejected, WriteError
 from trackrec.writing.executor import LocalExecutor, LocalSettings
-from trackrec.writing.failures import GateError, TargetBusy, TooManyRejected, WriteError
 from trackrec.writing.gates import GateSettings
 from trackrec.writing.lock import only_writer
+from trackrec.writing.partition import shard_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard import halving
-from trackrec.writing.status import look
-from trackrec.writing.users import shard_of
-from trackrec.writing.versions import Versions
+from trackrec.writing.versions import Versions, publication_status
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +155,7 @@ def test_a_gate_keeps_a_bad_version_from_readers(run: Path, log: Path, tmp_path:
     place = Place(str(tmp_path / "to"))
     versions = Versions(place)
     assert versions.current() == "000001"
-    assert [row["state"] for row in look(place)["versions"]] == ["current", "refused"]
+    assert [row["state"] for row in publication_status(place)["versions"]] == ["current", "refused"]
     with pytest.raises(WriteError, match="--force"):
         versions.rollback("000002")
     assert versions.rollback("000002", force=True) == "000002"

@@ -16,14 +16,14 @@ from writing_world import made_log, write_run
 
 from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, GenerateRequest, Prompt, Score, Usage
 from trackrec.engines.failures import EngineError
+from trackrec.errors import WriteError
 from trackrec.teachers.llm import LLMTeacherSettings
 from trackrec.writing.engine_pool import EnginePool
 from trackrec.writing.engine_writer import EngineWriter
 from trackrec.writing.estimate import estimate, read_prices
-from trackrec.writing.failures import WriteError
 from trackrec.writing.source import LogSettings
-from trackrec.writing.telling import Telling
 from trackrec.writing.version_plan import WritingSettings
+from trackrec.writing.writing_recipe import WritingRecipe
 
 
 class Echo:
@@ -139,7 +139,7 @@ def test_a_failure_that_all_have_or_that_is_the_requests_own_stands() -> None:
 
 def test_the_writer_sends_the_generators_own_prompt(tmp_path: Path, tiny_model_folder: Path) -> None:
     run = write_run(tmp_path / "run")
-    recipe = Telling.read(run / "recipe.yaml")
+    recipe = WritingRecipe.read(run / "recipe.yaml")
     recipe = recipe.model_copy(update={"generator": recipe.generator | {"model": {"name": str(tiny_model_folder)}}})
     items = pl.read_parquet(run / "tables" / "items.parquet")
     engine = Echo("echo")
@@ -171,7 +171,7 @@ def test_the_length_is_that_of_the_run_and_what_it_cuts_off_is_counted(tmp_path:
             return [[Answer(text, finish_reason="length")] for text in texts]
 
     run = write_run(tmp_path / "run")
-    told = Telling.read(run / "recipe.yaml")
+    told = WritingRecipe.read(run / "recipe.yaml")
     own = {"model": {"name": str(tiny_model_folder)}, "writing": {"temperature": 0.0, "max_new_tokens": 77}}
     recipe = told.model_copy(update={"generator": told.generator | own})
     items, histories = pl.read_parquet(run / "tables" / "items.parquet"), one_event_each(3)

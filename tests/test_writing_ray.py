@@ -14,9 +14,9 @@ import psutil
 import pytest
 from writing_world import files_of, job, made_log, publish, write_run
 
-from trackrec.testing.executor_suite import check_executor
+from trackrec.errors import WriteError
+from trackrec.testing.component_suites import check_executor
 from trackrec.writing.executor import make_executor
-from trackrec.writing.failures import WriteError
 from trackrec.writing.place import Place
 from trackrec.writing.ray_executor import RayExecutor, RaySettings
 

@@ -11,15 +11,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from writing_world import STARTED, files_of, made_log, publish, rows_of, write_run
 
-from trackrec.errors import StoreError
+from trackrec.errors import StoreError, WriteError
 from trackrec.store.publication import Publication
-from trackrec.writing.failures import WriteError
 from trackrec.writing.forgotten import forget_at
+from trackrec.writing.partition import shard_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import shard_file
-from trackrec.writing.status import look
-from trackrec.writing.users import shard_of
-from trackrec.writing.versions import Versions
+from trackrec.writing.versions import Versions, publication_status
 
 EVERY = {"only_changed": True, "shards": None, "refresh": {"new_items": 1}}
 """Only who changed, by whatever little."""
@@ -104,7 +102,7 @@ def test_retention_keeps_what_is_referred_to_and_no_longer(where: str, run: Path
     assert place.names("versions/000001") == ["shards"]
     assert len(place.names("versions/000001/shards")) == 3
     as_written_in_full(run, log, to, tmp_path / "full", second)
-    states = {row["version"]: (row["state"], row["shards"]) for row in look(place)["versions"]}
+    states = {row["version"]: (row["state"], row["shards"]) for row in publication_status(place)["versions"]}
     assert states == {
         "000001": ("dropped", "3 that later versions refer to"),
         "000002": ("current", "4, 3 of them files of older versions"),

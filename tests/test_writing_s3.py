@@ -21,12 +21,11 @@ from test_forget_places import ZOE, check_whole, named_log, traces
 from test_forget_references import ACTIVE, CHANGED, OTHER, VERSIONS, check_all, dies_before, news_of_one
 from writing_world import STARTED, files_of, made_log, publish, rows_of, write_run
 
-from trackrec.writing.failures import TargetBusy
+from trackrec.errors import TargetBusy
 from trackrec.writing.forgotten import forget_at
 from trackrec.writing.lock import only_writer
 from trackrec.writing.place import Place
-from trackrec.writing.status import look
-from trackrec.writing.versions import Versions
+from trackrec.writing.versions import Versions, publication_status
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("moto")
@@ -202,7 +201,7 @@ def test_who_is_forgotten_is_in_no_object(
     later = copied(place, Place(str(tmp_path / "later")))
     check_whole(later, last["version"])
     assert [traces(tmp_path / "later", f'"{user}"') for user in gone] == [[]] * len(gone)
-    states = [row["state"] for row in look(place)["versions"]]
+    states = [row["state"] for row in publication_status(place)["versions"]]
     assert states.pop() == "current"
     assert set(states) == {"dropped"}, "but for what the last one refers to"
     assert ACTIVE in rows_of(place, last)["user_id"].to_list()

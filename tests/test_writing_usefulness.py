@@ -13,18 +13,17 @@ import yaml
 from writing_world import GENRES, job, made_log, publish, rows_of, write_run
 
 from trackrec.data.feedback import FeedbackSettings
+from trackrec.errors import GateError
 from trackrec.features.projection import Projection
 from trackrec.rankers.compare import RankingSettings
 from trackrec.serving.ranker import ServingRanker, fit_serving_ranker
 from trackrec.writing.executor import LocalExecutor, LocalSettings
-from trackrec.writing.failures import GateError
 from trackrec.writing.gates import GateSettings
 from trackrec.writing.place import Place
 from trackrec.writing.shard import _TOOLS, make_writer
-from trackrec.writing.status import look
-from trackrec.writing.telling import Telling
-from trackrec.writing.usefulness import Side, compare
-from trackrec.writing.versions import Versions
+from trackrec.writing.usefulness import ShardsOf, compare
+from trackrec.writing.versions import Versions, publication_status
+from trackrec.writing.writing_recipe import WritingRecipe
 
 USERS, EARLY, LATE, ITEMS = 120, 10, 8, 40
 LATER = 1_650_000_000
@@ -131,7 +130,7 @@ def test_texts_of_other_users_are_refused(
     assert refused is not None
     assert [gate["name"] for gate in refused["gates"]["gates"] if not gate["passed"]] == ["usefulness"]
     assert gate_of(refused)["value"] < -0.1, (gate_of(refused), ranker_of(world["run"]).figures)
-    assert look(place)["versions"][1]["state"] == "refused"
+    assert publication_status(place)["versions"][1]["state"] == "refused"
 
 
 @pytest.mark.parametrize("shards", [4, 3])
@@ -177,12 +176,12 @@ def test_a_run_without_a_ranker(world: dict[str, Path], published: Path, tmp_pat
 
 def test_an_implicit_log_gets_items_that_nobody_touched(world: dict[str, Path], published: Path) -> None:
     """All that such a log tells are likes: as many popular items stand beside them."""
-    place, told = Place(str(published)), Telling.read(world["run"] / "recipe.yaml")
+    place, told = Place(str(published)), WritingRecipe.read(world["run"] / "recipe.yaml")
     second = publish(world["run"], published, world["all"], checked=0.0)
     first = Versions(place).manifest("000001")
     assert first is not None
     implicit = told.model_copy(update={"feedback": FeedbackSettings(kind="implicit")})
-    sides = [Side(manifest["version"], manifest["shards"]) for manifest in (second, first)]
+    sides = [ShardsOf(manifest["version"], manifest["shards"]) for manifest in (second, first)]
     found = compare(place, *sides, ranker_of(world["run"]), implicit, wanted=50)
     assert found.users == 50
     assert found.events == 50 * 2 * LATE

@@ -3,7 +3,6 @@
 from trackrec.data.feedback import FeedbackSettings, add_negatives
 from trackrec.data.filters import FilterSettings, filter_log
 from trackrec.data.log import Log
-from trackrec.data.rows import rows_by_user
 from trackrec.data.sources import SourceSettings, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.statistics import ItemStatistics
@@ -25,6 +24,7 @@ from trackrec.rankers.compare import RankingSettings, compare_arms
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.teachers.base import Teacher, write_texts
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
+from trackrec.users.histories import rows_by_user
 
 __all__ = [
     "AdapterSettings",

@@ -15,7 +15,7 @@ from trackrec.cli_data import data
 from trackrec.cli_serve import add_commands, publish, publish_line
 from trackrec.cli_write import register as register_writing
 from trackrec.errors import RunError, TrackRecError, in_one_line
-from trackrec.terminal import Terminal, log_harmlessly, tell_fault
+from trackrec.terminal import Terminal, log_harmlessly, print_error
 
 app = typer.Typer(no_args_is_help=True)
 HELP = "Recommendation that reasons, and whose reasoning is checked. Studies of it: python -m research, in a checkout."
@@ -51,7 +51,7 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setti
 
 
 def _trust(given: bool) -> bool:
-    from trackrec.lm.trust import trust_remote_code
+    from trackrec.lm.settings import trust_remote_code
 
     trust_remote_code(given)
     return given
@@ -135,9 +135,9 @@ def grounding(
     else:
         print_grounding(rows, console)
     if judge is not None:
-        from trackrec.pipeline.entailment import entail_run
+        from trackrec.pipeline.grounding import ask_engine_about_run
 
-        told = ", ".join(f"{count} {name}" for name, count in entail_run(folder, judge).counts.items())
+        told = ", ".join(f"{count} {name}" for name, count in ask_engine_about_run(folder, judge).counts.items())
         Terminal(stderr=True).print(
             f"The engine on what was left open: {told or 'nothing'}. No measure counts its verdicts."
         )
@@ -335,7 +335,7 @@ def run_app(application: typer.Typer) -> None:
     except Exception as error:
         told = in_one_line(error)
         if told is None:
-            sys.excepthook = tell_fault
+            sys.excepthook = print_error
             raise
         errors.error(told)
         sys.exit(1)

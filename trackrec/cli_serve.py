@@ -52,7 +52,7 @@ def publish(
     from trackrec.serving.run_texts import RunTexts
     from trackrec.store.opening import open_store
     from trackrec.store.publication import Publication, Published
-    from trackrec.store.publish import publish as load
+    from trackrec.store.publication import publish as load
 
     source: Published = Publication(place)
     if RunTexts.is_run(place):

@@ -178,9 +178,9 @@ def status(place: Target, as_json: AsJson = False) -> None:
     Which is the current one, and how far an unfinished one has come.
     """
     from trackrec.writing.place import Place
-    from trackrec.writing.status import look
+    from trackrec.writing.versions import publication_status
 
-    found = look(Place(place))
+    found = publication_status(Place(place))
     if as_json:
         _line("status", found)
         return

@@ -64,3 +64,27 @@ def in_one_line(error: Exception) -> str | None:
     where = error.filename if isinstance(error, OSError) and error.filename is not None else None
     said = _SAID.get(number or 0, f"{str(error).splitlines()[0] if str(error) else type(error).__name__}")
     return f"{where}: {said}" if where is not None else said
+
+
+class WriteError(TrackRecError):
+    """Texts cannot be written for everybody as asked. Exit code 1."""
+
+    exit_code = 1
+
+
+class GateError(WriteError):
+    """A version was written whole, but a gate keeps it from being published. Exit code 3."""
+
+    exit_code = 3
+
+
+class TooManyRejected(WriteError):  # noqa: N818 - what is raised is what went wrong
+    """More users than allowed got no text for a fault of their rows or of the writer. Exit code 4."""
+
+    exit_code = 4
+
+
+class TargetBusy(WriteError):  # noqa: N818
+    """Another job writes to the same target. Exit code 5."""
+
+    exit_code = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trackrec.engines.batch_forget import batch_files, forget_in_batches
+from trackrec.engines.batch import batch_files, forget_in_batches
 from trackrec.engines.cache import AnswerCache
 from trackrec.errors import RunError
 from trackrec.pipeline.forget import forget_user

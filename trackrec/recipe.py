@@ -22,7 +22,7 @@ from trackrec.files.names import why_not
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.judges.preferences import PreferenceSettings
 from trackrec.judges.rewards import ExtraRewardSettings, LogLikelihoodSettings
-from trackrec.knowledge.settings import KnowledgeSettings
+from trackrec.knowledge.catalogue import KnowledgeSettings
 from trackrec.lm.generator import AlignmentSettings
 from trackrec.lm.model import AdapterSettings, LanguageModelSettings
 from trackrec.lm.sampling import DecodingSettings

@@ -21,9 +21,18 @@ from trackrec.errors import RunError
 from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
-from trackrec.files.manifests import FORMAT, TAKE_OVER, check_format, read_manifest, same, write_manifest
+from trackrec.files.manifests import (
+    FORMAT,
+    TAKE_OVER,
+    as_written,
+    changing,
+    check_format,
+    hashes_written,
+    read_manifest,
+    same,
+    write_manifest,
+)
 from trackrec.files.names import CHECKPOINTS, check_name
-from trackrec.files.outputs import as_written, changing, hashes_written
 from trackrec.files.shards import keep_planned, link, whole_shard, write_shard
 from trackrec.files.tables import read_table
 from trackrec.files.whole import abandoned, remove, write_json, write_table, written_whole
@@ -185,12 +194,12 @@ class Run:
         return read_table(self.written(self.folder / f"{check_name(name, 'the table')}.parquet"))
 
     def written(self, path: Path) -> Path:
-        """A file or folder of the run, if it is what its stage wrote; see `trackrec.files.outputs.as_written`."""
+        """A file or folder of the run, if it is what its stage wrote; see `trackrec.files.manifests.as_written`."""
         return as_written(self.folder, path, self._hashes)
 
     @contextmanager
     def changing(self, paths: Sequence[Path]) -> Iterator[None]:
-        """Change what finished stages wrote inside the block; see `trackrec.files.outputs.changing`."""
+        """Change what finished stages wrote inside the block; see `trackrec.files.manifests.changing`."""
         with changing(self.folder, paths):
             yield
         self.__dict__.pop("_hashes", None)

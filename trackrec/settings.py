@@ -15,6 +15,8 @@ NotNegative = Annotated[int, Field(ge=0)]
 """A whole number from 0."""
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
 """A commit of the Hugging Face hub, 40 hexadecimal digits; empty: none is named. Tags and branches may move."""
+LATER = "later"
+"""Marks a field, ``Annotated[..., LATER]``, that came when runs had been made already: see :func:`recorded`."""
 LARGEST = 2**31 - 1
 """The largest whole number that a setting takes: what every library behind it can count to."""
 
@@ -47,6 +49,29 @@ class ComponentSettings(Settings):
     type: str
     """A built-in name, the name of an installed package's entry point, or an import path such as
     ``my_shop.teachers:Teacher``."""
+
+
+def recorded(settings: BaseModel) -> dict[str, Any]:
+    """Settings as a stage of a run records them: plain values, without those marked `LATER` that have their default.
+
+    So stages of earlier runs, which knew no such setting, stay finished.
+    """
+    plain = settings.model_dump(mode="json")
+    _leave_out(settings, plain)
+    return plain
+
+
+def _leave_out(value: Any, plain: Any) -> None:
+    """Take out of the plain values what was marked in the settings that they were made of."""
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            if LATER in field.metadata and getattr(value, name) == field.default:
+                plain.pop(name, None)
+            elif name in plain:
+                _leave_out(getattr(value, name), plain[name])
+    elif isinstance(value, tuple | list):
+        for each, plain_each in zip(value, plain, strict=True):
+            _leave_out(each, plain_each)
 
 
 def apply_change(tree: dict[str, Any], change: str) -> None:

@@ -62,7 +62,7 @@ def log_harmlessly() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def tell_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """As ``sys.excepthook``: the traceback of a fault of ours, in whose message may be any text of a log."""
     sys.stderr.write(harmless("".join(traceback.format_exception(kind, error, trace))))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from research.backbones.layers import CrossNet
 from trackrec.rankers.base import BackboneSettings, RankerSizes
-from trackrec.rankers.deepctr import CrossNet
 from trackrec.rankers.examples import Examples, VectorTable
 from trackrec.rankers.inputs import FieldInputs, network, start_linear_layers
 

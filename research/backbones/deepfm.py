@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from research.backbones.first_order import FirstOrder
+from research.backbones.layers import FM
 from trackrec.rankers.base import BackboneSettings, RankerSizes
-from trackrec.rankers.deepctr import FM
 from trackrec.rankers.examples import Examples, VectorTable
 from trackrec.rankers.inputs import FieldInputs, network, start_linear_layers
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from research.backbones.layers import AUGRUCell
 from trackrec.rankers.base import BackboneSettings, RankerSizes
-from trackrec.rankers.deepctr import AttentionSequencePoolingLayer, AUGRUCell
+from trackrec.rankers.deepctr import AttentionSequencePoolingLayer
 from trackrec.rankers.examples import Examples, VectorTable
 from trackrec.rankers.inputs import ItemEmbeddings, NumberInputs, TextInputs, network, real_events, start_linear_layers
 

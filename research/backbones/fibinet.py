@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from research.backbones.first_order import FirstOrder
+from research.backbones.layers import SENETLayer
 from trackrec.rankers.base import BackboneSettings, RankerSizes
-from trackrec.rankers.deepctr import SENETLayer
 from trackrec.rankers.examples import Examples, VectorTable
 from trackrec.rankers.inputs import FieldInputs, network, start_linear_layers
 

@@ -17,7 +17,7 @@ from trackrec.prompts.domains import find_domain
 from trackrec.run import Stage
 from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import TeacherSettings
-from trackrec.users.numbers import HistoryNumbers, ranker_numbers
+from trackrec.users.history_features import HistoryNumbers, ranker_numbers
 
 NO_TEXT, FINAL, SWAPPED = "no text", "final round", "another user's"
 RAW, NUMBERS, TEACHER, ZERO_SHOT = "raw history", "profile as numbers", "teacher's", "zero-shot"

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from research.comparison.arms import FINAL, NO_TEXT, SWAPPED, Arms
 from research.comparison.file_arms import FileArms, FileTexts
+from research.comparison.study_arm import StudyArm
 from research.item_texts import ItemTeacher
 from trackrec.errors import RecipeError
 from trackrec.features.encoder import item_vectors, shared_encoder
@@ -19,8 +20,7 @@ from trackrec.pipeline.components import OUTSIDE
 from trackrec.pipeline.features import Features
 from trackrec.prompts.domains import find_domain
 from trackrec.prompts.texts import item_texts
-from trackrec.rankers.arm import Arm
-from trackrec.rankers.compare import thin
+from trackrec.rankers.compare import sample_rows
 from trackrec.registry import named
 from trackrec.run import Stage, text_hash
 from trackrec.settings import NotNegative, Settings
@@ -134,20 +134,20 @@ class ExtraArms:
             self._encode(source)
         self.files.prepare()
 
-    def inputs(self, task: Task, final: pl.DataFrame | None) -> dict[str, Arm]:
+    def inputs(self, task: Task, final: pl.DataFrame | None) -> dict[str, StudyArm]:
         """What each arm gives its rankers; ``final``: the final round's user vectors."""
-        arms: dict[str, Arm] = {}
+        arms: dict[str, StudyArm] = {}
         for kind in self.settings.scores if task == "ctr" else ():
             scores = (self.run.read(score_table(kind)),)
             for name, users in zip(score_names(kind), (final, None), strict=True):
-                arms[name] = Arm(users, scores=scores)
+                arms[name] = StudyArm(users, scores=scores)
         for kind in self.placebos if task == "ctr" else ():
-            arms[placebo_name(kind)] = Arm(final, scores=(self.run.read(score_table(kind, True)),))
+            arms[placebo_name(kind)] = StudyArm(final, scores=(self.run.read(score_table(kind, True)),))
         for source in self.settings.items:
             items = (self.run.read(f"compare-items-{source}"),)
             for name, users in zip(item_names(source), (final, None), strict=True):
-                arms[name] = Arm(users, items, item_components=self.settings.item_components)
-        return arms | {name: Arm(vectors) for name, vectors in self.files.inputs().items()}
+                arms[name] = StudyArm(users, items=items, item_components=self.settings.item_components)
+        return arms | {name: StudyArm(vectors) for name, vectors in self.files.inputs().items()}
 
     def coverage(self) -> dict[str, Any]:
         """How much there is of each source, by its name."""
@@ -180,7 +180,7 @@ class ExtraArms:
         name, recipe, number = score_table(kind, swapped), self.components.recipe, self.arms.promoted
         limit = self._limit(kind)
         every = self.dataset.every_target(self.arms.users["user_id"].to_list())
-        targets = thin(every, limit, recipe.seed)
+        targets = sample_rows(every, limit, recipe.seed)
         written = Features(self.components, number).written().select("user_id", "text")
         texts = self.arms.users.select("user_id").join(targets, on="user_id", how="semi", maintain_order="left")
         if swapped:

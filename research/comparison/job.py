@@ -28,7 +28,7 @@ from trackrec.pipeline.job import open_run, run_recipe
 from trackrec.pipeline.revisions import pinned
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
-from trackrec.rankers.search import Trial
+from trackrec.rankers.compare import Trial
 from trackrec.recipe import Recipe
 from trackrec.registry import named
 from trackrec.run import Stage, write_json

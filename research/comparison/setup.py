@@ -23,8 +23,7 @@ from trackrec.metrics.probability import auc, gauc, log_loss
 from trackrec.pipeline.dataset import Dataset
 from trackrec.progress import Reporter
 from trackrec.rankers.arm import Inputs
-from trackrec.rankers.compare import RankingSettings, compare_arms
-from trackrec.rankers.search import Trial
+from trackrec.rankers.compare import RankingSettings, Trial, compare_arms
 from trackrec.recipe import Recipe
 from trackrec.run import Run
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trackrec.metrics.intervals import FEWEST_USERS, draw_users
+from trackrec.metrics.intervals import FEWEST_USERS, draw_users, percentile_interval
 from trackrec.metrics.probability import FloatArray
 
 
@@ -111,13 +111,12 @@ def contrast_of_gains(
 
 
 def _contrast(gain: float, drawn: FloatArray, baseline: float, users: int) -> PairedContrast:
-    difference = drawn[~np.isnan(drawn)]
-    if not len(difference):
-        return PairedContrast(gain, float("nan"), float("nan"), float("nan"), baseline)
-    low, high = np.quantile(difference, [0.025, 0.975])
+    found, difference = percentile_interval(gain, drawn), drawn[~np.isnan(drawn)]
+    if np.isnan(found.low):
+        return PairedContrast(*found, float("nan"), baseline)
     side = min(int((difference <= 0).sum()), int((difference >= 0).sum()))
     p_value = min(1.0, 2 * (side + 1) / (len(difference) + 1)) if users >= FEWEST_USERS else float("nan")
-    return PairedContrast(gain, float(low), float(high), p_value, baseline)
+    return PairedContrast(*found, p_value, baseline)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

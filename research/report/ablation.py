@@ -14,7 +14,7 @@ from trackrec.errors import RunError
 from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, Tile, Tiles, duration, number, signed
 from trackrec.report.page import render_sections, write_page
-from trackrec.report.plots import Spot, forest
+from trackrec.report.plots import PlotPoint, forest
 
 Row = dict[str, Any]
 METRICS = {
@@ -221,5 +221,5 @@ def _cost(variants: Sequence[Row]) -> Section:
     )
 
 
-def _spot(row: Row) -> Spot:
-    return Spot(row["difference"], row["lower"], row["upper"])
+def _spot(row: Row) -> PlotPoint:
+    return PlotPoint(row["difference"], row["lower"], row["upper"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from research.report.contrasts import TITLES, Row
 from trackrec.report.blocks import Note, Plot, Plots, Section, Table
-from trackrec.report.plots import Spot, forest
+from trackrec.report.plots import PlotPoint, forest
 
 KINDS = {"item_seen": "item met", "user_seen": "user's events", "scored": "scored by V:"}
 _WORDS = (
@@ -26,7 +26,7 @@ def cold_start_section(rows: Sequence[Row]) -> Section:
     plots = []
     for model, recent in dict.fromkeys((row["model"], row["recent"]) for row in rows):
         spots = {
-            f"{KINDS[row['by']]} {row['bucket']}": Spot(row["difference"], row["lower"], row["upper"])
+            f"{KINDS[row['by']]} {row['bucket']}": PlotPoint(row["difference"], row["lower"], row["upper"])
             for row in rows
             if (row["model"], row["recent"]) == (model, recent)
             and (row["arm"], row["against"]) == ("final round", "no text")

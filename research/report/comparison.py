@@ -26,7 +26,7 @@ from research.report.contrasts import (
 from trackrec.errors import RunError
 from trackrec.report.blocks import Note, Plot, Plots, Section, Table
 from trackrec.report.page import render_sections, write_page
-from trackrec.report.plots import Spot, by_round, forest
+from trackrec.report.plots import PlotPoint, by_round, forest
 
 _WORDS = (
     "RecCoT: a short text on what a user likes, written from the history alone. AUC compares all examples, GAUC those "
@@ -135,23 +135,23 @@ def _events(told_of: dict[str, Any]) -> Section:
     models = list(dict.fromkeys(row["model"] for row in rows if row["task"] == "ctr" and row["family"] == "primary"))
     plots, words = [], []
     for metric in ("gauc", "auc"):
-        gains: dict[str, dict[int, Spot]] = {}
+        gains: dict[str, dict[int, PlotPoint]] = {}
         for row in primary_rows(rows):
             if row["metric"] == metric:
                 name = f"{row['model']} against {row['against']}"
-                spot = Spot(row["difference"], row["lower"], row["upper"])
+                spot = PlotPoint(row["difference"], row["lower"], row["upper"])
                 gains.setdefault(name, {})[row["recent"]] = spot
         if gains:
             title = f"gain in {TITLES[metric]}"
             drawn = by_round(title, gains, {"no gain": 0.0}, title, across="recent events in view")
             plots.append(Plot(drawn, f"What the final round's RecCoT adds in {TITLES[metric]}."))
     for model in models:
-        levels: dict[str, dict[int, Spot]] = {}
+        levels: dict[str, dict[int, PlotPoint]] = {}
         for row in rows:
             if row["model"] == model and row["metric"] == "auc" and row["arm"] == "final round":
-                levels.setdefault("final round", {})[row["recent"]] = Spot(row["value"])
+                levels.setdefault("final round", {})[row["recent"]] = PlotPoint(row["value"])
                 if row["against"] in ("no text", "another user's", "profile as numbers", "raw history"):
-                    levels.setdefault(row["against"], {})[row["recent"]] = Spot(row["against_value"])
+                    levels.setdefault(row["against"], {})[row["recent"]] = PlotPoint(row["against_value"])
         if levels:
             drawn = by_round(f"AUC of {model}", levels, {}, f"AUC of {model}", across="recent events in view")
             plots.append(Plot(drawn, f"How well {model} predicts with each text."))
@@ -178,7 +178,7 @@ def _models(told_of: dict[str, Any]) -> list[Section]:
             for metric in _SHOWN[mine[0]["task"]]:
                 shown = [row for row in mine if (row["recent"], row["metric"]) == (recent, metric)]
                 spots = {
-                    f"{row['arm']} less {row['against']}": Spot(row["difference"], row["lower"], row["upper"])
+                    f"{row['arm']} less {row['against']}": PlotPoint(row["difference"], row["lower"], row["upper"])
                     for row in shown
                     if row["difference"] is not None
                 }

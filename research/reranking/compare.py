@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from pydantic import Field
 
+from research.comparison.study_arm import StudyArm, as_study_arm
 from research.metrics.lists import LIST_METRICS
 from research.reranking.examples import ListExamples, build_list_examples
 from research.reranking.fit import fit_reranker, score_lists
@@ -20,13 +21,12 @@ from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import Floats, present_vectors
 from trackrec.features.projection import Projection
-from trackrec.rankers.arm import Arm, Inputs, arm_vectors, as_arm
-from trackrec.rankers.compare import SplitTables
+from trackrec.rankers.arm import Inputs, arm_vectors
+from trackrec.rankers.compare import SplitTables, Trial, search
 from trackrec.rankers.examples import ItemTable, RatingScale, VectorTable
 from trackrec.rankers.fit import FitSettings, one_thread, seeded
-from trackrec.rankers.search import Trial, search
 from trackrec.settings import Settings
-from trackrec.users.numbers import ranker_numbers
+from trackrec.users.history_features import ranker_numbers
 
 INITIAL = "initial"
 """The arm that leaves the initial order as it is; no model is trained."""
@@ -74,8 +74,8 @@ def compare_rerankers(
         roles: ``user_id, role, fold``; rows with another role than "ranker" are left out.
         items: the catalogue.
         interactions: the whole log, see :func:`research.reranking.lists.build_lists`.
-        arms: name -> :class:`trackrec.rankers.arm.Arm` (one source of items at most, no scores: nobody scored the
-            sampled candidates), or only ``user_id, vector``, or None for a model that reads no text.
+        arms: name -> :class:`research.comparison.study_arm.StudyArm` (one source of items at most, no scores: nobody
+            scored the sampled candidates), or only ``user_id, vector``, or None for a model that reads no text.
         settings: see :class:`RerankingSettings`.
         seed: lists are drawn by it; the trainings of seed number s use ``seed + s``.
         statistics: counts among users without the role "ranker": the initial order and two dense features.
@@ -90,7 +90,7 @@ def compare_rerankers(
         RunError: fewer than three folds of ranker users have lists, or an arm has no vector for training users, or
             what no re-ranker reads.
     """
-    read = {name: _readable(name, as_arm(inputs)) for name, inputs in arms.items()}
+    read = {name: _readable(name, as_study_arm(inputs)) for name, inputs in arms.items()}
     users = roles.filter(pl.col("role") == "ranker").select("user_id", pl.col("fold").cast(pl.Int64))
     examples = split.examples.join(users, on="user_id", how="semi", maintain_order="left")
     lists = build_lists(examples, interactions, items, settings.lists, seed, statistics)
@@ -171,7 +171,7 @@ def _train_and_score(
         return min(result.validation_loss), score_lists(model, test, users, items)
 
 
-def _readable(name: str, arm: Arm) -> Arm:
+def _readable(name: str, arm: StudyArm) -> StudyArm:
     if arm.scores or len(arm.items) > 1:
         raise RunError(
             f"Arm {name!r} has {len(arm.scores)} validators' scores and {len(arm.items)} sources of items, but a "

@@ -20,8 +20,7 @@ from writing_world import publish as write_place
 from tests.attack.conftest import World
 from tests.attack.size import times
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 from trackrec.writing.place import Place
 
 pytestmark = pytest.mark.slow
@@ -70,7 +69,7 @@ LOADING = """
 import sys
 from trackrec.store.opening import open_store
 from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import publish
 print("ready", flush=True)
 publish(Publication(sys.argv[1]), open_store(sys.argv[2]), "two")
 """

@@ -23,8 +23,7 @@ from tests.attack.test_kills import tables
 from trackrec.errors import TrackRecError
 from trackrec.files.lock import LOCK, OWNER
 from trackrec.store.opening import open_store
-from trackrec.store.publication import Publication
-from trackrec.store.publish import publish
+from trackrec.store.publication import Publication, publish
 
 pytestmark = pytest.mark.slow
 KINDS = ("cut off", "empty", "one bit", "noise", "swapped")

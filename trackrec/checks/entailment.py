@@ -24,7 +24,7 @@ from trackrec.checks.vocabulary import Vocabulary
 from trackrec.engines.base import Answer, Decoding, Engine, GenerateRequest, Message, require
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RecipeError
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.registry import component
 from trackrec.settings import ComponentSettings, Settings
 from trackrec.users.catalogue import Row

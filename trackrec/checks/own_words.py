@@ -7,8 +7,8 @@ import string
 from functools import lru_cache
 from typing import NamedTuple
 
-from trackrec.prompts.domain import Domain
-from trackrec.users.consumption import FAME
+from trackrec.prompts.domains import Domain
+from trackrec.users.counts import FAME
 
 
 class OwnWords(NamedTuple):

@@ -10,8 +10,7 @@ from trackrec.checks import wording as say
 from trackrec.checks.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.checks.vocabulary import Mention, Vocabulary
 from trackrec.checks.wording import Cue
-from trackrec.users.consumption import FAME
-from trackrec.users.generosity import LEVELS
+from trackrec.users.counts import FAME, LEVELS
 
 # fmt: off
 PieceKind = Literal[

@@ -74,7 +74,7 @@ def reasons_for(
     return sorted(found.values(), key=lambda reason: not reason.speaks_for)
 
 
-def tell_reason(reason: Reason) -> str:
+def reason_text(reason: Reason) -> str:
     """A reason in a line: what ties the item to it, and what the history says.
 
     The wording is the same in every domain, and names nothing that was not counted.

@@ -14,9 +14,7 @@ from typing import Any
 from trackrec.checks.claims import Claim
 from trackrec.checks.subjects import Subject
 from trackrec.users.catalogue import Catalogue, Row
-from trackrec.users.consumption import FAME, MIN_ITEMS, surplus
-from trackrec.users.counts import ProfileSettings
-from trackrec.users.generosity import LEVELS
+from trackrec.users.counts import FAME, LEVELS, MIN_ITEMS, ProfileSettings, consumption_surplus
 from trackrec.users.profile import Profile, profile_history
 
 MIN_EVENTS = 2
@@ -238,7 +236,7 @@ def _judge_often(claim: Claim, history: History, catalogue: Catalogue, places: t
         return Judged(claim, Verdict.NOT_CHECKABLE, "nobody counted how much of it everybody has", places)
     name, events = subject.attributes[0], len(history.events)
     share = catalogue.genre_shares.get(name) or catalogue.tag_shares.get(name, 0.0)
-    more = len(places) >= MIN_ITEMS and surplus(events, len(places), share) > _NOISE
+    more = len(places) >= MIN_ITEMS and consumption_surplus(events, len(places), share) > _NOISE
     reason = f"{len(places)} of {events} are of it, of everybody's {share:.0%}"
     return Judged(claim, Verdict.SUPPORTED if more else Verdict.CONTRADICTED, reason, places)
 

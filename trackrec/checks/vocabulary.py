@@ -13,7 +13,7 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from trackrec.checks.own_words import own_words
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.users.catalogue import Catalogue, Item
 from trackrec.users.counts import ProfileSettings
 

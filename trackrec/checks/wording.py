@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from trackrec.users.consumption import FAME as FAME_WORDS
-from trackrec.users.generosity import LEVELS
+from trackrec.users.counts import FAME as FAME_WORDS
+from trackrec.users.counts import LEVELS
 
 Sign = Literal[-1, 1]
 """1: likes, -1: does not."""

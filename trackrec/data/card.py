@@ -9,10 +9,36 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.log import Log
-from trackrec.data.split import Split, SplitSettings
+from trackrec.data.split import Split, SplitSettings, count_cold_start
+
+_LONGEST = 40
+
+
+def first_values(log: Log) -> dict[str, str]:
+    """Role (user, item, rating, timestamp, title, year, genres, creator) to its value, times as text in UTC.
+
+    They are those of the first interaction that was kept, and of its item. What it lacks is left out.
+    """
+    if log.interactions.is_empty():
+        return {}
+    row = log.interactions.row(0, named=True)
+    item = log.items.filter(log.items["item_id"] == row["item_id"]).row(0, named=True)
+    moment = datetime.datetime.fromtimestamp(row["timestamp"], datetime.UTC)
+    found: dict[str, Any] = {
+        "user": row["user_id"],
+        "item": row["item_id"],
+        "rating": f"{row['rating']:g}",
+        "timestamp": f"{moment:%Y-%m-%d %H:%M:%S}",
+        "title": item["title"],
+        "year": item["year"],
+        "genres": " + ".join(item["genres"]),
+        "creator": item.get("creator"),
+    }
+    told = {role: " ".join(str(value).split()) for role, value in found.items() if value not in (None, "")}
+    return {role: text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…" for role, text in told.items()}
+
 
 Figures = dict[str, Any]
 
@@ -81,7 +107,7 @@ def describe_split(log: Log, split: Split, settings: SplitSettings, feedback: Fe
     """
     lengths = split.histories.group_by("user_id").len()["len"]
     each = split.examples.group_by("user_id").len()["len"]
-    cold = split.counts | count_cold(log.interactions, split.histories, split.examples)
+    cold = split.counts | count_cold_start(log.interactions, split.histories, split.examples)
     users = split.counts["users_in_log"]
     left_out = {name: number for name, number in split.counts.items() if name.startswith("dropped_")}
     real = split.examples.filter(~pl.col("sampled")) if "sampled" in split.examples.columns else split.examples

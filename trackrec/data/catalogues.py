@@ -11,8 +11,8 @@ import polars as pl
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.genres import read_genres, read_names
 from trackrec.data.ids import read_ids
-from trackrec.data.interactions import Found
-from trackrec.data.role_table import RoleTable
+from trackrec.data.interactions import ReadReport
+from trackrec.data.mapped_table import MappedTable
 from trackrec.data.table import SHORT_ROW
 
 log = logging.getLogger("trackrec.data")
@@ -74,7 +74,7 @@ def title_counts(items: pl.DataFrame) -> dict[str, int]:
     }
 
 
-def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
+def _described(part: MappedTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
     """item_id, title, year, genres as they came, creator and attributes, as far as they are there."""
     wanted = []
     for name, read in (("title", read_title), ("year", lambda column: read_year(column, part.schema[column]))):
@@ -86,7 +86,7 @@ def _described(part: RoleTable, whole: Mapping[str, bool]) -> pl.LazyFrame:
     return part.frame.select(ids, *wanted, *genres, *_flat(part))
 
 
-def _flat(part: RoleTable) -> list[pl.Expr]:
+def _flat(part: MappedTable) -> list[pl.Expr]:
     """The attributes: lists as one text, an object's fields as columns of their own (``size_width``)."""
     flat: list[pl.Expr] = []
     for name in part.attributes:
@@ -99,11 +99,11 @@ def _flat(part: RoleTable) -> list[pl.Expr]:
 
 
 def items_of(
-    parts: Mapping[str, RoleTable],
+    parts: Mapping[str, MappedTable],
     rows: pl.LazyFrame,
     whole: Mapping[str, bool],
     mapping: ColumnMapping,
-    found: Found,
+    found: ReadReport,
 ) -> pl.DataFrame:
     """The catalogue: the table of items, or what the interactions (``rows``: with their ids) say of them."""
     if "items" in parts:
@@ -113,7 +113,7 @@ def items_of(
 
 
 def _items_of_interactions(
-    part: RoleTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, found: Found
+    part: MappedTable, rows: pl.LazyFrame, whole: Mapping[str, bool], mapping: ColumnMapping, found: ReadReport
 ) -> pl.DataFrame:
     whole_rows = part.frame
     if SHORT_ROW in part.schema:  # a value of a short row may stand in another column's place
@@ -135,7 +135,7 @@ def _items_of_interactions(
     return items
 
 
-def _finished(items: pl.DataFrame, part: RoleTable, mapping: ColumnMapping, found: Found) -> pl.DataFrame:
+def _finished(items: pl.DataFrame, part: MappedTable, mapping: ColumnMapping, found: ReadReport) -> pl.DataFrame:
     if "genres" in items.columns:
         asked = mapping.genre_separator
         genres = read_genres(items["genres"], part.columns.genre_separator if asked is None else asked)

@@ -1,4 +1,4 @@
-"""CSV, TSV and their like: the separator, the quotation marks, and every row's number of fields, before it is read."""
+"""CSV, TSV and their like: separator, quotation marks, fields a row; other lines are cut by a pattern."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.data.csv_rows import RowCutter, RowError
-from trackrec.data.local_file import SAMPLE
+from trackrec.data.local_file import SAMPLE, local_copy
 from trackrec.data.scan import scan_csv, scan_lines, scan_parquet
 from trackrec.data.table import NO_QUOTES, SHORT_ROW, Table, TableSettings, cause_of
 from trackrec.errors import LogError
@@ -237,3 +237,40 @@ def _rows(lines: str, separator: str, limit: int = 200) -> list[list[str]]:
 
 def _plain_rows(lines: str, separator: str, limit: int = 200) -> list[list[str]]:
     return [line.split(separator) for line in lines.split("\n")[:limit] if line.strip()] or [[""]]
+
+
+def open_lines(
+    file: Path, names: Sequence[str], pattern: str, scratch: Path, *, encoding: str = "", header: bool = False
+) -> Table:
+    """Open a file as a table of text.
+
+    Args:
+        file: what is read, perhaps gzipped. Blank lines are skipped.
+        names: the columns' names, one a group.
+        pattern: a regular expression with a group for each column. A line that it does not fit becomes a row of
+            nulls, which the log counts as one without ids.
+        scratch: a folder for copies, which must live until the table has been read.
+        encoding: how the text is encoded; empty: UTF-8.
+        header: the first line holds names, and is skipped.
+
+    Raises:
+        LogError: the file cannot be opened.
+    """
+    path, _ = local_copy(TableSettings(path=str(file), encoding=encoding), scratch)
+    lines = scan_lines(path)
+    line = pl.col("line").str.strip_chars_end("\r")
+    rows = lines.slice(int(header)).filter(line.str.strip_chars() != "")
+    groups = line.str.extract_groups(pattern).struct.rename_fields(list(names))
+    frame = rows.select(groups.alias("fields")).unnest("fields")
+    return Table(frame, tuple(names), str(file))
+
+
+def is_utf_8(file: Path) -> bool:
+    """Whether a file is in UTF-8, read in pieces."""
+    try:
+        with file.open(encoding="utf-8") as text:
+            while text.read(1 << 22):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -81,11 +81,11 @@ class Finding(NamedTuple):
     """What becomes of it."""
 
 
-def tell_findings(counts: Mapping[str, int]) -> list[Finding]:
+def describe_findings(counts: Mapping[str, int]) -> list[Finding]:
     """What becomes of what was counted, without the plain sizes and the zeros; what is left out comes first.
 
     Example:
-        >>> tell_findings({"rows": 9, "dropped_without_user_id": 2})[0].what
+        >>> describe_findings({"rows": 9, "dropped_without_user_id": 2})[0].what
         'rows without a user'
     """
     told = [Finding(name, *_words(name, number)) for name, number in counts.items() if number and name not in _SIZES]

@@ -17,8 +17,7 @@ from trackrec.data.column_mapping import NO_COLUMN, ColumnMapping
 from trackrec.data.feedback import mix_bits
 from trackrec.data.ids import MISSING_IDS, read_ids
 from trackrec.data.log import stable_hash
-from trackrec.data.number_notes import number_notes
-from trackrec.data.role_table import ID_COLUMNS, RoleTable
+from trackrec.data.mapped_table import ID_COLUMNS, MappedTable, number_notes
 from trackrec.data.table import SHORT_ROW
 from trackrec.data.times import clock_seconds, in_another_unit, read_times
 from trackrec.errors import LogError
@@ -32,7 +31,7 @@ _DAY = 86_400
 
 
 @dataclass
-class Found:
+class ReadReport:
     """What was found while a log was read."""
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -41,7 +40,7 @@ class Found:
 
 
 def read_interactions(
-    part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, found: Found
+    part: MappedTable, whole: Mapping[str, bool], settings: TablesSettings, found: ReadReport
 ) -> pl.DataFrame:
     """user_id, item_id, rating, timestamp, signals, and the reason why a row is ``unusable``."""
     rows = part.collect(plain_interactions(part, whole, settings, found))
@@ -78,7 +77,7 @@ def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
 
 
 def plain_interactions(
-    part: RoleTable, whole: Mapping[str, bool], settings: TablesSettings, found: Found
+    part: MappedTable, whole: Mapping[str, bool], settings: TablesSettings, found: ReadReport
 ) -> pl.LazyFrame:
     """The same, not yet read; each row is made of its own row in the file alone."""
     columns, rating, reasons = settings.columns, pl.lit(1.0), []
@@ -135,7 +134,7 @@ def row_hash() -> pl.Expr:
     return pl.struct("user_id", "item_id", "rating", "timestamp").hash()
 
 
-def _weighted_sum(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
+def _weighted_sum(part: MappedTable, mapping: ColumnMapping) -> pl.Expr:
     """The sum of the signals by their weights; null where a row has none of them."""
     weights = dict(zip(part.signals, mapping.signals.values(), strict=True))
     values = {name: part.number(name) for name in weights}
@@ -145,7 +144,7 @@ def _weighted_sum(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
     )
 
 
-def _weights(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
+def _weights(part: MappedTable, mapping: ColumnMapping) -> pl.Expr:
     """What each event weighs by its kind (case and spaces do not count); null for kinds without a weight."""
     kind = pl.col("event").cast(pl.String).str.strip_chars().str.to_lowercase()
     weights = {name.strip().lower(): weight for name, weight in mapping.event_weights.items()}
@@ -158,7 +157,7 @@ def _weights(part: RoleTable, mapping: ColumnMapping) -> pl.Expr:
     return kind.replace_strict(weights, default=None, return_dtype=pl.Float64)
 
 
-def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[pl.Expr, pl.Expr]:
+def _seconds(part: MappedTable, settings: TablesSettings, found: ReadReport) -> tuple[pl.Expr, pl.Expr]:
     """The times, and why one cannot be used though it can be read."""
     if "timestamp" not in part.schema:
         return pl.lit(None, pl.Int64), pl.lit(None, pl.String)
@@ -196,7 +195,7 @@ def _seconds(part: RoleTable, settings: TablesSettings, found: Found) -> tuple[p
     return seconds, reason
 
 
-def _what_is_no_time(part: RoleTable, seconds: pl.Expr) -> list[str]:
+def _what_is_no_time(part: MappedTable, seconds: pl.Expr) -> list[str]:
     """In words, the texts that are no times in the form that most have."""
     text = pl.col("timestamp").str.strip_chars()
     none = seconds.is_null() & ~text.is_in(MISSING_IDS)

@@ -12,10 +12,23 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.data.broken_rows import broken_line
 from trackrec.data.scan import scan_json_lines
 from trackrec.data.table import Table
 from trackrec.errors import LogError
+
+
+def broken_line(path: Path) -> str:
+    """In words, the first line of a JSON lines file that is no JSON object; "" if all are."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                value = json.loads(line) if line.strip() else {}
+            except (ValueError, RecursionError) as error:
+                return f"line {number} is not JSON ({error}), {line[:60].rstrip()!r}"
+            if not isinstance(value, dict):
+                return f"line {number} is no JSON object, {line[:60].rstrip()!r}"
+    return ""
+
 
 _CHUNK = 1 << 20
 _LONGEST = 1 << 26
@@ -185,3 +198,12 @@ def _literals(path: Path) -> Iterator[Any]:
                     yield ast.literal_eval(line.strip())
                 except (ValueError, SyntaxError) as error:
                     raise ValueError(f"line {number} is neither JSON nor Python's form of it, {line[:60]!r}") from error
+
+
+def read_literal(line: str) -> dict[str, object]:
+    """The dictionary that a line writes; an empty one where it writes none."""
+    try:
+        value = ast.literal_eval(line.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import FeedbackSettings, label_events
 from trackrec.data.log import Log
 from trackrec.data.roles import NO_FOLD, Role, RoleSettings, assign_roles
 from trackrec.errors import LogError
-from trackrec.settings import Settings
+from trackrec.settings import LATER, Settings
+
+
+def count_cold_start(interactions: pl.DataFrame, histories: pl.DataFrame, examples: pl.DataFrame) -> dict[str, int]:
+    """How much of a split no history, or no earlier interaction of anybody, can help with.
+
+    Args:
+        interactions: ``Log.interactions``.
+        histories: ``Split.histories``.
+        examples: ``Split.examples``.
+
+    Returns:
+        ``cold_users``: users of the log without a history. ``cold_items``: items of examples that nobody had touched
+        strictly before the example's time; ``examples_of_cold_items``: how many such examples there are.
+    """
+    first = interactions.group_by("item_id").agg(pl.col("timestamp").min().alias("first"))
+    cold = examples.select("item_id", "timestamp").join(first, on="item_id", how="left")
+    cold = cold.filter(pl.col("first").is_null() | (pl.col("first") >= pl.col("timestamp")))
+    return {
+        "cold_users": interactions["user_id"].n_unique() - histories["user_id"].n_unique(),
+        "cold_items": cold["item_id"].n_unique(),
+        "examples_of_cold_items": cold.height,
+    }
+
 
 __all__ = ["NO_FOLD", "Role", "RoleSettings", "Split", "SplitSettings", "assign_roles", "split_log"]
 
@@ -48,7 +70,7 @@ class SplitSettings(Settings):
     """temporal alone: the share of all interactions that lies before the cut-off."""
     last_events: int = Field(default=1, ge=1)
     """leave_last alone: how many of a user's interactions, the last ones in time, are examples."""
-    new_items: float = Field(default=0.0, ge=0, lt=1)
+    new_items: Annotated[float, LATER] = Field(default=0.0, ge=0, lt=1)
     """Share of the catalogue, drawn by a hash of seed and item, that counts as never seen before: nobody's history, no
     count and no training example holds these items, and figures on them stand beside those on all items."""
 
@@ -72,7 +94,7 @@ class Split:
     counts: dict[str, int] = field(default_factory=dict)
     """Users and rows kept, and users left out by reason (``dropped_...``). leave_last and column also count
     ``left_out_not_before_examples`` (rows of kept users that are no example and that no history may hold, since they
-    are not strictly before all of the user's examples) and what is cold (``count_cold``)."""
+    are not strictly before all of the user's examples) and what is cold (``count_cold_start``)."""
     cutoff: int | None = None
     """temporal: the time (seconds) from which on all is future, for everybody's data. Other kinds: None."""
 
@@ -164,7 +186,7 @@ def split_log(
     counts |= {"users": histories["user_id"].n_unique(), "histories": histories.height, "examples": examples.height}
     if settings.kind in ("leave_last", "column"):
         counts["left_out_not_before_examples"] = events.filter(~pl.col("past") & ~pl.col("example")).height
-        counts |= count_cold(log.interactions, histories, examples)
+        counts |= count_cold_start(log.interactions, histories, examples)
     return Split(
         histories=histories, examples=examples, counts=counts, cutoff=cutoff if settings.kind == "temporal" else None
     )

@@ -15,14 +15,14 @@ import polars as pl
 from trackrec.data.catalogues import items_of
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns
-from trackrec.data.exposures import unnest
-from trackrec.data.id_mismatch import explain_missing_ids
-from trackrec.data.interactions import Found, read_interactions, row_hash
-from trackrec.data.item_tables import join_item_tables
+from trackrec.data.ids import explain_missing_ids
+from trackrec.data.impressions import unnest
+from trackrec.data.interactions import ReadReport, read_interactions, row_hash
 from trackrec.data.log import Log
-from trackrec.data.role_table import ID_COLUMNS, RoleTable, columns_of, whole_in_all
+from trackrec.data.many_files import join_item_tables
+from trackrec.data.mapped_table import ID_COLUMNS, MappedTable, columns_of, whole_in_all
+from trackrec.data.open_table import open_table
 from trackrec.data.table import Table, TableSettings
-from trackrec.data.tables import open_table
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 
@@ -85,8 +85,8 @@ def make_log(tables: Mapping[str, Table], settings: TablesSettings, *, where: st
 
 def _log_and_columns(tables: Mapping[str, Table], settings: TablesSettings, *, where: str) -> tuple[Log, list[Columns]]:
     catalogue = "items" in tables
-    parts = {name: RoleTable.of(name, table, settings.columns, catalogue=catalogue) for name, table in tables.items()}
-    found = Found()
+    parts = {name: MappedTable.of(name, table, settings.columns, catalogue=catalogue) for name, table in tables.items()}
+    found = ReadReport()
     for name, part in parts.items():
         found.notes += [f"{name}: {note}" for note in (*part.table.notes, *part.columns.notes)]
         if name != "interactions" and (short := part.facts.get("short_rows")):

@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 from pydantic import Field
 
 from trackrec.engines.failures import EngineError, FailureKind
-from trackrec.settings import Settings
+from trackrec.settings import LATER, Settings
 
 FinishReason = Literal["stop", "length", "content_filter", "refusal", "none"]
 """Why a text ended: by itself, at its most tokens, by a filter, by a refusal; none: there is no text."""
@@ -66,7 +66,7 @@ class Decoding(Settings):
     """Most tokens of a text."""
     stop: tuple[str, ...] = Field(default=(), max_length=4)
     """Phrases that end a text; they are not part of it. Endpoints take four at most."""
-    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    repetition_penalty: Annotated[float, LATER] = Field(default=1.0, gt=0, le=10)
     """Makes tokens less likely that stand in the prompt or in the text so far, as transformers and vLLM do; 1: none."""
     json_schema: dict[str, Any] | None = None
     """A JSON schema that the text must follow."""

@@ -27,7 +27,7 @@ Job = Callable[[], FailureKind | None]
 
 
 @dataclass(frozen=True)
-class Paid:
+class CallResult:
     """What a good call brought, and what it cost."""
 
     found: Any
@@ -145,7 +145,7 @@ class Calls:
 
     def call(
         self, key: str, body: Mapping[str, Any], most: Usage, read: Callable[[dict[str, Any]], Any]
-    ) -> Paid | FailureKind:
+    ) -> CallResult | FailureKind:
         """One call with its tries, under limits and budget.
 
         Args:
@@ -189,7 +189,7 @@ class Calls:
                 raise
             self.limits.settle(use, usage.tokens)
             self._failed_in_a_row = 0
-            return Paid(found, usage, self.budget.settle(most, usage))
+            return CallResult(found, usage, self.budget.settle(most, usage))
 
     def _tries(self, kind: FailureKind) -> int:
         tries = POLICIES[kind].tries

@@ -26,7 +26,7 @@ from trackrec.engines.base import (
 from trackrec.engines.bodies import generate_body, most_tokens, read_answers, request_key
 from trackrec.engines.budget import Bill, Estimate
 from trackrec.engines.cache import AnswerCache
-from trackrec.engines.calls import Calls, Job, Paid
+from trackrec.engines.calls import CallResult, Calls, Job
 from trackrec.engines.failures import POLICIES, EngineError, FailureKind
 from trackrec.engines.openai_scoring import Scorer
 from trackrec.engines.openai_settings import OpenAISettings
@@ -172,7 +172,7 @@ class OpenAIEngine:
             most = most_tokens(job.request, count, decoding.max_new_tokens)
 
             paid = self.calls.call(job.key, body, most, lambda reply: read_answers(reply, decoding)[:count])
-            if not isinstance(paid, Paid):
+            if not isinstance(paid, CallResult):
                 return paid
             answers: list[Answer] = paid.found
             again = malformed < (POLICIES["malformed"].tries or 0) and decoding.temperature > 0

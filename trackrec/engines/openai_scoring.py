@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trackrec.engines.base import AnswerText, Prompt, Score, Usage
 from trackrec.engines.bodies import FORM, TopToken, echo_body, most_tokens, read_echo, read_top, score_body
 from trackrec.engines.cache import key_of
-from trackrec.engines.calls import Job, Paid
+from trackrec.engines.calls import CallResult, Job
 from trackrec.engines.failures import EngineError, FailureKind
 from trackrec.engines.openai_settings import ECHOES
 
@@ -139,7 +139,7 @@ class Scorer:
             if calls.cache.get(key, 1):
                 return None
             paid = calls.call(key, body, most, read)
-            if not isinstance(paid, Paid):
+            if not isinstance(paid, CallResult):
                 return paid
             calls.cache.put(key, 0, [paid.found], paid.usage, paid.money, calls.prices, calls.settings.model)
             return None

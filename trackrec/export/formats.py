@@ -10,8 +10,7 @@ from typing import Any
 from trackrec.errors import RunError
 from trackrec.export.feature_tables import FeatureTables, read_features
 from trackrec.export.fuxictr import write_fuxictr
-from trackrec.export.huggingface import write_huggingface
-from trackrec.export.parquet import write_parquet
+from trackrec.export.parquet import write_huggingface, write_parquet
 from trackrec.export.recbole import write_recbole
 from trackrec.export.vllm import write_vllm
 from trackrec.features.encoder import Encoder

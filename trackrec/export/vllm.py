@@ -14,11 +14,11 @@ from transformers import AutoConfig, AutoTokenizer
 
 from trackrec.assets import resolve_language_model
 from trackrec.errors import RunError
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.shards import link
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.lm.model import adapter_hash
-from trackrec.lm.trust import remote_code_is_trusted
+from trackrec.lm.settings import remote_code_is_trusted
 from trackrec.progress import Reporter
 from trackrec.prompts.lengths import PromptLengths
 from trackrec.prompts.renderer import Renderer

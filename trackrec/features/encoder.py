@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import polars as pl
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.registry import make
-from trackrec.settings import Commit, ComponentSettings
+from trackrec.settings import LATER, Commit, ComponentSettings
 from trackrec.users.citations import without_citations
 
 Floats = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ class TextEncoderSettings(ComponentSettings):
     type: str = "sentence-transformer"
     name: str = "all-minilm-l6-v2"
     """The embedded one by name, a local folder or a Hugging Face id."""
-    revision: Commit = ""
+    revision: Annotated[Commit, LATER] = ""
     """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
     keeps it."""
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from trackrec.errors import RunError
 from trackrec.features.encoder import Floats
-from trackrec.users.numbers import Matrix
+from trackrec.users.history_features import Matrix
 
 RIDGES = np.logspace(-5, 1, 19)
 """Ridge strengths that are tried, as multiples of the vectors' mean square norm."""
@@ -45,8 +45,8 @@ class Projection:
             vectors: of training users, shape (texts, dimensions).
             components: most directions.
             numbers: what the history behind each text says, shape (texts, numbers), see
-                :func:`trackrec.users.numbers.history_numbers`. None, or numbers that the texts do not tell: the main
-                directions of the vectors.
+                :func:`trackrec.users.history_features.history_numbers`. None, or numbers that the texts do not tell:
+                the main directions of the vectors.
         """
         values = np.asarray(vectors, dtype=np.float64)
         mean = values.mean(axis=0)

@@ -13,7 +13,6 @@ import torch
 from pydantic import Field
 
 from trackrec.data.log import stable_hash
-from trackrec.data.rows import rows_by_user
 from trackrec.judges.base import JudgeContext
 from trackrec.lm.answers import answers_example, answers_loss, score_answers, single
 from trackrec.lm.losses import yes_probability
@@ -31,6 +30,7 @@ from trackrec.lm.tree import Tree
 from trackrec.prompts.renderer import Renderer
 from trackrec.settings import ComponentSettings
 from trackrec.users.catalogue import Row
+from trackrec.users.histories import rows_by_user
 
 
 class LMValidatorSettings(ComponentSettings):

@@ -21,14 +21,13 @@ from trackrec.features.encoder import Encoder, Floats
 from trackrec.features.projection import Projection
 from trackrec.judges.base import JudgeContext
 from trackrec.metrics.probability import auc, log_loss
-from trackrec.rankers.backbones import build_ranker
-from trackrec.rankers.base import BackboneSettings, RankerSizes
+from trackrec.rankers.base import BackboneSettings, RankerSizes, build_ranker
 from trackrec.rankers.compare import SplitTables
 from trackrec.rankers.examples import DENSE_FEATURES, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict_logits, seeded
 from trackrec.registry import named
 from trackrec.settings import ComponentSettings
-from trackrec.users.numbers import history_numbers
+from trackrec.users.history_features import history_numbers
 
 WEIGHTS = "ranker.safetensors"
 DESCRIPTION = "ranker.json"

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self
 import polars as pl
 from pydantic import Field, SerializeAsAny
 
-from trackrec.data.rows import rows_by_user
 from trackrec.engines.base import AnswerText, Engine, Message, Prompt, Score, require
 from trackrec.engines.failures import EngineError
 from trackrec.engines.openai_settings import OpenAISettings
@@ -23,6 +22,7 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.registry import component, make
 from trackrec.settings import ComponentSettings
 from trackrec.users.catalogue import Row
+from trackrec.users.histories import rows_by_user
 
 log = logging.getLogger("trackrec.judges")
 

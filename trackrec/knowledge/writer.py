@@ -85,7 +85,7 @@ class Nouns:
 
 
 @dataclass(frozen=True)
-class Written:
+class CardCounts:
     """What became of a catalogue."""
 
     cards: int
@@ -135,7 +135,7 @@ class CardWriter:
             found.append(GenerateRequest(messages=messages, seed=0))
         return found
 
-    def write(self, items: pl.DataFrame, path: Path) -> Written:
+    def write(self, items: pl.DataFrame, path: Path) -> CardCounts:
         """Write the cards that are lacking.
 
         Args:
@@ -176,7 +176,7 @@ class CardWriter:
                 "allow more by knowledge.writer.failed_share"
             )
         not_known = 0 if not kept and not made else int((read_cards(path).table["known"] == 0).sum())
-        return Written(len(kept) + made, len(todo), len(kept), not_known, dict(wrong))
+        return CardCounts(len(kept) + made, len(todo), len(kept), not_known, dict(wrong))
 
     def _kept(self, path: Path, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         if not path.is_file() or not path.read_text(encoding="utf-8", errors="replace").strip():

@@ -24,11 +24,10 @@ from trackrec.lm.folder import adapter_hash, holds_weights, write_model_card
 from trackrec.lm.full import FullVersions
 from trackrec.lm.head import logit_rule, logits_of
 from trackrec.lm.linear import quicken
-from trackrec.lm.settings import AdapterSettings, LanguageModelSettings
+from trackrec.lm.settings import AdapterSettings, LanguageModelSettings, remote_code_is_trusted
 from trackrec.lm.threads import use_threads
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
-from trackrec.lm.trust import remote_code_is_trusted
 from trackrec.lm.unrolled import hidden_of_copies
 from trackrec.progress import no_foreign_bars
 
@@ -74,7 +73,12 @@ class LanguageModel:
     Adapters are added with ``add``, kept with ``save`` and brought back with ``load``; ``use`` says which one computes.
     """
 
-    def __init__(self, settings: LanguageModelSettings, adapter: AdapterSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: LanguageModelSettings,
+        adapter: AdapterSettings | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> None:
         self.settings = settings
         self.adapter_settings = adapter or AdapterSettings()
         use_threads(settings.threads)
@@ -83,7 +87,7 @@ class LanguageModel:
         gpu = f"cuda:{processes.local_number()}" if processes.count() > 1 else "cuda"
         auto = settings.device == "auto"
         self.device = torch.device(gpu if auto and torch.cuda.is_available() else "cpu" if auto else settings.device)
-        self.tokenizer = load_tokenizer(settings)
+        self.tokenizer = load_tokenizer(settings) if tokenizer is None else tokenizer
         with _said(settings.name):
             base = self._base()
         self.follows_plans = self._follows_plans(base)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from trackrec.lm.shared_prefix import SharedPrompts
 from trackrec.lm.tree import Tree, TreeBatch
 from trackrec.lm.tree_attention import plan_of
 from trackrec.lm.unrolled import generated_copies
-from trackrec.settings import Settings
+from trackrec.settings import LATER, Settings
 
 BLOCK = 256
 """Tokens of the vocabulary that ``invert`` sums up together."""
@@ -37,10 +37,10 @@ class DecodingSettings(Settings):
     """Nucleus: the smallest set of tokens with at least this probability is drawn from."""
     max_new_tokens: int = Field(default=64, ge=1)
     """Most tokens of a RecCoT, its end token included; left out of a recipe: `prompts.reccot_tokens`."""
-    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    repetition_penalty: Annotated[float, LATER] = Field(default=1.0, gt=0, le=10)
     """Divides the logits above 0, and multiplies those below, of all tokens that stand in the prompt or in the text so
     far, as transformers and vLLM do; 1: none. Titles of the history stand in the prompt, so little of it goes far."""
-    stop: tuple[str, ...] = Field(default=(), max_length=4)
+    stop: Annotated[tuple[str, ...], LATER] = Field(default=(), max_length=4)
     """Phrases that end a text; they are not part of it. For a model that was not taught to end, such as "\\n\\n"."""
 
 

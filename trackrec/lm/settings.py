@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from trackrec.settings import Commit, Settings
+from trackrec.settings import LATER, Commit, Settings
+
+_given = [False]
+
+
+def trust_remote_code(given: bool) -> None:
+    """Allow this process, or forbid it, to run code that comes with a language model."""
+    _given[0] = given
+
+
+def remote_code_is_trusted() -> bool:
+    """Whether it was allowed."""
+    return _given[0]
 
 
 class LanguageModelSettings(Settings):
@@ -14,7 +26,7 @@ class LanguageModelSettings(Settings):
 
     name: str = "smollm2-135m-instruct"
     """The embedded model's name, a Hugging Face id, or a local folder."""
-    revision: Commit = ""
+    revision: Annotated[Commit, LATER] = ""
     """Of a Hugging Face id, the commit (40 hexadecimal digits). Empty: the newest one when the run begins; its recipe
     keeps it."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -80,7 +80,7 @@ def bootstrap_users(
             (`mean_of_lists`) may be NaN, where a list has no liked candidate.
     """
     value, drawn = draw_users(statistic, users, [arrays], seed, draws, folds)
-    return _interval(float(value[0]), drawn[:, 0], level)
+    return percentile_interval(float(value[0]), drawn[:, 0], level)
 
 
 def paired_bootstrap(
@@ -100,7 +100,7 @@ def paired_bootstrap(
     Both arms score the same examples; the other arguments are those of `bootstrap_users`.
     """
     value, drawn = draw_users(statistic, users, [(labels, scores), (labels, baseline_scores)], seed, draws, folds)
-    return _interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
+    return percentile_interval(float(value[0] - value[1]), drawn[:, 0] - drawn[:, 1], level)
 
 
 def _user_matrix(users: IndexArray, labels: FloatArray, scores: FloatArray, count: int) -> FloatArray:
@@ -225,9 +225,10 @@ def draw_users(
     return value, drawn
 
 
-def _interval(value: float, drawn: FloatArray, level: float) -> Interval:
+def percentile_interval(value: float, drawn: FloatArray, level: float = 0.95) -> Interval:
+    """A statistic with the percentile interval of its draws, shape (draws,); undefined ones are left out."""
     defined = drawn[~np.isnan(drawn)]
     if not len(defined) or math.isnan(value):
-        return Interval(value, math.nan, math.nan)
+        return Interval.point(value)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))

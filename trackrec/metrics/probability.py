@@ -9,10 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trackrec.metrics.rows import MetricRow as MetricRow
-from trackrec.metrics.rows import read_metrics as read_metrics
-from trackrec.metrics.rows import write_metrics as write_metrics
-
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
@@ -108,6 +104,11 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @classmethod
+    def point(cls, value: float) -> Interval:
+        """A statistic of which no interval is known."""
+        return cls(value, math.nan, math.nan)
+
 
 def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
     """A share with Wilson's interval (95% by default); NaN without trials.
@@ -119,7 +120,7 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> Interval:
     [0.9, 0.5958, 0.9821]
     """
     if not trials:
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval.point(math.nan)
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * float(np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)))

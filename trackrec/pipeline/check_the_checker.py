@@ -23,11 +23,8 @@ from trackrec.files.forgotten import Forgotten
 from trackrec.files.tables import read_table
 from trackrec.files.whole import write_table
 from trackrec.metrics.probability import Interval
-from trackrec.pipeline.dataset import Dataset
-from trackrec.pipeline.vocabulary import vocabulary_of
-from trackrec.progress import Reporter
-from trackrec.recipe import load_recipe
-from trackrec.run import Run
+from trackrec.pipeline.dataset import Dataset, finished_run
+from trackrec.pipeline.truth import vocabulary_of
 
 FOLDER, DRAWN, PAGE, LABELS = "checker", "drawn.parquet", "label.html", "labels.jsonl"
 """In the run folder: what was drawn with its verdicts, the page, and the labels that it saves."""
@@ -47,13 +44,9 @@ def draw_sentences(folder: Path, sentences: int) -> Path:
     Raises:
         RunError: no finished run there, fewer than one sentence is asked for, or none has been written.
     """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give the folder of one")
     if sentences < 1:
         raise RunError(f"--sentences got {sentences}, expected 1 or more")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    dataset = Dataset.of(run)
+    recipe, run, dataset = finished_run(folder)
     vocabulary = vocabulary_of(recipe, dataset)
     judged = _judged(run.read_output("reccots"), dataset, vocabulary)
     if judged.is_empty():

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel
+from transformers import PreTrainedTokenizerBase
 
 from trackrec.checks.gate import is_ours
 from trackrec.data.roles import Role
@@ -28,7 +29,7 @@ from trackrec.prompts.renderer import Renderer
 from trackrec.recipe import Recipe
 from trackrec.registry import find, make, short_name
 from trackrec.run import Run, Stage
-from trackrec.settings import ComponentSettings
+from trackrec.settings import ComponentSettings, recorded
 from trackrec.teachers.base import Teacher, TeacherContext
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.citations import without_citations
@@ -92,15 +93,19 @@ class Components:
         return teacher
 
     @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's; prompts are known before the model is loaded."""
+        return load_tokenizer(self.recipe.model)
+
+    @cached_property
     def model(self) -> LanguageModel:
         """The language model."""
-        return LanguageModel(self.recipe.model, self.recipe.adapter)
+        return LanguageModel(self.recipe.model, self.recipe.adapter, self.tokenizer)
 
     @cached_property
     def renderer(self) -> Renderer:
         """The one renderer."""
-        tokenizer = load_tokenizer(self.recipe.model)  # not the model's own: prompts are known before it is loaded
-        return Renderer(tokenizer, self.dataset.items, self.recipe.prompts, profile=self.recipe.profile)
+        return Renderer(self.tokenizer, self.dataset.items, self.recipe.prompts, profile=self.recipe.profile)
 
     @cached_property
     def generator(self) -> Generator:
@@ -200,7 +205,8 @@ class Components:
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for key, value in settings.items()
         }
-        content, plain = content_of(plain), without_unset(plain)
+        content = content_of(plain)
+        plain |= {key: recorded(value) for key, value in settings.items() if isinstance(value, BaseModel)}
         settings = plain | ({"content": content} if content else {})
         self.run.do(name, work, inputs, settings, (*regardless_of, *_KEPT_ASIDE), together)
 
@@ -235,15 +241,3 @@ class Components:
     def kept(self, number: int) -> pl.DataFrame:
         """The RecCoTs that a round's generator wrote: ``user_id, sample, text, ...``, one a user."""
         return self.run.read(f"write-{number}")
-
-
-_LATER: tuple[tuple[str, Any], ...] = (("revision", ""), ("repetition_penalty", 1.0), ("stop", []))
-"""Settings that came later, and what leaves everything as it was before them."""
-
-
-def without_unset(plain: Any) -> Any:
-    """Plain settings without later ones that nobody set: stages of earlier runs, which knew none, stay finished."""
-    if isinstance(plain, dict):
-        later = [pair for pair in _LATER if pair[0] != "stop" or "json_schema" not in plain]  # engines always had it
-        return {key: without_unset(value) for key, value in plain.items() if (key, value) not in later}
-    return [without_unset(value) for value in plain] if isinstance(plain, list) else plain

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from trackrec.data.cold_start import count_cold
 from trackrec.data.feedback import add_negatives, label_events
 from trackrec.data.filters import filter_log
 from trackrec.data.log import Log
 from trackrec.data.new_items import draw_new_items, to_learn_from, without_new_items
 from trackrec.data.roles import Role, assign_roles
-from trackrec.data.source_files import source_files
 from trackrec.data.sources import read_log
-from trackrec.data.split import split_log
+from trackrec.data.sources.settings import source_files
+from trackrec.data.split import count_cold_start, split_log
 from trackrec.data.statistics import ItemStatistics
 from trackrec.data.targets import choose_targets
+from trackrec.errors import RunError
 from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash
 from trackrec.knowledge.catalogue import add_knowledge, load_cards
-from trackrec.recipe import Recipe
+from trackrec.progress import Reporter
+from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run, Stage, text_hash
+from trackrec.settings import recorded
 from trackrec.users.catalogue import TOUCHED
 from trackrec.users.histories import Histories
 
@@ -61,6 +64,11 @@ class Dataset:
     def history_rows(self) -> Histories:
         """Each user's history, oldest first."""
         return Histories(self.histories)
+
+    @cached_property
+    def role_of(self) -> dict[Any, str]:
+        """Each user's role."""
+        return dict(self.roles.select("user_id", "role").iter_rows())
 
     def users(self, *roles: Role, fold: int | None = None) -> list[Any]:
         """Users of some roles (of one fold), in the order of the roles table."""
@@ -117,6 +125,19 @@ def log_without(log: Log, forgotten: Forgotten) -> Log:
     if not forgotten:
         return log
     return replace(log, interactions=forgotten.left_out(log.interactions), users=forgotten.left_out(log.users))
+
+
+def finished_run(folder: Path) -> tuple[Recipe, Run, Dataset]:
+    """A finished run, opened for reading: its recipe, its tables, and what its data stage wrote.
+
+    Raises:
+        RunError: no finished run there.
+    """
+    if not (folder / "reccots.parquet").is_file():
+        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
+    recipe = load_recipe(folder / "recipe.yaml")
+    run = Run(folder, Reporter(), recipe.seed, reading=True)
+    return recipe, run, Dataset.of(run)
 
 
 def prepare(recipe: Recipe, run: Run) -> Dataset:
@@ -182,22 +203,20 @@ def prepare(recipe: Recipe, run: Run) -> Dataset:
         stage.write("baselines", baselines)
         stage.counts = {
             "log": log.counts,
-            "split": split.counts | count_cold(log.interactions, split.histories, split.examples),
+            "split": split.counts | count_cold_start(log.interactions, split.histories, split.examples),
             "roles": dict(roles.group_by("role").len().sort("role").iter_rows()),
             "evaluated": count,
             "statistics_from_users": len(lm_users),
         }
         stage.counts |= {} if cards is None else {"knowledge": knowledge}
 
-    settings = {
-        name: getattr(recipe, name).model_dump(mode="json")
+    settings: dict[str, Any] = {
+        name: recorded(getattr(recipe, name))
         for name in ("source", "filters", "feedback", "split", "roles", "statistics", "evaluation")
     }
-    if not recipe.split.new_items:  # runs from before this setting stay finished
-        settings["split"].pop("new_items")
     if cards is not None:  # the cards themselves, so that a corrected file is read anew
-        unset = set() if recipe.knowledge.as_genres else {"as_genres"}
-        told = recipe.knowledge.model_dump(mode="json", exclude={"writer", *unset})
+        told = recorded(recipe.knowledge)
+        told.pop("writer")  # no run reads it
         settings |= {"knowledge": told, "cards": text_hash(cards.table)}
     log_files = {name: file_hash(path) for name, path in source_files(recipe.source).items()}
     settings |= {"targets": recipe.loop.targets_per_user} | ({"log": log_files} if log_files else {})

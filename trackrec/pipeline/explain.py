@@ -14,18 +14,15 @@ from rich.table import Table
 
 from trackrec.checks.gate import may_accuse
 from trackrec.checks.grounding import GroundedSentence, History, ground
-from trackrec.checks.reasons import Reason, reasons_for, tell_reason
+from trackrec.checks.reasons import Reason, reason_text, reasons_for
 from trackrec.checks.truth import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.pipeline.components import OUTSIDE, Components
-from trackrec.pipeline.dataset import Dataset
-from trackrec.pipeline.vocabulary import vocabulary_of
-from trackrec.progress import Reporter
-from trackrec.recipe import load_recipe
-from trackrec.run import Run
+from trackrec.pipeline.dataset import Dataset, finished_run
+from trackrec.pipeline.truth import vocabulary_of
 from trackrec.users.catalogue import Row
 
 
@@ -43,11 +40,7 @@ def explain_user(user: str, folder: Path, items: int, console: Console, item: st
         RunError: no run there, it wrote nothing for this user (the message names some for whom it did), or there is
             no such item.
     """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    dataset = Dataset.of(run)
+    recipe, run, dataset = finished_run(folder)
     promoted = int(run.manifest("promote")["counts"]["promoted"])
     table = run.read_output("reccots")
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("round") == promoted))
@@ -161,7 +154,7 @@ def _print_predictions(
         )
     for event, part in scores.group_by("event_id", maintain_order=True):
         value = {row["sample"]: row["yes_probability"] for row in part.iter_rows(named=True)}
-        reasons = [tell_reason(reason) for reason in why.of(item_of[event[0]])]
+        reasons = [reason_text(reason) for reason in why.of(item_of[event[0]])]
         table.add_row(
             escape(titles[item_of[event[0]]]),
             f"{value[0]:.2f}",

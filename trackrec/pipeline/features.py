@@ -20,7 +20,7 @@ from trackrec.pipeline.truth import Truth
 from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage, written_whole
-from trackrec.users.numbers import ranker_numbers
+from trackrec.users.history_features import ranker_numbers
 
 PROJECTION = "projection.safetensors"
 ARMS = ("din_no_text", "din_swapped", "din_own")

@@ -19,8 +19,7 @@ from trackrec.files.manifests import SEAL, is_sealed, write_manifest
 from trackrec.files.names import CHECKPOINTS, EXPORT_MARK
 from trackrec.files.whole import abandoned, partial_of, remove, write_json
 from trackrec.pipeline.forget_manifests import Manifest, derived_adapters
-from trackrec.pipeline.forget_pages import forget_in_pages
-from trackrec.pipeline.forget_tables import UserTables
+from trackrec.pipeline.forget_tables import UserTables, forget_in_pages
 from trackrec.report import write_report
 
 _TEXT_FILES = {".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".md", ".html", ".yaml", ".yml", ".inter", ".user"}

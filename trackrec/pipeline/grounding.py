@@ -1,22 +1,26 @@
-"""``trackrec grounding``: judges a finished run's RecCoTs anew, and prints how true they are."""
+"""``trackrec grounding``: judges a finished run's RecCoTs anew, by the checker or also by an engine."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from trackrec.checks.entailment import Asked, EntailmentJudge, read_entailment
+from trackrec.checks.grounding import Checker, Verdict
+from trackrec.checks.truth import KEY
 from trackrec.errors import RunError
 from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
 from trackrec.pipeline.components import Components
-from trackrec.pipeline.dataset import Dataset
+from trackrec.pipeline.dataset import finished_run
 from trackrec.pipeline.deletion import REWRITTEN, deletion_rows
-from trackrec.pipeline.truth import ARM, Truth
-from trackrec.progress import Reporter
-from trackrec.recipe import load_recipe
-from trackrec.run import Run
+from trackrec.pipeline.truth import ARM, Truth, vocabulary_of
+from trackrec.prompts.domains import find_domain
+from trackrec.registry import make
+from trackrec.run import write_table
 
 
 def ground_run(folder: Path, rewrite: int = 0) -> list[MetricRow]:
@@ -29,13 +33,9 @@ def ground_run(folder: Path, rewrite: int = 0) -> list[MetricRow]:
     Raises:
         RunError: no finished run there, or fewer than 0 users are asked for.
     """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
     if rewrite < 0:
         raise RunError(f"--deletion got {rewrite}, expected a number of users, 0 or more; 0 leaves that test out")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    dataset = Dataset.of(run)
+    recipe, run, dataset = finished_run(folder)
     truth = Truth(recipe, run, dataset)
     truth.collect()
     path = folder / "metrics.json"
@@ -77,3 +77,52 @@ def _cell(row: MetricRow | None) -> str:
     if row is None or row.value is None:
         return "–"
     return f"{row.value:.3f}" + ("" if row.low is None or row.high is None else f" \\[{row.low:.3f}, {row.high:.3f}]")
+
+
+TABLE = "entailment"
+"""Its verdicts: the key of the text, ``sentence`` (its number), ``sentence_text``, ``verdict``, ``way``, ``reason``,
+``events`` (numbers, 1 the oldest). No measure, reward or gate reads it."""
+
+
+class Entailed(NamedTuple):
+    """What an engine said of a run's open sentences."""
+
+    table: pl.DataFrame
+    counts: dict[str, int]
+    """``asked``, each verdict, ``unreadable`` answers, failures by kind."""
+
+
+def ask_engine_about_run(folder: Path, file: Path) -> Entailed:
+    """Ask an engine about the open sentences of a run's kept RecCoTs, and store what it says as ``TABLE``.
+
+    Args:
+        folder: a finished run.
+        file: the judge's settings.
+
+    Raises:
+        RunError: no finished run there.
+        RecipeError: the file holds no settings.
+        EngineError: the engine cannot go on; what was answered is kept in its cache.
+    """
+    settings = read_entailment(file)
+    recipe, run, dataset = finished_run(folder)
+    vocabulary, domain = vocabulary_of(recipe, dataset), find_domain(recipe.prompts.domain)
+    judge = EntailmentJudge(make("engine", settings.engine), settings, domain, vocabulary)
+    kept = run.read_output("reccots").filter(pl.col("kind") == "kept").sort(KEY)
+    keys, asked = [], []
+    for *key, text in kept.select(*KEY, "text").iter_rows():
+        rows = dataset.history_rows[key[0]]
+        keys.append(key)
+        asked.append(Asked(key[0], Checker(rows, vocabulary).check(text or ""), rows))
+    told: list[tuple[Any, ...]] = []
+    for key, sentences in zip(keys, judge.judge(asked), strict=True):
+        for number, sentence in enumerate(sentences):
+            if sentence.way == "entailment" and sentence.verdict != Verdict.NOT_CHECKABLE:
+                claim = sentence.claims[-1]
+                events = [place + 1 for place in claim.evidence]
+                told.append((*key, number, sentence.text, str(claim.verdict), sentence.way, claim.reason, events))
+    schema: dict[str, Any] = {name: kept.schema[name] for name in KEY}
+    schema |= {"sentence": pl.Int16, "sentence_text": pl.String, "verdict": pl.String, "way": pl.String}
+    table = pl.DataFrame(told, schema=schema | {"reason": pl.String, "events": pl.List(pl.Int32)}, orient="row")
+    write_table(run.table(TABLE), table)
+    return Entailed(table, dict(judge.counts))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from trackrec.data.filters import filter_log
 from trackrec.data.sources import read_log
-from trackrec.knowledge.writer import CardWriter, Nouns, Written
+from trackrec.knowledge.writer import CardCounts, CardWriter, Nouns
 from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.registry import make
 
 
-def write_knowledge(recipe: Recipe, path: Path) -> Written:
+def write_knowledge(recipe: Recipe, path: Path) -> CardCounts:
     """Write a card for each item of the recipe's catalogue, or those that the file lacks.
 
     Args:

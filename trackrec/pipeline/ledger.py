@@ -14,11 +14,9 @@ from trackrec.checks.ledger import ledger_by_target, ledger_measures, ledger_tab
 from trackrec.errors import RunError
 from trackrec.metrics.probability import Interval
 from trackrec.pipeline.components import Components
-from trackrec.pipeline.dataset import Dataset
-from trackrec.pipeline.vocabulary import vocabulary_of
-from trackrec.progress import Reporter
-from trackrec.recipe import load_recipe
-from trackrec.run import Run, write_table
+from trackrec.pipeline.dataset import finished_run
+from trackrec.pipeline.truth import vocabulary_of
+from trackrec.run import write_table
 
 SHOWN = 12
 """Sentences that the console shows; the table has all."""
@@ -58,13 +56,9 @@ def make_ledger(folder: Path, users: int | None = None) -> Ledger:
     Raises:
         RunError: no finished run there, or fewer than one user is asked for.
     """
-    if not (folder / "reccots.parquet").is_file():
-        raise RunError(f"{folder} holds no finished run (no reccots.parquet): give --run the folder of one")
     if users is not None and users < 1:
         raise RunError(f"--users got {users}, expected 1 or more; leave it out for all users on whom nothing was tuned")
-    recipe = load_recipe(folder / "recipe.yaml")
-    run = Run(folder, Reporter(), recipe.seed, reading=True)
-    dataset = Dataset.of(run)
+    recipe, run, dataset = finished_run(folder)
     components = Components(recipe, run, dataset)
     number = int(run.manifest("promote")["counts"]["promoted"])
     chosen = components.everybody_tested[:users]

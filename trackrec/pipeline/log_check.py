@@ -9,19 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.data.card import Figures, describe_log, describe_split
+from trackrec.data.card import Figures, describe_log, describe_split, first_values
 from trackrec.data.columns import Columns
-from trackrec.data.feedback import FeedbackSettings, add_negatives
+from trackrec.data.feedback import FeedbackSettings, Liking, add_negatives, guess_liking
 from trackrec.data.filters import filter_log
-from trackrec.data.findings import Finding, tell_findings
-from trackrec.data.first_values import first_values
-from trackrec.data.liking import Liking, guess_liking
+from trackrec.data.findings import Finding, describe_findings
 from trackrec.data.log import Log
+from trackrec.data.log_problems import find_problems, find_warnings
 from trackrec.data.rating_scale import as_amount, rating_warnings
 from trackrec.data.sources import TABLES, find_source, read_log
 from trackrec.data.split import Split, SplitSettings, split_log
 from trackrec.data.tabular import read_shown
-from trackrec.data.verdict import find_problems, find_warnings
 from trackrec.errors import LogError
 from trackrec.pipeline.log_settings import LogSettings, log_settings
 from trackrec.pipeline.own_recipe import (
@@ -133,7 +131,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
     if rated and not impressions:
         column = named or ("the weights of events" if columns else "the rating")
         warnings += rating_warnings(ratings, as_amount(ratings, named), column)
-    findings = tell_findings(counts)
+    findings = describe_findings(counts)
     return Card(
         name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes, first_values(log)
     )

@@ -19,9 +19,8 @@ from trackrec.judges.preferences import build_groups
 from trackrec.judges.rewards import PLACEHOLDER
 from trackrec.lm.model import adapter_hash
 from trackrec.lm.sampling import DecodingSettings
-from trackrec.pipeline.budget import beyond_validator
 from trackrec.pipeline.components import FOLDS, OUTSIDE, READ_BY_VALIDATOR, Components
-from trackrec.pipeline.taught import count_taught
+from trackrec.pipeline.teacher_texts import beyond_validator, check_teacher_texts
 from trackrec.pipeline.tuning import Tuning
 from trackrec.registry import make
 from trackrec.run import Stage
@@ -71,7 +70,7 @@ class Loop:
             table = write_texts(
                 self.components.teacher(), self.dataset.histories, self.components.renderer, seed, per_user, users
             )
-            counts, lines = count_taught(table, users, self.components.renderer, recipe.over_budget_share)
+            counts, lines = check_teacher_texts(table, users, self.components.renderer, recipe.over_budget_share)
             stage.write("teacher", table)
             stage.counts = counts
             for line in lines:

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from trackrec.data.columns import Columns, plain
-from trackrec.data.liking import Liking
+from trackrec.data.feedback import Liking
 from trackrec.pipeline.log_settings import needs_whole_recipe
 
 Form = Literal["short", "long"]
@@ -68,8 +68,8 @@ def fit_recipe(
     tree["prompts"] = tree["prompts"] | {"domain": domain} | ({"attributes": list(attributes)} if attributes else {})
     if liking.kind == "implicit" and changes.get("feedback", {}).get("like_weight") is None:
         # Where every event is a like, what is gone for is all that a history tells.
-        tree["prompts"] |= {"digest": ["watched"]}
-        tree["teacher"] = tree["teacher"] | {"tells": ["watched"]}
+        tree["prompts"] |= {"digest": ["consumption"]}
+        tree["teacher"] = tree["teacher"] | {"tells": ["consumption"]}
     roles = tree["roles"]
     roles["lm_users"] = min(roles["lm_users"], max(4, users // 8))
     roles["lm_validation_users"] = min(roles["lm_validation_users"], max(2, users // 20))

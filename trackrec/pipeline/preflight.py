@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trackrec.data.log_problems import find_label_problems
 from trackrec.data.roles import Role
-from trackrec.data.verdict import find_label_problems
 from trackrec.engines.openai_settings import OpenAISettings
 from trackrec.errors import RecipeError, RunError
 from trackrec.features.encoder import TextEncoderSettings

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from trackrec.assets import resolve_language_model
 from trackrec.data.roles import Role
-from trackrec.lm.trust import remote_code_is_trusted
+from trackrec.lm.settings import remote_code_is_trusted
 from trackrec.pipeline.dataset import prepare
 from trackrec.progress import Reporter
 from trackrec.prompts.renderer import Renderer

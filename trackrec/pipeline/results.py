@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from trackrec.judges.rewards import PLACEHOLDER, with_target_reward
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import (
     Interval,
-    MetricRow,
     accuracy,
     auc,
     calibrated_probability,
@@ -27,9 +25,8 @@ from trackrec.metrics.probability import (
     platt_calibration,
     split_half_reliability,
     wilson,
-    write_metrics,
 )
-from trackrec.metrics.rows import roles_of
+from trackrec.metrics.rows import MetricRow, roles_of, write_metrics
 from trackrec.pipeline.components import Components
 from trackrec.pipeline.dataset import TABLES
 from trackrec.pipeline.features import ARMS
@@ -107,7 +104,7 @@ class Results:
         self.ranker()
         judged = pl.concat([self.run.read(f"matrix-{self.kind}-{number}") for number in self.rounds])
         asked = judged["user_id"].to_list()
-        self._add("promotion", "round", _point(self.promoted), asked, judged.height)
+        self._add("promotion", "round", Interval.point(self.promoted), asked, judged.height)
         return self.rows
 
     @property
@@ -228,7 +225,7 @@ class Results:
                 value = split_half_reliability(rewards, labels, seed=self.recipe.seed)
                 halved = [user for user, table in rewards.items() if can_be_halved(table, labels[user])]
                 arm, size = f"validator_{kind}", sum(rewards[user].size for user in halved)
-                self._add(arm, "split_half_reliability", _point(value), halved, size, number)
+                self._add(arm, "split_half_reliability", Interval.point(value), halved, size, number)
                 counts = self._aligned(kind, number)
                 held = counts["held_out"]
                 value = held["accuracy"] if held["pairs"] else math.nan
@@ -247,7 +244,7 @@ class Results:
                     self._add(
                         "generator",
                         "kl",
-                        _point(kl["per_sequence"]),
+                        Interval.point(kl["per_sequence"]),
                         self.dataset.users(Role.LM_VALIDATION),
                         kl["texts"],
                         number,
@@ -280,10 +277,6 @@ class Results:
                     text = f"din_own less {other}; {note}"
                     self._add("din_own", f"{name}_difference{items}", interval, users, one.height, self.promoted, text)
 
-    @cached_property
-    def _roles(self) -> dict[Any, str]:
-        return dict(self.dataset.roles.select("user_id", "role").iter_rows())
-
     @property
     def _draws(self) -> int:
         return self.recipe.evaluation.bootstrap
@@ -305,7 +298,7 @@ class Results:
             MetricRow(
                 arm=arm,
                 round=number,
-                role=roles_of(asked, self._roles),
+                role=roles_of(asked, self.dataset.role_of),
                 metric=metric,
                 value=value,
                 low=low,
@@ -322,10 +315,6 @@ def _logits(table: pl.DataFrame) -> Array:
     probability = table["yes_probability"].clip(1e-6, 1 - 1e-6).to_numpy()
     logits: Array = np.log(probability / (1 - probability))
     return logits
-
-
-def _point(value: float) -> Interval:
-    return Interval(value, math.nan, math.nan)
 
 
 def reward_arrays(scores: pl.DataFrame, kind: Any) -> tuple[dict[Any, Array], dict[Any, Array]]:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trackrec.metrics.probability import MetricRow, read_metrics
+from trackrec.metrics.intervals import FEWEST_USERS
+from trackrec.metrics.rows import MetricRow, read_metrics
 
 ARMS = {
     "user_share": "the user's own share of likes",
@@ -27,8 +28,6 @@ ARMS = {
 }
 
 
-FEWEST_USERS = 30
-"""On fewer users nothing is called shown: a bootstrap of so few promises too much."""
 _VERY_WIDE = 1_000
 """Columns of a terminal in which nothing wraps."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from trackrec.checks.gate import is_ours
 from trackrec.checks.grounding import History, ground
 from trackrec.checks.horoscope import Horoscopes, horoscope_rate
 from trackrec.checks.reasons import reasons_for
@@ -25,15 +25,28 @@ from trackrec.checks.truth import (
     truth_measures,
     word_count,
 )
+from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import Interval, auc, gauc
 from trackrec.metrics.rows import MetricRow, roles_of
 from trackrec.pipeline.dataset import Dataset
-from trackrec.pipeline.vocabulary import vocabulary_of
+from trackrec.prompts.domains import find_domain
 from trackrec.recipe import Recipe
 from trackrec.run import Run, write_table
+
+
+def vocabulary_of(recipe: Recipe, dataset: Dataset) -> Vocabulary:
+    """The vocabulary of a run, for whoever checks its texts.
+
+    Args:
+        recipe: of the run.
+        dataset: its tables.
+    """
+    prompts, ours = recipe.prompts, is_ours(recipe.teacher.type, recipe.loop.distils)
+    return Vocabulary(dataset.items, find_domain(prompts.domain), prompts.attributes, recipe.profile, ours)
+
 
 ARM = "grounding"
 HOROSCOPE_USERS = 100
@@ -42,7 +55,7 @@ SPECIFICITY_USERS = 200
 """So many users at most are sought among 20 histories, a hundredth of a second each."""
 
 
-class Measured(NamedTuple):
+class MeasuredValue(NamedTuple):
     """A measure and what it was taken on."""
 
     interval: Interval
@@ -138,10 +151,10 @@ class Truth:
             "uncited_rate": "on_user",
         }
         sizes = {name: int(mine[per[name]].sum()) if name in per else mine.height for name, _ in judged}
-        found = {name: Measured(interval, mine["user_id"].to_list(), sizes[name]) for name, interval in judged}
+        found = {name: MeasuredValue(interval, mine["user_id"].to_list(), sizes[name]) for name, interval in judged}
         texts = {user: text for user, text in kept.select("user_id", "text").iter_rows() if text}
         found |= self._traced({user: texts[user] for user in list(texts)[:SPECIFICITY_USERS]})
-        found["horoscope_rate"] = Measured(
+        found["horoscope_rate"] = MeasuredValue(
             *horoscope_rate(
                 {user: texts[user] for user in list(texts)[:HOROSCOPE_USERS]},
                 Horoscopes(self.dataset.history_rows, self.vocabulary, seed),
@@ -155,13 +168,13 @@ class Truth:
             long = {user: value for user, value in within.items() if not math.isnan(value)}
             found[f"distinct_{size}"] = self.measure(long, list(long.values()))
         users = list(texts)
-        found["diversity"] = Measured(_point(distinct(list(texts.values()), 2)), users, len(users))
+        found["diversity"] = MeasuredValue(Interval.point(distinct(list(texts.values()), 2)), users, len(users))
         different = len(set(texts.values())) / len(texts) if texts else math.nan
-        found["different_texts"] = Measured(_point(different), users, len(users))
+        found["different_texts"] = MeasuredValue(Interval.point(different), users, len(users))
         note = "" if texts else "every text of this round is empty"
         return [self.row(name, measured, number, note) for name, measured in found.items()]
 
-    def _traced(self, texts: dict[Any, str]) -> dict[str, Measured]:
+    def _traced(self, texts: dict[Any, str]) -> dict[str, MeasuredValue]:
         """Whether a text leads to its own history, and its claims to their own evidence."""
         histories, seed = self.dataset.history_rows, self.recipe.seed
         found = found_among(texts, histories, self.vocabulary, seed)
@@ -182,7 +195,7 @@ class Truth:
         for number in rounds[1:]:
             both = counts.filter(pl.col("round") == number).join(first, on="user_id", suffix="_first")
             if both.is_empty():
-                nobody = Measured(_point(math.nan), [], 0)
+                nobody = MeasuredValue(Interval.point(math.nan), [], 0)
                 rows.append(self.row("hallucination_change", nobody, number, "no user has a text of both rounds"))
                 continue
             names = ("contradicted", "checkable", "contradicted_first", "checkable_first")
@@ -195,7 +208,7 @@ class Truth:
                 draws=self.recipe.evaluation.bootstrap,
             )
             note = f"less that of round {rounds[0]}, on the users of both"
-            measured = Measured(interval, both["user_id"].to_list(), int(both["checkable"].sum()))
+            measured = MeasuredValue(interval, both["user_id"].to_list(), int(both["checkable"].sum()))
             rows.append(self.row("hallucination_change", measured, number, note))
         return rows
 
@@ -214,7 +227,7 @@ class Truth:
         covered = self.measure(asked, scored["any"].to_list())
         labels, net = scored["label"].to_numpy(), scored["net"].to_numpy()
         rank = bootstrap_users(gauc, users, labels, net, seed=seed, draws=draws)
-        ranked = Measured(rank, asked, len(asked))
+        ranked = MeasuredValue(rank, asked, len(asked))
         return [
             self.row("reasons_coverage", covered, number, "targets on which a supported claim bears"),
             self.row("reasons_gauc", ranked, number, "GAUC of reasons for less reasons against"),
@@ -243,27 +256,27 @@ class Truth:
         }
         rows = {"swap_test": swap, "sycophancy": flattery}
         return [
-            self.row(name, Measured(interval, asked, len(asked)), promoted, notes[name])
+            self.row(name, MeasuredValue(interval, asked, len(asked)), promoted, notes[name])
             for name, interval in rows.items()
         ]
 
-    def measure(self, users: Iterable[Any], values: Sequence[float]) -> Measured:
+    def measure(self, users: Iterable[Any], values: Sequence[float]) -> MeasuredValue:
         """The mean of some values, one or more a user, with its interval over users; of one user there is none."""
         asked = list(users)
         if len(set(asked)) < 2:
-            return Measured(_point(float(np.mean(values)) if len(values) else math.nan), asked, len(asked))
+            return MeasuredValue(Interval.point(float(np.mean(values)) if len(values) else math.nan), asked, len(asked))
         seed, draws = self.recipe.seed, self.recipe.evaluation.bootstrap
         mean = bootstrap_users(lambda v: float(np.mean(v)), asked, values, seed=seed, draws=draws)
-        return Measured(mean, asked, len(asked))
+        return MeasuredValue(mean, asked, len(asked))
 
-    def row(self, name: str, measured: Measured, number: int, note: str = "") -> MetricRow:
+    def row(self, name: str, measured: MeasuredValue, number: int, note: str = "") -> MetricRow:
         """A measure as a row of ``metrics.json``."""
         value, low, high = measured.interval
         users = set(measured.users)
         return MetricRow(
             arm=ARM,
             round=number,
-            role=roles_of(users, self._roles),
+            role=roles_of(users, self.dataset.role_of),
             metric=name,
             value=value,
             low=low,
@@ -273,11 +286,3 @@ class Truth:
             seed=self.recipe.seed,
             note=note,
         )
-
-    @cached_property
-    def _roles(self) -> dict[Any, str]:
-        return dict(self.dataset.roles.select("user_id", "role").iter_rows())
-
-
-def _point(value: float) -> Interval:
-    return Interval(value, math.nan, math.nan)

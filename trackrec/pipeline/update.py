@@ -12,16 +12,15 @@ from pydantic import ValidationError
 
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.filters import filter_log
-from trackrec.data.growing import grow_log, histories_after
 from trackrec.data.log import Log
-from trackrec.data.refresh import REASONS, RefreshSettings, list_refresh
+from trackrec.data.log_updates import REASONS, RefreshSettings, grow_log, histories_after, list_refresh
+from trackrec.data.open_table import TableSettings
 from trackrec.data.sources import TABLES, read_log
 from trackrec.data.split import split_log
-from trackrec.data.tables import TableSettings
 from trackrec.data.tabular import TablesSettings, read_tables
 from trackrec.errors import RecipeError, RunError
 from trackrec.files.forgotten import Forgotten
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
 from trackrec.pipeline.dataset import log_without
 from trackrec.pipeline.own_recipe import merged

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trackrec.prompts.domain import Domain
-from trackrec.prompts.domains import DOMAINS, find_domain
+from trackrec.prompts.domains import DOMAINS, Domain, find_domain
 from trackrec.prompts.renderer import PromptSettings, Renderer
 from trackrec.users.catalogue import Catalogue, Item, Row
 

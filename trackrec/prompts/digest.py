@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from trackrec.users.consumption import FAME, MOST_CONSUMED
-from trackrec.users.generosity import LEVELS
+from trackrec.users.counts import FAME, LEVELS, MOST_CONSUMED
 from trackrec.users.profile import Profile, Tally
 
 
@@ -30,7 +29,7 @@ MOST_TAGS = 4
 """Likewise tags."""
 
 
-def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) -> str:
+def digest_line(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) -> str:
     """The counted facts on one line, in the words that a RecCoT may take over.
 
     A side without any genre says so: a small model that finds nothing to copy there makes something up.
@@ -40,7 +39,7 @@ def tell_digest(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) 
         facts: those that are told, as far as the history bears them out; always in the same order.
 
     >>> from trackrec.users.profile import Age
-    >>> tell_digest(Profile(8, 10, 5, (Tally("Drama", 3, 3),), (), 2, Age(1990, 3, 10), (), ()))
+    >>> digest_line(Profile(8, 10, 5, (Tally("Drama", 3, 3),), (), 2, Age(1990, 3, 10), (), ()))
     'Kind: generous. Of 10 liked: about 8 in 10. From before 1990: about 3 in 10. More: Drama (3 of 3). Less: none.\\n'
     """
     if not profile.rated:

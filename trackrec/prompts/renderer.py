@@ -12,9 +12,8 @@ from pydantic import Field
 
 from trackrec.prompts.budget import RECCOT_TOKENS
 from trackrec.prompts.chat import ChatFrame, PlainText, find_end, render_frame
-from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, tell_digest
-from trackrec.prompts.domain import Domain
-from trackrec.prompts.domains import find_domain
+from trackrec.prompts.digest import DIGEST_FACTS, DigestFact, digest_line
+from trackrec.prompts.domains import Domain, find_domain
 from trackrec.prompts.template import TemplateSettings
 from trackrec.prompts.turns import answer_frame, answer_lead
 from trackrec.settings import Settings
@@ -170,7 +169,7 @@ class Renderer:
 
     def digest(self, history: Sequence[Row]) -> str:
         """The line of counts over the whole history that the generator's prompt ends with, if the settings say so."""
-        return tell_digest(profile_history(history, self._catalogue, self.profile), self._digest_facts)
+        return digest_line(profile_history(history, self._catalogue, self.profile), self._digest_facts)
 
     def digests(self, histories: pl.DataFrame) -> pl.DataFrame:
         """The digests of any number of users: ``user_id, digest``, in the order of the frame.
@@ -179,7 +178,7 @@ class Renderer:
             histories: ``user_id, position, item_id, rating, label`` and, where known, ``expected``.
         """
         found = profiles(histories, self._catalogue, self.profile)
-        texts = [tell_digest(profile, self._digest_facts) for profile in found.values()]
+        texts = [digest_line(profile, self._digest_facts) for profile in found.values()]
         return pl.DataFrame([pl.Series("user_id", list(found), dtype=histories.schema["user_id"])]).with_columns(
             digest=pl.Series(texts, dtype=pl.String)
         )

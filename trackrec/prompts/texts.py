@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.users.catalogue import Catalogue
 
 

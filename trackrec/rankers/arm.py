@@ -13,26 +13,42 @@ from trackrec.errors import RunError
 from trackrec.features.encoder import Floats, present_vectors
 from trackrec.features.projection import Projection
 from trackrec.rankers.examples import Examples, VectorTable
-from trackrec.rankers.side_inputs import item_rows, item_vectors, score_column
-from trackrec.users.numbers import HistoryNumbers, Purpose
+from trackrec.users.history_features import HistoryNumbers, Purpose
 
 
 @dataclass(frozen=True)
 class Arm:
-    """All that one arm differs from another by; an empty one is a model that takes no text and no score."""
+    """All that one arm differs from another by; an empty one is a model that takes no text."""
 
     users: pl.DataFrame | None = None
     """``user_id, vector`` (see :func:`trackrec.features.encoder.user_vectors`); None: no user text."""
-    items: tuple[pl.DataFrame, ...] = ()
-    """Of each source that speaks of items (item text, item knowledge) ``item_id, vector``, see
-    :func:`trackrec.features.encoder.item_vectors`."""
-    scores: tuple[pl.DataFrame, ...] = ()
-    """Of each validator ``user_id, event_id, yes_probability``, see
-    :func:`trackrec.rankers.side_inputs.score_column`."""
     projected: bool = False
     """Whether the users' vectors are what the model reads; else directions are learned in each fold."""
-    item_components: int | None = None
-    """Directions of the items' vectors that the model reads; None: as many as of the users'."""
+
+    def inputs(
+        self,
+        plain: Sequence[Examples],
+        frames: Sequence[pl.DataFrame],
+        held_out: list[object],
+        numbers: HistoryNumbers,
+        components: int,
+        name: str,
+    ) -> tuple[VectorTable | None, list[Examples]]:
+        """The table of vectors, and the examples that point into it.
+
+        Args:
+            plain: training, validation and test examples.
+            frames: their rows, ``user_id, event_id, item_id``.
+            held_out: users whose vectors the directions may not be learned from.
+            numbers: see :func:`trackrec.users.history_features.history_numbers`.
+            components: length of the vectors that the model reads.
+            name: of the arm, for errors.
+        """
+        if self.projected and self.users is not None:
+            table, rows = projected_vectors(self.users)
+        else:
+            table, rows = arm_vectors(self.users, frames[0], held_out, numbers, components, name)
+        return table, [part.with_vectors(example_rows(rows, frame)) for part, frame in zip(plain, frames, strict=True)]
 
 
 Inputs = Arm | pl.DataFrame | None
@@ -42,47 +58,6 @@ Inputs = Arm | pl.DataFrame | None
 def as_arm(inputs: Inputs) -> Arm:
     """The arm that is meant."""
     return inputs if isinstance(inputs, Arm) else Arm(inputs)
-
-
-def give(
-    inputs: Inputs,
-    plain: Sequence[Examples],
-    frames: Sequence[pl.DataFrame],
-    held_out: list[object],
-    numbers: HistoryNumbers,
-    components: int,
-    name: str,
-) -> tuple[VectorTable | None, list[Examples]]:
-    """An arm's tables of vectors, and the examples that point into them and carry its scores.
-
-    Args:
-        inputs: see :class:`Arm`.
-        plain: training, validation and test examples.
-        frames: their rows, ``user_id, event_id, item_id``; the directions of items' vectors come from the first.
-        held_out: users whose vectors the directions may not be learned from.
-        numbers: see :func:`trackrec.users.numbers.history_numbers`.
-        components: length of the vectors that the model reads.
-        name: of the arm, for errors.
-    """
-    arm = as_arm(inputs)
-    if arm.projected and arm.users is not None:
-        table, rows = projected_vectors(arm.users)
-    else:
-        table, rows = arm_vectors(arm.users, frames[0], held_out, numbers, components, name)
-    width = components if arm.item_components is None else arm.item_components
-    sources = [item_vectors(vectors, frames[0], width, name) for vectors in arm.items]
-    if sources:
-        users = torch.zeros(1, 0) if table is None else table.values
-        table = VectorTable(users, tuple(values for values, _ in sources))
-    parts = []
-    for examples, frame in zip(plain, frames, strict=True):
-        part = examples.with_vectors(example_rows(rows, frame))
-        if sources:
-            part = part.with_item_vectors(item_rows([found for _, found in sources], frame))
-        if arm.scores:
-            part = part.with_scores(torch.cat([score_column(scores, frame) for scores in arm.scores], dim=1))
-        parts.append(part)
-    return table, parts
 
 
 def projected_vectors(vectors: pl.DataFrame) -> tuple[VectorTable | None, pl.DataFrame]:

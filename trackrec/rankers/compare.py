@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,63 @@ from trackrec.data.log import stable_hash
 from trackrec.data.new_items import known_items
 from trackrec.data.statistics import ItemStatistics
 from trackrec.errors import RecipeError, RunError
-from trackrec.rankers.arm import Inputs, give
-from trackrec.rankers.backbones import build_ranker
-from trackrec.rankers.base import BackboneSettings, RankerSizes
+from trackrec.rankers.adaptor import AdaptorSettings
+from trackrec.rankers.arm import Inputs, as_arm
+from trackrec.rankers.base import BackboneSettings, RankerSizes, build_ranker
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict, seeded
-from trackrec.rankers.search import Trial, search
 from trackrec.registry import named
 from trackrec.settings import Settings
-from trackrec.users.numbers import ranker_numbers
+from trackrec.users.history_features import ranker_numbers
+
+Trained = TypeVar("Trained")
+
+
+class Trial(Settings):
+    """One point of the search; null: as the recipe has it."""
+
+    adaptor: Literal["hybrid-expert", "mlp", "linear"] | None = None
+    """Kind of the adaptor."""
+    output: int | None = Field(default=None, ge=1)
+    """Width of what the adaptor gives for each source."""
+    vector_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Share of training examples whose text vector is switched off."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    """AdamW's decay."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the training examples, as a share of the recipe's."""
+
+    def fit(self, settings: FitSettings) -> FitSettings:
+        """The training of this trial."""
+        changes = {"weight_decay": self.weight_decay, "vector_dropout": self.vector_dropout}
+        known = {name: value for name, value in changes.items() if value is not None}
+        epochs = settings.epochs if self.epochs is None else max(1, round(self.epochs * settings.epochs))
+        return settings.model_copy(update={**known, "epochs": epochs})
+
+    def adapt(self, settings: AdaptorSettings) -> AdaptorSettings:
+        """The adaptor of this trial."""
+        changes = {"kind": self.adaptor, "output": self.output}
+        return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def search(
+    trials: Sequence[Trial], train: Callable[[Trial, int], tuple[float, Trained]], seeds: Sequence[int]
+) -> list[tuple[int, Trained]]:
+    """Try each trial with the first seed, and train the best with the others.
+
+    Args:
+        trials: the declared ones; none: the recipe's settings alone.
+        train: given a trial and a seed, the loss on the validation users and whatever was trained.
+        seeds: of the trainings.
+
+    Returns:
+        For each seed the number of the chosen trial, the same for all, and what was trained. Of equal losses the first
+        trial wins.
+    """
+    tried = [train(trial, seeds[0]) for trial in trials or (Trial(),)]
+    best = min(range(len(tried)), key=lambda number: tried[number][0])
+    rest = [train((trials or (Trial(),))[best], seed)[1] for seed in seeds[1:]]
+    return [(best, trained) for trained in [tried[best][1], *rest]]
 
 
 class RankingSettings(Settings):
@@ -110,7 +158,7 @@ def compare_arms(
         scale = RatingScale.fit(train["recent_ratings"].explode())
         plain = [build_examples(part, catalogue, scale, settings.recent, like_share) for part in frames]
         for name, arm in arms.items():
-            table, parts = give(arm, plain, frames, held_out, numbers, settings.components, name)
+            table, parts = as_arm(arm).inputs(plain, frames, held_out, numbers, settings.components, name)
             train_one = partial(_train_and_predict, parts, table, catalogue, scale, settings)
             seeds = [seed + number for number in range(settings.seeds)]
             for used, (trial, probability) in zip(seeds, search(settings.search, train_one, seeds), strict=True):
@@ -167,11 +215,15 @@ def fold_parts(
     New items (see :mod:`trackrec.data.new_items`) are in the test alone.
     """
     stop, known = folds[(folds.index(fold) + 1) % len(folds)], known_items(frame)
-    train = thin(known.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
-    return train, thin(known.filter(pl.col("fold") == stop), per_user, seed), frame.filter(pl.col("fold") == fold)
+    train = sample_rows(known.filter(~pl.col("fold").is_in([fold, stop])), per_user, seed)
+    return (
+        train,
+        sample_rows(known.filter(pl.col("fold") == stop), per_user, seed),
+        frame.filter(pl.col("fold") == fold),
+    )
 
 
-def thin(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
+def sample_rows(frame: pl.DataFrame, per_user: int | None, seed: int) -> pl.DataFrame:
     """At most ``per_user`` rows of each user, drawn by a seed of the user's own; the order of rows stays."""
     if per_user is None:
         return frame

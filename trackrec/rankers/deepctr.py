@@ -10,12 +10,7 @@ Shapes of what goes in and comes out:
 =============================  =============================================================================
 AttentionSequencePoolingLayer  query (batch, 1, width), keys (batch, length, width), keys_length (batch, 1)
                                -> (batch, 1, width), or the weights (batch, 1, length) with ``return_score``
-AUGRUCell                      input (batch, width), state (batch, hidden), attention (batch,) -> state
-CIN                            fields (batch, fields, width) -> (batch, feature maps)
-CrossNet                       (batch, width) -> (batch, width)
 DNN                            (batch, width) -> (batch, last hidden layer)
-FM                             fields (batch, fields, width) -> (batch, 1)
-InteractingLayer, SENETLayer   fields (batch, fields, width) -> the same shape
 =============================  =============================================================================
 """
 
@@ -35,12 +30,7 @@ def _import_layers() -> Any:
     return importlib.import_module("deepctr_torch.layers")
 
 
-_layers = _import_layers()
-AttentionSequencePoolingLayer: Any = _layers.sequence.AttentionSequencePoolingLayer
-AUGRUCell: Any = _layers.sequence.AUGRUCell
-CIN: Any = _layers.interaction.CIN
-CrossNet: Any = _layers.interaction.CrossNet
-DNN: Any = _layers.core.DNN
-FM: Any = _layers.interaction.FM
-InteractingLayer: Any = _layers.interaction.InteractingLayer
-SENETLayer: Any = _layers.interaction.SENETLayer
+layers = _import_layers()
+"""All layers of the library."""
+AttentionSequencePoolingLayer: Any = layers.sequence.AttentionSequencePoolingLayer
+DNN: Any = layers.core.DNN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -161,22 +161,18 @@ def signed(value: float | None, digits: int = 3) -> str:
     return text if text == "–" or text.startswith("−") else f"+{text}"
 
 
-def with_interval(row: MetricRow | None, digits: int = 3) -> str:
+def with_interval(row: MetricRow | None, digits: int = 3, form: Callable[[float | None, int], str] = number) -> str:
     """A metric with its interval, if it has one."""
     if row is None:
         return "–"
     if row.low is None or row.high is None:
-        return number(row.value, digits)
-    return f"{number(row.value, digits)} [{number(row.low, digits)},{NO_BREAK}{number(row.high, digits)}]"
+        return form(row.value, digits)
+    return f"{form(row.value, digits)} [{form(row.low, digits)},{NO_BREAK}{form(row.high, digits)}]"
 
 
 def difference(row: MetricRow | None, digits: int = 3) -> str:
     """A difference with its interval, signs shown."""
-    if row is None:
-        return "–"
-    if row.low is None or row.high is None:
-        return signed(row.value, digits)
-    return f"{signed(row.value, digits)} [{signed(row.low, digits)},{NO_BREAK}{signed(row.high, digits)}]"
+    return with_interval(row, digits, signed)
 
 
 def verdict(row: MetricRow) -> Tone:

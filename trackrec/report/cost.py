@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from trackrec.report.blocks import Block, Listing, Note, Plot, Plots, Section, Table, duration, number
-from trackrec.report.facts import Facts
 from trackrec.report.plots import bars
+from trackrec.report.run_data import RunData
 
 WORK = {
     "data": "data",
@@ -25,7 +25,7 @@ WORK = {
 }
 
 
-def cost(facts: Facts) -> Section:
+def cost(facts: RunData) -> Section:
     """Time and memory of each stage."""
     title, short = "Time and memory", "Cost"
     if not facts.manifests:
@@ -52,7 +52,7 @@ def cost(facts: Facts) -> Section:
     return Section("cost", title, short, blocks)
 
 
-def recipe(facts: Facts) -> Section:
+def recipe(facts: RunData) -> Section:
     """The recipe, every setting, and the versions of what ran."""
     title, short = "The recipe", "Recipe"
     blocks: list[Block] = []

@@ -9,15 +9,15 @@ import polars as pl
 from trackrec.judges.rewards import PLACEHOLDER, reward_table
 from trackrec.registry import make, settings_of
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, number, signed, spoken
-from trackrec.report.facts import Facts
 from trackrec.report.names import FILTERS, ROLES, kind_name
 from trackrec.report.plots import histograms
+from trackrec.report.run_data import RunData
 
 Rewards = Mapping[tuple[str, int], pl.DataFrame]
 """Kind of the validator and round -> rewards of the samples, the placeholder's aside."""
 
 
-def rewards(facts: Facts) -> Section:
+def rewards(facts: RunData) -> Section:
     """Distributions of reward and gain by round, for each kind of validator."""
     title, short = "Rewards and gains of the sampled RecCoTs", "Rewards"
     tables = dict(_scored(facts))
@@ -36,7 +36,7 @@ def rewards(facts: Facts) -> Section:
     return Section("rewards", title, short, [Note(lead), plots, Table("Rewards and gains by round", head, rows)])
 
 
-def filters(facts: Facts) -> Section:
+def filters(facts: RunData) -> Section:
     """What each filter between reward and preference took away."""
     title, short = "From rewards to preferences", "Filters"
     tables = [table for kind in facts.kinds if (table := _filter_table(facts, kind)) is not None]
@@ -50,7 +50,7 @@ def filters(facts: Facts) -> Section:
     return Section("filters", title, short, blocks)
 
 
-def _scored(facts: Facts) -> Iterator[tuple[tuple[str, int], pl.DataFrame]]:
+def _scored(facts: RunData) -> Iterator[tuple[tuple[str, int], pl.DataFrame]]:
     reward = make("reward", settings_of("reward", facts.setting("reward", {"type": "log_likelihood"})))
     for kind in facts.kinds:
         for turn in facts.rounds:
@@ -90,7 +90,7 @@ def _mean(series: pl.Series) -> float:
     return float(series.cast(pl.Float64).to_numpy().mean()) if series.len() else float("nan")
 
 
-def _filter_table(facts: Facts, kind: str) -> Table | None:
+def _filter_table(facts: RunData, kind: str) -> Table | None:
     columns = {
         f"round {turn}, {ROLES.get(role, role)}": counts
         for turn in facts.rounds

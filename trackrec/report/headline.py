@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Section, Tile, Tiles, Tone, caveat, difference, number, signed, verdict
-from trackrec.report.facts import Contrast, Facts
 from trackrec.report.names import arm_name
+from trackrec.report.run_data import Contrast, RunData
 
 OTHERS = ("v_without_reccot", "v_placeholder", "v_swapped")
 """Against which arm the RecCoT's help to V is told, best first."""
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     row: MetricRow | None
 
 
-def headline(facts: Facts) -> Section:
+def headline(facts: RunData) -> Section:
     """Does the RecCoT help V, do rounds help, does it help DIN."""
     answers = [helps_validator(facts), rounds_help(facts), helps_ranker(facts)]
     sentence = "; ".join(answer.clause for answer in answers) + "."
@@ -32,7 +32,7 @@ def headline(facts: Facts) -> Section:
     return Section("headline", "What came out", "Result", blocks, caveat(rows))
 
 
-def helps_validator(facts: Facts) -> Answer:
+def helps_validator(facts: RunData) -> Answer:
     """V with the user's own RecCoT against V without."""
     pair = next((found for other in OTHERS if (found := facts.contrast("auc", "v_own", other))), None)
     question = "Does the RecCoT help V?"
@@ -46,7 +46,7 @@ def helps_validator(facts: Facts) -> Answer:
     return _answer(question, clause, pair, f"against {arm_name(pair.other)}")
 
 
-def rounds_help(facts: Facts) -> Answer:
+def rounds_help(facts: RunData) -> Answer:
     """G and V of the promoted round against those of round 0."""
     question = "Do rounds help?"
     pair = facts.contrast("auc", "v_own", "v_own")
@@ -64,7 +64,7 @@ def rounds_help(facts: Facts) -> Answer:
     return _unknown(question, "whether rounds help was not measured")
 
 
-def helps_ranker(facts: Facts) -> Answer:
+def helps_ranker(facts: RunData) -> Answer:
     """DIN with the RecCoT's vector against DIN without."""
     question = "Does it help DIN?"
     pair = facts.contrast("auc", "din_own", "din_no_text") or facts.contrast("auc", "din_own", "din_swapped")
@@ -78,7 +78,7 @@ def helps_ranker(facts: Facts) -> Answer:
     return _answer(question, clause, pair, f"against {arm_name(pair.other)}")
 
 
-def against_counting(facts: Facts) -> str:
+def against_counting(facts: RunData) -> str:
     """A line if the recommender is no better than counting."""
     own = facts.row("v_own", "auc", facts.promoted) or facts.row("v_own", "auc")
     counted = facts.row("item_user_mean", "auc")
@@ -90,7 +90,7 @@ def against_counting(facts: Facts) -> str:
     )
 
 
-def check(facts: Facts) -> str:
+def check(facts: RunData) -> str:
     """A line if V0 did not beat the user's own share of likes."""
     counts = facts.counts("check")
     mine, share = counts.get("auc"), counts.get("auc_user_share")
@@ -103,7 +103,7 @@ def check(facts: Facts) -> str:
     )
 
 
-def unfinished(facts: Facts) -> str:
+def unfinished(facts: RunData) -> str:
     """A line if stages are missing."""
     missing = facts.missing()
     if not missing:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from trackrec.report.blocks import Block, Checked, Journey, Note, Section, Table, Tone, Version, number, signed
-from trackrec.report.facts import Facts
-from trackrec.report.item_reasons import why_items
 from trackrec.report.names import kind_name
+from trackrec.report.run_data import RunData
 
 VALIDATION = "lm_validation"
 
@@ -24,7 +23,7 @@ class Change(NamedTuple):
     change: float
 
 
-def journeys(facts: Facts) -> Section:
+def journeys(facts: RunData) -> Section:
     """The LM validation users whose kept RecCoT gained most and lost most."""
     title, short = "One user's RecCoT through the rounds", "Texts"
     kept = _kept(facts)
@@ -57,21 +56,21 @@ def journeys(facts: Facts) -> Section:
     return Section("texts", title, short, blocks)
 
 
-def _best(facts: Facts, kept: pl.DataFrame, changes: list[Change]) -> Journey:
+def _best(facts: RunData, kept: pl.DataFrame, changes: list[Change]) -> Journey:
     user, change = changes[0]
     rose = "rose the most" if change > 0 else "did best, though none rose"
     title = f"User {user}: gained" if change > 0 else f"User {user}"
     return _journey(facts, kept, user, title, f"Of {len(changes)} users, the reward of this one {rose}.")
 
 
-def _worst(facts: Facts, kept: pl.DataFrame, changes: list[Change]) -> Journey:
+def _worst(facts: RunData, kept: pl.DataFrame, changes: list[Change]) -> Journey:
     user, change = changes[-1]
     fell = "fell the most" if change < 0 else "did worst, though none fell"
     title = f"User {user}: lost" if change < 0 else f"User {user}"
     return _journey(facts, kept, user, title, f"Of {len(changes)} users, the reward of this one {fell}.")
 
 
-def _kept(facts: Facts) -> pl.DataFrame | None:
+def _kept(facts: RunData) -> pl.DataFrame | None:
     """``user_id, round, text, reward`` of LM validation users, one row a user and round; gain if there is no reward."""
     table = facts.output("reccots")
     if table is None or not {"user_id", "role", "round", "kind", "text"} <= set(table.columns):
@@ -90,7 +89,7 @@ def _changes(kept: pl.DataFrame) -> list[Change]:
     return sorted(found, key=lambda item: -item.change)
 
 
-def _journey(facts: Facts, kept: pl.DataFrame, user: Any, title: str, lead: str) -> Journey:
+def _journey(facts: RunData, kept: pl.DataFrame, user: Any, title: str, lead: str) -> Journey:
     rows = kept.filter(pl.col("user_id") == user).to_dicts()
     first = next((row["reward"] for row in rows if row["reward"] is not None), None)
     versions = []
@@ -107,7 +106,7 @@ def _journey(facts: Facts, kept: pl.DataFrame, user: Any, title: str, lead: str)
     return Journey(title, lead, _history(facts, user), versions, why_items(facts, user))
 
 
-def _checked(facts: Facts, user: Any, turn: int) -> list[Checked]:
+def _checked(facts: RunData, user: Any, turn: int) -> list[Checked]:
     """The sentences of a kept RecCoT with their verdicts and, for the last round, their use; none if nobody judged."""
     claims = facts.table("claims")
     if claims is None:
@@ -127,7 +126,7 @@ def _checked(facts: Facts, user: Any, turn: int) -> list[Checked]:
     return found
 
 
-def _uses(facts: Facts, user: Any, turn: int) -> dict[Any, float]:
+def _uses(facts: RunData, user: Any, turn: int) -> dict[Any, float]:
     """What V loses without each sentence, if the ledger has this user and round."""
     ledger = facts.table("ledger")
     if ledger is None:
@@ -142,7 +141,7 @@ def _tone(change: float | None) -> Tone:
     return "good" if change > 0 else "bad"
 
 
-def _history(facts: Facts, user: Any) -> Table | None:
+def _history(facts: RunData, user: Any) -> Table | None:
     """The user's history, newest first, as the generator was given it before its prompt's cut."""
     histories, items = facts.table("histories"), facts.table("items")
     if histories is None:
@@ -161,3 +160,43 @@ def _history(facts: Facts, user: Any) -> Table | None:
 def _title(row: dict[str, Any]) -> str:
     title, year = row.get("title") or f"item {row['item_id']}", row.get("year")
     return title if year is None or f"({year})" in title else f"{title} ({year})"
+
+
+def why_items(facts: RunData, user: Any) -> Table | None:
+    """The user's later items, those that V recommends most first, each with its reasons; None if nobody has judged."""
+    reasons, items = facts.table("reasons"), facts.table("items")
+    if reasons is None or items is None:
+        return None
+    mine = reasons.filter(pl.col("user_id") == user)
+    if mine.is_empty():
+        return None
+    predicted = _predicted(facts, user, mine["round"][0])
+    titles = dict(items.select("item_id", "title").iter_rows())
+    rows = []
+    for (event, item), part in mine.group_by("event_id", "item_id", maintain_order=True):
+        told: dict[bool, list[str]] = {True: [], False: []}
+        for one in part.drop_nulls("speaks_for").iter_rows(named=True):
+            told[one["speaks_for"]].append(f"it {one['link']}: {one['reason']}")
+        chance, liked = predicted.get(event), "yes" if part["label"][0] else "no"
+        rows.append(
+            (chance, [titles.get(item, f"item {item}"), number(chance, 2), *map(_listed, told.values()), liked])
+        )
+    rows.sort(key=lambda row: -(row[0] or 0.0))
+    caption = (
+        "Why these items? Later ones, those that V recommends most first; reasons come from sentences that the history "
+        "bears out"
+    )
+    return Table(caption, ["item", "V's P(Yes)", "for", "against", "was it liked?"], [cells for _, cells in rows])
+
+
+def _listed(reasons: list[str]) -> str:
+    return "; ".join(reasons) or "–"
+
+
+def _predicted(facts: RunData, user: Any, turn: int) -> dict[Any, float]:
+    """V's P(Yes) of each target, with the RecCoT of that round, under the validator of that round."""
+    table = facts.table(f"matrix-{facts.kinds[0]}-{turn}") if facts.kinds else None
+    if table is None:
+        return {}
+    mine = table.filter((pl.col("user_id") == user) & (pl.col("sample") == turn))
+    return dict(mine.select("event_id", "yes_probability").iter_rows())

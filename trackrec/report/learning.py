@@ -9,9 +9,9 @@ import numpy as np
 
 from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, number, signed, with_interval
-from trackrec.report.facts import Facts
 from trackrec.report.names import kind_name
-from trackrec.report.plots import Points, Spot, by_round, curves
+from trackrec.report.plots import PlotPoint, Points, by_round, curves
+from trackrec.report.run_data import RunData
 
 RELIABILITY, HELD_OUT = "split_half_reliability", "held_out_preference_accuracy"
 HEAD = ("V, round", "groups", "KL a text", "KL a token", "held-out accuracy", "pairs", "margin", "reliability")
@@ -27,7 +27,7 @@ CAVEAT = (
 )
 
 
-def movement(facts: Facts) -> Section:
+def movement(facts: RunData) -> Section:
     """How reliable the rewards are, how far G moved, and whether it learnt them."""
     title, short = "Did the generator learn what it was paid for?", "Movement"
     rows = [row for kind in facts.kinds for turn in facts.rounds if (row := _row(facts, kind, turn))]
@@ -50,7 +50,7 @@ def movement(facts: Facts) -> Section:
     return Section("movement", title, short, blocks, CAVEAT)
 
 
-def losses(facts: Facts) -> Section:
+def losses(facts: RunData) -> Section:
     """Loss curves of every training job that recorded one."""
     title, short = "Losses", "Losses"
     plots = [plot for prefix, name, unit in _jobs(facts) if (plot := _loss_plot(facts, prefix, name, unit))]
@@ -63,7 +63,7 @@ def losses(facts: Facts) -> Section:
     return Section("losses", title, short, blocks)
 
 
-def _row(facts: Facts, kind: str, turn: int) -> list[str]:
+def _row(facts: RunData, kind: str, turn: int) -> list[str]:
     """A line of the table of movement; empty if there is nothing to say."""
     counts = facts.counts(f"align-{kind}-{turn}")
     kl, held = counts.get("kl") or {}, counts.get("held_out") or {}
@@ -83,7 +83,7 @@ def _row(facts: Facts, kind: str, turn: int) -> list[str]:
     ]
 
 
-def _movement_plots(facts: Facts) -> Iterator[Plot]:
+def _movement_plots(facts: RunData) -> Iterator[Plot]:
     kl = _points(facts.rows("generator", "kl"))
     if kl:
         svg = by_round("KL by round", {"KL": kl}, {}, "KL(G(r) || G(r−1)), nats a text", from_zero=True)
@@ -98,14 +98,16 @@ def _movement_plots(facts: Facts) -> Iterator[Plot]:
             yield Plot(svg, f"{name} by round and kind of V. {interval}")
 
 
-def _points(rows: list[MetricRow]) -> dict[int, Spot]:
+def _points(rows: list[MetricRow]) -> dict[int, PlotPoint]:
     known = [(row.round, row.value, row) for row in rows]
     return {
-        turn: Spot(value, row.low, row.high) for turn, value, row in known if turn is not None and value is not None
+        turn: PlotPoint(value, row.low, row.high)
+        for turn, value, row in known
+        if turn is not None and value is not None
     }
 
 
-def _jobs(facts: Facts) -> Iterator[tuple[str, str, str]]:
+def _jobs(facts: RunData) -> Iterator[tuple[str, str, str]]:
     """Prefix of the stages, name, unit of the loss."""
     yield "distil", "Distillation", "Nats a token of the teacher's texts"
     for kind in facts.kinds:
@@ -113,7 +115,7 @@ def _jobs(facts: Facts) -> Iterator[tuple[str, str, str]]:
         yield f"tune-{kind}-", f"Tuning of the {kind_name(kind)}", "Nats an answer, first fold"
 
 
-def _loss_plot(facts: Facts, prefix: str, name: str, unit: str) -> Plot | None:
+def _loss_plot(facts: RunData, prefix: str, name: str, unit: str) -> Plot | None:
     lines = {line: _finite([row.get("loss") for row in rows]) for line, rows in _curves(facts, prefix)}
     lines = {line: values for line, values in lines.items() if values.size}
     if not lines:
@@ -121,7 +123,7 @@ def _loss_plot(facts: Facts, prefix: str, name: str, unit: str) -> Plot | None:
     return Plot(curves(f"Loss: {name}", lines, name), f"{unit}, by optimiser step. Bold: running mean.")
 
 
-def _right_plot(facts: Facts, kind: str) -> Plot | None:
+def _right_plot(facts: RunData, kind: str) -> Plot | None:
     lines = {
         line: _finite([row["preferences_right"] / row["pairs"] for row in rows if row.get("pairs")])
         for line, rows in _curves(facts, f"align-{kind}-")
@@ -134,7 +136,7 @@ def _right_plot(facts: Facts, kind: str) -> Plot | None:
     return Plot(curves(name, lines, name), told)
 
 
-def _curves(facts: Facts, prefix: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _curves(facts: RunData, prefix: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Name and steps of each curve of the stages with this prefix; of a tuning, that of its first fold."""
     for stage in facts.manifests:
         if not stage.startswith(prefix):

@@ -9,12 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trackrec.report.blocks import Section
 from trackrec.report.cost import cost, recipe
-from trackrec.report.facts import Facts
 from trackrec.report.feedback import filters, rewards
 from trackrec.report.headline import headline
 from trackrec.report.journeys import journeys
 from trackrec.report.learning import losses, movement
 from trackrec.report.people import coverage, users
+from trackrec.report.run_data import RunData
 from trackrec.report.scores import gains, matrix, ranker, recommender
 from trackrec.report.truth import truth
 from trackrec.run import written_whole
@@ -23,7 +23,7 @@ _WORDS = (
     "G: generator, writes RecCoTs. V: validator, predicts with them. RecCoT: a short text on what a user likes, "
     "written from the history alone. Round 0: after distillation, before any feedback."
 )
-SECTIONS: tuple[Callable[[Facts], Section], ...] = (
+SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     headline,
     users,
     recommender,
@@ -55,7 +55,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         RunError: there is no such folder, or its ``metrics.json`` holds something else.
     """
-    facts = Facts(folder)
+    facts = RunData(folder)
     return write_page(folder / "report" / "index.html", render(facts))
 
 
@@ -66,7 +66,7 @@ def write_page(path: Path, page: str) -> Path:
     return path
 
 
-def render(facts: Facts) -> str:
+def render(facts: RunData) -> str:
     """The page of a run as HTML."""
     name = str(facts.setting("name", facts.folder.resolve().name))
     return render_sections(name, summary(facts), [section(facts) for section in SECTIONS], "TrackRec report", _WORDS)
@@ -94,7 +94,7 @@ def render_sections(name: str, line: str, sections: Sequence[Section], brand: st
     )
 
 
-def summary(facts: Facts) -> str:
+def summary(facts: RunData) -> str:
     """What ran, in one line."""
     rounds = facts.done_rounds
     parts = [f"{rounds} round{'' if rounds == 1 else 's'} done of {facts.asked_rounds}"]

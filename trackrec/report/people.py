@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from trackrec.report.blocks import Block, Note, Section, Table, number, spoken
-from trackrec.report.facts import Facts
 from trackrec.report.names import ARMS, DUTIES, ROLES
+from trackrec.report.run_data import RunData
 
 
-def users(facts: Facts) -> Section:
+def users(facts: RunData) -> Section:
     """Users by role, and what each role is for."""
     sizes = _role_sizes(facts)
     if not sizes:
@@ -31,13 +31,13 @@ def users(facts: Facts) -> Section:
     return Section("users", "Who took part", "Users", blocks)
 
 
-def coverage(facts: Facts) -> Section:
+def coverage(facts: RunData) -> Section:
     """For whom there is a RecCoT, which rows of the log were dropped, which texts broke off."""
     blocks: list[Block] = [*_reccot_coverage(facts), *_unfinished(facts), *_log(facts)]
     return Section("coverage", "Coverage", "Coverage", blocks)
 
 
-def _role_sizes(facts: Facts) -> dict[str, int]:
+def _role_sizes(facts: RunData) -> dict[str, int]:
     table = facts.table("roles")
     if table is not None:
         return dict(table.group_by("role").len().sort("role").iter_rows())
@@ -45,7 +45,7 @@ def _role_sizes(facts: Facts) -> dict[str, int]:
     return roles if isinstance(roles, dict) else {}
 
 
-def _reccot_coverage(facts: Facts) -> list[Block]:
+def _reccot_coverage(facts: RunData) -> list[Block]:
     vectors, roles = facts.output("vectors"), facts.table("roles")
     if vectors is None or roles is None:
         return [Note("vectors.parquet is missing: for whom there is a RecCoT vector cannot be said.", "missing")]
@@ -68,7 +68,7 @@ def _reccot_coverage(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _unfinished(facts: Facts) -> list[Block]:
+def _unfinished(facts: RunData) -> list[Block]:
     rows = [
         [stage, number(counts.get("texts")), number(counts["unfinished"]), _mean(counts)]
         for stage in facts.manifests
@@ -89,7 +89,7 @@ def _mean(counts: dict[str, Any]) -> str:
     return number(counts["tokens"] / counts["texts"], 1) if counts.get("tokens") and counts.get("texts") else "–"
 
 
-def _log(facts: Facts) -> list[Block]:
+def _log(facts: RunData) -> list[Block]:
     log = facts.counts("data").get("log")
     if not isinstance(log, dict):
         return []

@@ -21,7 +21,7 @@ _NAME_CHARACTERS = 34
 
 
 @dataclass(frozen=True)
-class Spot:
+class PlotPoint:
     """A value with its interval, if it has one."""
 
     value: float
@@ -31,7 +31,7 @@ class Spot:
 
 def by_round(
     label: str,
-    series: Mapping[str, Mapping[int, Spot]],
+    series: Mapping[str, Mapping[int, PlotPoint]],
     levels: Mapping[str, float],
     axis: str,
     ringed: int | None = None,
@@ -82,7 +82,7 @@ def by_round(
     return drawing.svg
 
 
-def forest(label: str, rows: Mapping[str, Spot], axis: str) -> str:
+def forest(label: str, rows: Mapping[str, PlotPoint], axis: str) -> str:
     """Differences with their intervals against zero, one row each, the first on top; long names take several lines."""
     names = [textwrap.fill(name, _NAME_CHARACTERS) for name in rows]
     heights = [0.2 + 0.14 * (name.count("\n") + 1) for name in names]
@@ -214,7 +214,7 @@ def bars(label: str, values: Mapping[str, float], texts: Sequence[str], title: s
     return drawing.svg
 
 
-def _errors(spots: Sequence[Spot]) -> Points | None:
+def _errors(spots: Sequence[PlotPoint]) -> Points | None:
     """Distances to the ends of the intervals, shape (2, spots); None if there is no interval at all."""
     if all(spot.low is None or spot.high is None for spot in spots):
         return None

@@ -9,9 +9,9 @@ import numpy as np
 
 from trackrec.metrics.rows import MetricRow
 from trackrec.report.blocks import Block, Note, Plot, Plots, Section, Table, caveat, difference, number, with_interval
-from trackrec.report.facts import Contrast, Facts
 from trackrec.report.names import METRICS, SHORT, arm_name, kind_name
-from trackrec.report.plots import Spot, by_round, forest, heat_map
+from trackrec.report.plots import PlotPoint, by_round, forest, heat_map
+from trackrec.report.run_data import Contrast, RunData
 
 COUNTED = ("item_user_mean", "item_mean", "user_share")
 V_ARMS = ("v_own", "v_swapped", "v_placeholder", "v_without_reccot", "v_zero_shot", *COUNTED)
@@ -20,7 +20,7 @@ LEVELS = ("v_without_reccot", "v_zero_shot", *COUNTED)
 MISSING = "metrics.json is missing: the run has not come to its tests."
 
 
-def recommender(facts: Facts) -> Section:
+def recommender(facts: RunData) -> Section:
     """Metrics of G then V on ranker users, by round, with what they are compared with."""
     title, short = "V as recommender, round by round", "By round"
     rows = [row for arm in V_ARMS for row in _all_metrics(facts, arm)]
@@ -40,7 +40,7 @@ def recommender(facts: Facts) -> Section:
     return Section("rounds", title, short, blocks, caveat(rows))
 
 
-def gains(facts: Facts) -> Section:
+def gains(facts: RunData) -> Section:
     """Paired differences of V with its RecCoT against all else."""
     title, short = "What V gains from the RecCoT", "Gain"
     pairs = [pair for metric in ("auc", "gauc") for pair in facts.contrasts(metric) if pair.arm.startswith("v_")]
@@ -54,7 +54,7 @@ def gains(facts: Facts) -> Section:
     return Section("gains", title, short, [Note(lead), *_differences(pairs)], caveat([pair.row for pair in pairs]))
 
 
-def ranker(facts: Facts) -> Section:
+def ranker(facts: RunData) -> Section:
     """DIN with and without the RecCoT's vector."""
     title, short = "RecCoT as a feature of DIN", "DIN"
     rows = [row for arm in DIN_ARMS for row in _all_metrics(facts, arm)]
@@ -73,7 +73,7 @@ def ranker(facts: Facts) -> Section:
     return Section("din", title, short, blocks, caveat(rows))
 
 
-def matrix(facts: Facts) -> Section:
+def matrix(facts: RunData) -> Section:
     """AUC of every generator under every validator."""
     title, short = "Every generator under every validator", "G × V"
     rows = [row for row in facts.metrics if row.arm == "matrix" and row.metric == "auc" and row.round is not None]
@@ -93,11 +93,11 @@ def matrix(facts: Facts) -> Section:
     return Section("matrix", title, short, blocks, caveat(rows))
 
 
-def _all_metrics(facts: Facts, arm: str) -> list[MetricRow]:
+def _all_metrics(facts: RunData, arm: str) -> list[MetricRow]:
     return [row for metric in METRICS for row in facts.rows(arm, metric) if row.value is not None]
 
 
-def _metric_table(facts: Facts, arms: Iterable[str], caption: str, rounds: bool = True) -> Table:
+def _metric_table(facts: RunData, arms: Iterable[str], caption: str, rounds: bool = True) -> Table:
     """A row an arm and round, a column a metric that any of them has; ``rounds``: name the round."""
     present = [metric for metric in METRICS if any(facts.row(arm, metric) for arm in arms)]
     rows = []
@@ -111,7 +111,7 @@ def _metric_table(facts: Facts, arms: Iterable[str], caption: str, rounds: bool 
     return Table(caption, ["arm", *(METRICS[metric] for metric in present)], rows)
 
 
-def _rounds_plot(facts: Facts, metric: str) -> Plot | None:
+def _rounds_plot(facts: RunData, metric: str) -> Plot | None:
     own = {
         row.round: _spot(row) for row in facts.rows("v_own", metric) if row.value is not None and row.round is not None
     }
@@ -133,7 +133,7 @@ def _rounds_plot(facts: Facts, metric: str) -> Plot | None:
     return Plot(svg, f"{name} of V with the user's own RecCoT, with 95% intervals.{compared}")
 
 
-def _levels(facts: Facts, metric: str) -> dict[str, float]:
+def _levels(facts: RunData, metric: str) -> dict[str, float]:
     found = {arm: facts.row(arm, metric) for arm in LEVELS}
     return {SHORT[arm]: row.value for arm, row in found.items() if row is not None and row.value is not None}
 
@@ -190,5 +190,5 @@ def _heat(kind: str, cells: dict[tuple[str, int | None, int], MetricRow]) -> Plo
     )
 
 
-def _spot(row: MetricRow) -> Spot:
-    return Spot(float("nan") if row.value is None else row.value, row.low, row.high)
+def _spot(row: MetricRow) -> PlotPoint:
+    return PlotPoint(float("nan") if row.value is None else row.value, row.low, row.high)

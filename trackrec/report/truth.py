@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trackrec.metrics.intervals import FEWEST_USERS
 from trackrec.report.blocks import Block, Note, Section, Table, caveat, difference, signed, spoken, with_interval
-from trackrec.report.facts import Facts
+from trackrec.report.run_data import RunData
 
 _SHOWN = (
     *("hallucination_rate", "hallucination_change", "invented_rate", "claims_per_reccot", "claims_median", "coverage"),
@@ -15,7 +15,7 @@ _SHOWN = (
 )
 
 
-def truth(facts: Facts) -> Section:
+def truth(facts: RunData) -> Section:
     """Claims of the kept RecCoTs that the histories bear out or deny."""
     rows = [row for row in facts.metrics if row.arm == "grounding"]
     if not rows:
@@ -34,7 +34,7 @@ def truth(facts: Facts) -> Section:
     return Section("truth", "Is it true?", "Truth", blocks, caveat(rows))
 
 
-def warnings(facts: Facts) -> list[str]:
+def warnings(facts: RunData) -> list[str]:
     """A line for each later round whose texts are less true than those of round 0, or more useful but less true.
 
     Usefulness is the mean AUC of a round's texts under the same validators (the G x V matrix), truth the hallucination
@@ -57,7 +57,7 @@ def warnings(facts: Facts) -> list[str]:
     return told
 
 
-def usefulness(facts: Facts) -> dict[int, float]:
+def usefulness(facts: RunData) -> dict[int, float]:
     """Mean AUC of each round's texts under the validators of all rounds, of the kind that aligns."""
     prefix = f"validator={facts.kinds[0]}:" if facts.kinds else "validator="
     found: dict[int, list[float]] = {}

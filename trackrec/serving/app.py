@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp
 
-from trackrec.serving import people, problems, ranking, watching
-from trackrec.serving.front import Front
+from trackrec.serving import problems, rank_routes, status_routes, user_routes
+from trackrec.serving.fast_route import FastRoute
 from trackrec.serving.guard import Guard
 from trackrec.serving.service import Service
 
@@ -39,7 +39,7 @@ def build_app(service: Service, token: str | None = None) -> ASGIApp:
     )
     app.state.service = service
     problems.install(app)
-    for part in (people.router, ranking.router, watching.router):
+    for part in (user_routes.router, rank_routes.router, status_routes.router):
         app.include_router(part)
 
     @app.get("/", include_in_schema=False)
@@ -56,4 +56,4 @@ def build_app(service: Service, token: str | None = None) -> ASGIApp:
             raise problems.Problem(404, "there is no such file")
         return FileResponse(PAGES / name, media_type=ASSETS[name])
 
-    return Guard(Front(app), service.settings, token, service.metrics)
+    return Guard(FastRoute(app), service.settings, token, service.metrics)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
 from trackrec.knowledge.card import EMBEDDED, cards_file, read_cards
 from trackrec.recipe import load_recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
 from trackrec.recipe import load_recipe
 from trackrec.run import written_whole

@@ -16,13 +16,12 @@ from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.features.encoder import Floats
 from trackrec.features.projection import Projection
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.probability import auc, log_loss
 from trackrec.rankers.arm import example_rows
-from trackrec.rankers.backbones import build_ranker, load_ranker, save_ranker
-from trackrec.rankers.base import RankerSizes
-from trackrec.rankers.compare import RankingSettings, thin
+from trackrec.rankers.base import RankerSizes, build_ranker, load_ranker, save_ranker
+from trackrec.rankers.compare import RankingSettings, sample_rows
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import fit_ranker, one_thread, predict, seeded
 
@@ -66,7 +65,7 @@ def fit_serving_ranker(
     catalogue = ItemTable.from_catalogue(items)
     is_held = pl.col("user_id").is_in(held.implode())
     split = {"train": frame.filter(~is_held), "held": frame.filter(is_held)}
-    parts = {name: thin(part, settings.examples_per_user, seed) for name, part in split.items()}
+    parts = {name: sample_rows(part, settings.examples_per_user, seed) for name, part in split.items()}
     scale = RatingScale.fit(parts["train"]["recent_ratings"].explode())
     examples = {
         name: build_examples(part, catalogue, scale, settings.recent).with_vectors(example_rows(rows, part))

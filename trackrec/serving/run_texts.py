@@ -1,4 +1,4 @@
-"""What a run wrote itself, as a version for a store: nothing is written anew."""
+"""What a run wrote itself, as a version for a store, and what its judge said of items: nothing is made anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run, file_hash
 from trackrec.store.record import Record, record_from_row
 from trackrec.writing.run_view import PROJECTION
-from trackrec.writing.truth import Checker
+from trackrec.writing.text_check import TextChecker
 
 OWN_STORE = "store.sqlite"
 """Where the demo puts them, in the run's folder."""
@@ -95,7 +95,7 @@ class RunTexts:
 
     def records(self, version: str) -> Iterator[Record]:
         """All of them, each sentence with its verdict and the events that it rests on."""
-        checker = Checker(self._opened.read("items"), self._recipe)
+        checker = TextChecker(self._opened.read("items"), self._recipe)
         histories = self._opened.read("histories").sort("user_id", "position")
         rows = histories.join(self._texts.select("user_id"), on="user_id", how="semi", maintain_order="left")
         events = {user: part.to_dicts() for (user,), part in rows.group_by("user_id", maintain_order=True)}
@@ -158,3 +158,37 @@ class RunTexts:
         )
         vectors = self._output("vectors").select("user_id", "vector", "raw_vector")
         return kept.select("user_id", "text").join(vectors, on="user_id", how="left", maintain_order="left")
+
+
+class JudgedItems:
+    """Answers of a run's judge (V), kept in memory: the judge itself is not asked again.
+
+    Args:
+        version: in which the texts were written that the judge read.
+        rows: ``user_id, item_id, label, with_text, without_text``: items that a person met after the history, whether
+            the person liked each, and the judge's probabilities of that.
+    """
+
+    def __init__(self, version: str, rows: pl.DataFrame) -> None:
+        self.version = version
+        self._of: dict[str, list[dict[str, Any]]] = {}
+        for row in rows.sort("with_text", descending=True, maintain_order=True).iter_rows(named=True):
+            self._of.setdefault(str(row.pop("user_id")), []).append(row)
+
+    @classmethod
+    def of_run(cls, run: Path) -> JudgedItems | None:
+        """Those of a finished run; None: it is not finished, or its judge was asked nothing with and without a text."""
+        if not RunTexts.is_whole(run):
+            return None
+        texts = RunTexts(run)
+        rows = texts.judged()
+        return None if rows is None else cls(texts.current(), rows)
+
+    def of(self, user_id: Any, version: str) -> list[dict[str, Any]]:
+        """Items of a person, the likeliest first; none where the judge did not read this person's text.
+
+        Args:
+            user_id: of the person.
+            version: in which the person's text was written.
+        """
+        return self._of.get(str(user_id), []) if version == self.version else []

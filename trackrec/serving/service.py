@@ -14,10 +14,10 @@ import numpy as np
 from trackrec.errors import StoreError, TrackRecError
 from trackrec.features.projection import Projection
 from trackrec.serving.cards import Cards
-from trackrec.serving.judged import Judged
 from trackrec.serving.metrics import ServiceMetrics
 from trackrec.serving.problems import LOG, Problem
 from trackrec.serving.ranker import ServingRanker
+from trackrec.serving.run_texts import JudgedItems
 from trackrec.serving.settings import ServiceSettings
 from trackrec.store.objections import Rewriter
 from trackrec.store.record import Stored
@@ -34,7 +34,7 @@ class Service:
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     cards: Cards | None = None
     ranker: ServingRanker | None = None
-    judged: Judged | None = None
+    judged: JudgedItems | None = None
     metrics: ServiceMetrics = field(default_factory=ServiceMetrics)
     _rewriters: dict[str, Rewriter] = field(default_factory=dict)
     _about: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Service:
         cards = None if run is None else Cards.of_run(run, knowledge)
         folder = None if run is None else run / "ranker"
         ranker = ServingRanker(folder) if folder is not None and folder.is_dir() else None
-        return cls(store, settings, cards, ranker, None if run is None else Judged.of_run(run))
+        return cls(store, settings, cards, ranker, None if run is None else JudgedItems.of_run(run))
 
     async def read(self, ids: Sequence[str], version: str | None = None) -> Reading:
         """The records of some people, in time or not at all.

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from trackrec.errors import RunError
-from trackrec.files.outputs import as_written
+from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.intervals import paired_bootstrap
 from trackrec.metrics.probability import auc

@@ -13,13 +13,12 @@ from pydantic import BeforeValidator, Field
 
 from trackrec.data.log import stable_hash
 from trackrec.prompts.digest import present_name
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import TeacherContext
 from trackrec.teachers.wording import ABOVE, BELOW, EVIDENCE, SUBJECTS, TITLES, UNSEEN, Plan, Style, compose
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.consumption import MOST_CONSUMED
-from trackrec.users.counts import ProfileSettings
+from trackrec.users.counts import MOST_CONSUMED, ProfileSettings
 from trackrec.users.profile import Profile, profiles
 
 Fact = Annotated[

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trackrec.prompts.domain import Domain
+from trackrec.prompts.domains import Domain
 from trackrec.users.citations import cite
-from trackrec.users.consumption import FAME, Consumption
-from trackrec.users.generosity import LEVELS
+from trackrec.users.counts import FAME, LEVELS, Consumption
 from trackrec.users.profile import Age, Profile, Tally
 
 SUBJECTS = ("This", "The")

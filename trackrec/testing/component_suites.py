@@ -1,20 +1,26 @@
-"""What every reward, judge, teacher, text encoder and source must pass."""
+"""What every reward, judge, teacher, text encoder, source, executor and backbone must pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from polars.testing import assert_frame_equal
+from torch import Tensor
 
 from trackrec.data.log import Log
 from trackrec.judges.base import Validator
 from trackrec.judges.rewards import PLACEHOLDER, Reward
 from trackrec.metrics.probability import auc
-from trackrec.testing.made_up import MadeUp, make_up
+from trackrec.rankers.base import BackboneSettings, RankerSizes, build_ranker, load_ranker, save_ranker
+from trackrec.rankers.examples import Examples, ItemTable, VectorTable
+from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict, predict_logits, seeded
+from trackrec.testing.synthetic import SyntheticData, make_synthetic
 
 SCORES = ["user_id", "sample", "event_id", "label", "yes_probability"]
 
@@ -29,7 +35,7 @@ def check_reward(reward: Reward, by_target: bool) -> None:
     Raises:
         AssertionError: a promise is broken; the message says which.
     """
-    world = make_up(users=6)
+    world = make_synthetic(users=6)
     texts = _samples(world)
     scores = texts.select("user_id", "sample").join(
         world.targets.select("user_id", "event_id", "label"), on="user_id", maintain_order="left_right"
@@ -52,7 +58,7 @@ def check_reward(reward: Reward, by_target: bool) -> None:
         assert (better >= worse).all(), "who is surer of the truth earns no less"
 
 
-def check_judge(make_judge: Callable[[MadeUp], Validator], folder: Path, learns: bool = True) -> None:
+def check_judge(make_judge: Callable[[SyntheticData], Validator], folder: Path, learns: bool = True) -> None:
     """Check a judge: rows, determinism, a folder that brings it back, and that it reads the text.
 
     Args:
@@ -63,7 +69,7 @@ def check_judge(make_judge: Callable[[MadeUp], Validator], folder: Path, learns:
     Raises:
         AssertionError: a promise is broken; the message says which.
     """
-    world = make_up()
+    world = make_synthetic()
     judge = make_judge(world)
     for name in ("kind", "learns_all_targets", "scores_in_shards"):
         assert hasattr(judge, name), f"a judge states {name}"
@@ -98,7 +104,7 @@ def check_teacher(teacher: Any) -> None:
     Raises:
         AssertionError: a promise is broken; the message says which.
     """
-    world = make_up(users=5)
+    world = make_synthetic(users=5)
     texts = teacher.write(world.histories, seed=1, per_user=2)
     assert texts.columns == ["user_id", "sample", "text"], f"a teacher gives user_id, sample, text: {texts.columns}"
     assert texts.select("user_id", "sample").unique().height == texts.height, "one text a user and sample"
@@ -151,7 +157,7 @@ def check_source(read: Callable[..., Log], folder: Path | None = None) -> Log:
     return log
 
 
-def _samples(world: MadeUp) -> pl.DataFrame:
+def _samples(world: SyntheticData) -> pl.DataFrame:
     """Of each user the placeholder, the true text (sample 0) and another user's, which is false (sample 1)."""
     count = world.texts.height
     told = world.texts["text"].to_list()
@@ -162,3 +168,119 @@ def _samples(world: MadeUp) -> pl.DataFrame:
     ]
     schema = {"user_id": pl.Int64, "sample": pl.Int16, "text": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(finished=pl.lit(True))
+
+
+SHARDS = (3, 0, 2, 5, 1, 4)
+
+
+@dataclass(frozen=True)
+class _Leaves:
+    """Work that leaves a file a shard, wherever it is done, and fails on one."""
+
+    folder: str
+    fails_on: int | None = None
+
+    def __call__(self, shard: int) -> dict[str, Any]:
+        if shard == self.fails_on:
+            raise RuntimeError(f"shard {shard} cannot be done")
+        (Path(self.folder) / str(shard)).write_text(str(shard))
+        return {"shard": shard, "name": f"{shard:05d}", "counts": {"users": shard}}
+
+
+def check_executor(executor: Any, folder: Path) -> None:
+    """Check an executor: each shard is done, each manifest comes back once, and what fails stops the job.
+
+    Args:
+        executor: made by ``make``.
+        folder: an empty folder that all its workers can write to.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    assert list(executor.map([], _Leaves(str(folder)))) == [], "no shards, no manifests"
+    found = list(executor.map(SHARDS, _Leaves(str(folder))))
+    told = sorted(manifest["shard"] for manifest in found)
+    assert told == sorted(SHARDS), f"one manifest a shard, in any order: expected {sorted(SHARDS)}, got {told}"
+    done = sorted(int(file.name) for file in folder.iterdir())
+    assert done == sorted(SHARDS), f"every shard is done: expected {sorted(SHARDS)}, got {done}"
+    expected = {shard: _Leaves(str(folder))(shard) for shard in SHARDS}
+    assert all(manifest == expected[manifest["shard"]] for manifest in found), (
+        "manifests come back as the work gave them"
+    )
+    again = list(executor.map(SHARDS[:2], _Leaves(str(folder))))
+    assert len(again) == 2, "an executor can be used again"
+    said = None
+    try:
+        list(executor.map(SHARDS, _Leaves(str(folder), fails_on=2)))
+    except Exception as error:
+        said = str(error)
+    assert said is not None, "a shard that cannot be done stops the job; this executor went on"
+    assert "shard 2" in said, f"the error says which shard failed and why, this one: {said}"
+
+
+_ITEMS, _LENGTH, _RATINGS, _USERS = 12, 4, 6, 240
+_SETTINGS = BackboneSettings(embedding=8, attention_units=(8,), hidden_units=(16,), cin_units=(4, 4), dropout=0.0)
+
+
+def check_backbone(name: str, folder: Path) -> None:
+    """Check a backbone: order of a batch, padding, a missing text, save and load, and that it learns from a text.
+
+    Args:
+        name: a name or import path of the registry.
+        folder: an empty folder.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    items = ItemTable.from_catalogue(
+        pl.DataFrame({"item_id": range(_ITEMS), "genres": [["A"], ["B"]] * (_ITEMS // 2), "year": [1990] * _ITEMS})
+    )
+    rows, vectors = _planted()
+    sizes = RankerSizes(items, _RATINGS, _LENGTH, texts=(3,))
+    with seeded(0):
+        model: Any = build_ranker(name, sizes, _SETTINGS)
+    first = rows.take(slice(0, 20))
+    logits = predict_logits(model, first, vectors)
+    assert logits.shape == (20,), f"one logit an example: 20 examples gave {tuple(logits.shape)}"
+    order = torch.arange(19, -1, -1)
+    assert _same(predict_logits(model, first.take(order), vectors), logits[order]), "the order of a batch matters"
+    padded = torch.arange(_LENGTH)[None, :] >= first.seen[:, None]
+    dirty = replace(first, recent=first.recent + 3 * padded, rating=first.rating + 2 * padded)
+    assert _same(predict_logits(model, dirty, vectors), logits), "what stands in padding is read"
+    unread = VectorTable(torch.cat([torch.full((1, 3), float("nan")), vectors.values[1:]]))
+    assert torch.equal(predict_logits(model, first, unread), logits), "row 0 of the vectors (no text) is read"
+    without = predict_logits(model, first.with_vectors(torch.zeros_like(first.vector)), vectors)
+    assert not _same(without, logits), "the text's vector is not read"
+    save_ranker(folder, model, name, sizes, _SETTINGS)
+    loaded, _ = load_ranker(folder)
+    assert torch.equal(predict_logits(loaded, first, vectors), logits), "loaded again it gives other logits"
+    train, validation, test = (rows.take(slice(a, b)) for a, b in ((0, 900), (900, 1100), (1100, 6 * _USERS)))
+    settings = FitSettings(epochs=5, batch=60, learning_rate=0.03, patience=5)
+    with one_thread():
+        fit_ranker(model, train, validation, settings, 0, vectors)
+        found = auc(test.label.numpy(), predict(model, test, vectors))
+    assert found > 0.9, f"a rule that the text's first number decides is not learnt: AUC {found:.2f}"
+
+
+def _planted() -> tuple[Examples, VectorTable]:
+    """Six examples a user; the sign of the first number of the user's vector decides whether they are liked."""
+    draw = torch.Generator().manual_seed(2)
+    count = 6 * _USERS
+    who = torch.arange(1, _USERS + 1).repeat_interleave(6)
+    values = torch.randn(_USERS + 1, 3, generator=draw)
+    seen = torch.arange(count) % (_LENGTH + 1)
+    real = torch.arange(_LENGTH)[None, :] < seen[:, None]
+    rows = Examples(
+        item=torch.randint(1, _ITEMS + 1, (count,), generator=draw),
+        recent=torch.randint(1, _ITEMS + 1 - 3, (count, _LENGTH), generator=draw) * real,
+        rating=torch.randint(1, _RATINGS - 2, (count, _LENGTH), generator=draw) * real,
+        seen=seen,
+        dense=torch.zeros(count, 0),
+        vector=who,
+        label=(values[who, 0] > 0).float(),
+    )
+    return rows, VectorTable(values)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, atol=1e-5)

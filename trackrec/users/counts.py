@@ -1,8 +1,11 @@
-"""Counts of histories, many users at once: how much was liked, how old and how famous it is, and each genre and tag."""
+"""The one place that counts histories, many users at once: likes, generosity, age, fame, and each genre and tag."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
 
 import polars as pl
 from pydantic import Field
@@ -10,16 +13,115 @@ from pydantic import Field
 from trackrec.errors import LogError
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.consumption import surplus as consumption_surplus
-from trackrec.users.generosity import generosity
 
 Number = TypeVar("Number", float, pl.Expr)
 NameKind = Literal["genres", "tags"]
 """Which of an item's names are counted."""
 NAME_KINDS: tuple[NameKind, ...] = ("genres", "tags")
-DIRECTIONS_PRIOR = 3
-"""What ``prior_items`` is to claims, for the directions of text vectors (:mod:`trackrec.users.numbers`). Not a setting:
-the directions are the yardstick that texts are compared by, so it must not move with what a recipe lets texts say."""
+
+
+class Counting(NamedTuple):
+    """How the likes of a genre or tag are counted: from which level, and how much evidence a shift needs."""
+
+    level: Literal["own", "others"]
+    """What likes are compared with. own: the user's own share of likes, so that what stands out of a history shows.
+    others: what others thought of the same items, and how much more easily the user likes than they do, so that what
+    the user's taste adds shows. Four dramas that everybody likes are many liked dramas, and no taste for them."""
+    prior: float
+    """So many imagined events of the genre that lie at the level."""
+
+
+DIRECTIONS = Counting("others", 3)
+"""How directions of text vectors (:mod:`trackrec.users.history_features`) count; claims: ``ProfileSettings.counting``.
+Not a setting: the directions are the yardstick that texts are compared by, so it must not move with what a recipe lets
+texts say. (For foretelling later ratings on MovieLens-100K the two levels are about as good: docs/experiments.md.)"""
+
+LEVELS = (
+    ("very harsh", "far harder to please than most"),
+    ("harsh", "harder to please than most"),
+    ("critical", "a little harder to please than most"),
+    ("average", "neither harsh nor generous"),
+    ("friendly", "a little easier to please than most"),
+    ("generous", "easier to please than most"),
+    ("very generous", "far easier to please than most"),
+)
+"""What a user of each level is called and what that means, from the one who likes least to the one who likes most."""
+
+
+CUTS = (-0.25, -0.12, -0.04, 0.04, 0.12, 0.20)
+"""Bounds between the levels, in share of likes above (or below) what others gave to the same items. Not a setting:
+whoever writes a level, and whoever checks it, must mean the same."""
+GENEROSITY_PRIOR = 2
+"""So many imagined items on which the user agrees with everybody: short histories stay near the middle."""
+
+
+def generosity(surplus: pl.Expr, rated: pl.Expr) -> pl.Expr:
+    """By how much the user's share of likes exceeds the one that others gave to the same items, in (-1, 1).
+
+    ``(likes - expected likes) / (rated + GENEROSITY_PRIOR)``, where the expected likes of an item are the share of the
+    other users, among those whose ratings may be used, who liked it (the column ``expected`` of the history).
+
+    Args:
+        surplus: likes less expected likes.
+        rated: events.
+
+    >>> pl.select(generosity(pl.lit(2 - 2 * 0.5), pl.lit(2))).item()
+    0.25
+    """
+    return surplus / (rated + GENEROSITY_PRIOR)
+
+
+def level_of(value: float) -> int:
+    """The place in ``LEVELS`` of a generosity; a value on a bound belongs to the higher level."""
+    return bisect_right(CUTS, value)
+
+
+FAME = (
+    "almost only little-known",
+    "mostly little-known",
+    "both famous and little-known",
+    "mostly famous",
+    "almost only famous",
+)
+"""What the items of a history are, from the least known to the best known."""
+FAME_CUTS = (0.3, 0.42, 0.58, 0.7)
+"""Bounds between them, in mean fame. Not a setting: who writes a level, and who checks it, must mean the same."""
+MIN_ITEMS = 2
+"""Fewest items of a genre before a history is said to have many of it."""
+MIN_SURPLUS = 0.05
+"""By how much a genre's share of the history must exceed its share of everybody's, after smoothing."""
+MOST_CONSUMED = 4
+"""So many genres are told."""
+CONSUMPTION_PRIOR = 2
+"""Strength of that smoothing: so many imagined items that are as everybody's."""
+
+
+@dataclass(frozen=True)
+class Consumption:
+    """What a history is made of, next to everybody's."""
+
+    genres: tuple[str, ...]
+    """Genres that it has more of than everybody's histories have, the largest surplus first."""
+    fame: int
+    """How well known its items are: a place in ``FAME``."""
+    tags: tuple[str, ...] = ()
+    """Likewise tags."""
+
+
+def consumption_surplus(events: Number, of_genre: Number, share: Number) -> Number:
+    """By how much a genre exceeds its share of everybody's.
+
+    ``(of it - events x share) / (events + CONSUMPTION_PRIOR)``
+
+    >>> consumption_surplus(events=8, of_genre=6, share=0.25)
+    0.4
+    """
+    return (of_genre - events * share) / (events + CONSUMPTION_PRIOR)
+
+
+def fame_level(value: float) -> int:
+    """The place in ``FAME`` of a mean fame; a value on a bound belongs to the higher level."""
+    return bisect_right(FAME_CUTS, value)
 
 
 class ProfileSettings(Settings):
@@ -33,6 +135,11 @@ class ProfileSettings(Settings):
     """Strength of that smoothing: so many imagined items of the genre at the user's own share of likes."""
     min_tag_items: int = Field(default=3, ge=1)
     """Fewest rated items of a tag before anything is said about it; there are far more tags than genres."""
+
+    @property
+    def counting(self) -> Counting:
+        """How claims count."""
+        return Counting("own", self.prior_items)
 
 
 def event_table(histories: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
@@ -84,7 +191,7 @@ def user_counts(events: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
 
     Returns:
         ``user_id, rated, liked`` (events) ``, share`` (of likes) ``, generosity`` (see
-        :mod:`trackrec.users.generosity`; null where it is not known what others thought) ``, old`` (items from before
+        :mod:`trackrec.users.counts`; null where it is not known what others thought) ``, old`` (items from before
         ``Catalogue.middle_decade``; null if it has none) ``, fame`` (mean, null where nobody knows).
     """
     decade = catalogue.middle_decade
@@ -102,24 +209,19 @@ def user_counts(events: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     )
 
 
-def events_by_name(events: pl.DataFrame, kind: NameKind) -> pl.DataFrame:
-    """Each event once for each of its genres or tags, as ``name``; events without any are left out.
-
-    Args:
-        events: with the lists in the column ``kind``.
-        kind: of names.
-    """
-    named = events.with_columns(name=pl.col(kind).list.unique(maintain_order=True))
-    return named.explode("name").filter(pl.col("name").is_not_null())
+def left_over() -> pl.Expr:
+    """By how much each event's ``label`` exceeds its ``expected``, less the user's mean of that."""
+    beyond = pl.col("label") - pl.col("expected")
+    return beyond - beyond.mean().over("user_id")
 
 
 def smoothed_shift(excess: Number, rated: Number, prior: float) -> Number:
-    """How far a genre or tag lies from the user's own level: ``excess / (rated + prior)``.
+    """How far a genre or tag lies from a user's level: ``excess / (rated + prior)``.
 
     Args:
         excess: likes of it beyond what was to be expected.
         rated: events that have it.
-        prior: so many imagined events that lie where they were to be expected.
+        prior: see :class:`Counting`.
 
     >>> smoothed_shift(1.5, 3, prior=2)
     0.3
@@ -127,44 +229,42 @@ def smoothed_shift(excess: Number, rated: Number, prior: float) -> Number:
     return excess / (rated + prior)
 
 
-def name_counts(events: pl.DataFrame, kind: NameKind, catalogue: Catalogue, settings: ProfileSettings) -> pl.DataFrame:
-    """What a history says of each genre, or of each tag.
+def name_counts(
+    events: pl.DataFrame, kind: NameKind, counting: Counting, shares: Mapping[str, float] | None = None
+) -> pl.DataFrame:
+    """What a history says of each genre, or of each tag; events that have none count for none.
 
     Args:
-        events: see :func:`event_table`.
+        events: ``user_id, label`` and the lists of names in the column ``kind``; at the level of others also
+            ``expected``; ``number`` if it is to be known which events have a name. See :func:`event_table`.
         kind: of names.
-        catalogue: how common each name is among everybody's events.
-        settings: the smoothing.
+        counting: from which level, and the smoothing.
+        shares: how common each name is among everybody's events; None: ``surplus`` is left out.
 
     Returns:
-        ``user_id, name, rated, liked, shift`` (its smoothed share of likes less the user's own: ``(liked - rated x
-        share) / (rated + prior_items)``) ``, part`` (of the history that has it) ``, surplus`` (of that part over
-        everybody's, see :func:`trackrec.users.consumption.surplus`) ``, liked_events, other_events`` (their numbers).
+        ``user_id, name, rated, liked`` (events) ``, shift`` (see :func:`smoothed_shift`) ``, part`` (of the history
+        that has it) and, where known, ``liked_events, other_events`` (their numbers) ``, surplus`` (of that part over
+        everybody's, see :func:`consumption_surplus`).
     """
-    own = events.select("user_id", "number", "label", kind).with_columns(
-        events=pl.len().over("user_id").cast(pl.Int64),
-        share=(pl.col("label").sum() / pl.len()).over("user_id"),
-    )
-    own = events_by_name(own, kind)
-    shares = catalogue.genre_shares if kind == "genres" else catalogue.tag_shares
-    counted = own.group_by("user_id", "name", maintain_order=True).agg(
+    label, of_user = pl.col("label"), pl.len().over("user_id").cast(pl.Int64)
+    if counting.level == "own":
+        level, excess = (label.sum() / pl.len()).over("user_id"), label.sum() - pl.len() * pl.col("level").first()
+    else:
+        level, excess = left_over(), pl.col("level").sum()
+    sides = {"liked_events": label > 0, "other_events": label <= 0}
+    numbers = [name for name in ("number",) if name in events.columns]
+    names = pl.col(kind).list.unique(maintain_order=True)
+    named = events.select("user_id", "label", *numbers, events=of_user, level=level, name=names).explode("name")
+    named = named.filter(pl.col("name").is_not_null())
+    counted = named.group_by("user_id", "name", maintain_order=True).agg(
         rated=pl.len().cast(pl.Int64),
-        liked=pl.col("label").sum(),
-        share=pl.col("share").first(),
+        liked=label.sum(),
         events=pl.col("events").first(),
-        liked_events=pl.col("number").filter(pl.col("label") > 0),
-        other_events=pl.col("number").filter(pl.col("label") <= 0),
+        shift=smoothed_shift(excess, pl.len(), counting.prior),
+        **{name: pl.col(number).filter(which) for number in numbers for name, which in sides.items()},
     )
-    rated, liked, number = pl.col("rated"), pl.col("liked"), pl.col("events")
-    usual = pl.col("name").replace_strict(dict(shares) or {"": 0.0}, default=0.0, return_dtype=pl.Float64)
-    return counted.select(
-        "user_id",
-        "name",
-        "rated",
-        "liked",
-        shift=smoothed_shift(liked - rated * pl.col("share"), rated, settings.prior_items),
-        part=rated / number,
-        surplus=consumption_surplus(number, rated, usual),
-        liked_events="liked_events",
-        other_events="other_events",
-    )
+    counted = counted.with_columns(part=pl.col("rated") / pl.col("events"))
+    if shares is not None:
+        usual = pl.col("name").replace_strict(dict(shares) or {"": 0.0}, default=0.0, return_dtype=pl.Float64)
+        counted = counted.with_columns(surplus=consumption_surplus(pl.col("events"), pl.col("rated"), usual))
+    return counted.drop("events")

@@ -1,4 +1,4 @@
-"""Histories of any number of users, looked up user by user as they are needed."""
+"""Rows user by user: histories, cut out of one table as they are needed, or all of a table at once."""
 
 from __future__ import annotations
 
@@ -40,3 +40,11 @@ class Histories(Mapping[Any, Sequence[Row]]):
     def frame(self, users: Sequence[Any]) -> pl.DataFrame:
         """The events of some users, in the users' order."""
         return pl.concat([self.table.slice(*self._places[user]) for user in users]) if users else self.table.clear()
+
+
+def rows_by_user(table: pl.DataFrame) -> dict[Any, list[dict[str, Any]]]:
+    """Each user's rows, in the order of the table."""
+    parts: dict[Any, list[dict[str, Any]]] = {}
+    for row in table.iter_rows(named=True):
+        parts.setdefault(row["user_id"], []).append(row)
+    return parts

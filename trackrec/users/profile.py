@@ -10,9 +10,18 @@ from typing import Any
 import polars as pl
 
 from trackrec.users.catalogue import Catalogue, Row
-from trackrec.users.consumption import MIN_ITEMS, MIN_SURPLUS, Consumption, fame_level
-from trackrec.users.counts import NAME_KINDS, ProfileSettings, event_table, name_counts, user_counts
-from trackrec.users.generosity import level_of
+from trackrec.users.counts import (
+    MIN_ITEMS,
+    MIN_SURPLUS,
+    NAME_KINDS,
+    Consumption,
+    ProfileSettings,
+    event_table,
+    fame_level,
+    level_of,
+    name_counts,
+    user_counts,
+)
 
 _NOISE = 1e-9
 """A shift of exactly the least counts, whatever the rounding."""
@@ -123,7 +132,8 @@ def profiles(histories: pl.DataFrame, catalogue: Catalogue, settings: ProfileSet
     """
     events = event_table(histories, catalogue)
     least = {"genres": settings.min_items, "tags": settings.min_tag_items}
-    counted = {kind: name_counts(events, kind, catalogue, settings) for kind in NAME_KINDS}
+    shares = {"genres": catalogue.genre_shares, "tags": catalogue.tag_shares}
+    counted = {kind: name_counts(events, kind, settings.counting, shares[kind]) for kind in NAME_KINDS}
     sides = {kind: _sides(counted[kind], least[kind], settings) for kind in NAME_KINDS}
     consumed = {kind: _consumed(counted[kind]) for kind in NAME_KINDS}
     examples, decade = _examples(events), catalogue.middle_decade

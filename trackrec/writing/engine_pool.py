@@ -1,4 +1,4 @@
-"""Several engines as one: work is spread over them, and what one fails at is given to another."""
+"""Several engines as one: the file that names them, and a pool that gives what one fails at to another."""
 
 from __future__ import annotations
 
@@ -7,9 +7,48 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
 
 from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, Engine, GenerateRequest, Prompt, Score
 from trackrec.engines.failures import PASSING, EngineError
+from trackrec.errors import RecipeError, WriteError
+from trackrec.settings import Settings
+from trackrec.yaml_text import read_yaml_file
+
+
+class EngineFile(Settings):
+    """Engines that write, in place of the process itself."""
+
+    engines: list[dict[str, Any]] = Field(min_length=1)
+    """Each with ``type`` (openai, torch, ...) and the settings of that type: one endpoint for each GPU, say."""
+    prompts: Literal["generator", "teacher"] = "generator"
+    """generator: token ids of the run's own prompt, for endpoints that serve its generator. teacher: messages that ask
+    any large model for a text with citations."""
+    decoding: Decoding | None = None
+    """How texts are drawn; null: as the run's generator draws them, or (prompts: teacher) as the teacher `llm` does."""
+    chunk: int = Field(default=32, ge=1)
+    """Prompts that an engine is given at once; neighbours share their beginning, so that its prefix cache hits."""
+    rest: float = Field(default=30.0, ge=0)
+    """Seconds for which an engine that failed is given nothing, if others can take its work."""
+
+
+def read_engines(path: Path) -> list[dict[str, Any]]:
+    """The file's content as a list of one tree of settings, for a plan.
+
+    Raises:
+        WriteError: there is no such file, or it names no engines.
+    """
+    try:
+        tree = read_yaml_file(path)
+        return [EngineFile.model_validate(tree).model_dump(mode="json")]
+    except (RecipeError, ValidationError) as error:
+        raise WriteError(
+            f"{path} names no engines ({error}): expected a YAML file with engines: [{{type: openai, ...}}]"
+        ) from error
+
 
 log = logging.getLogger("trackrec.writing")
 

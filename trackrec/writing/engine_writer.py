@@ -10,11 +10,10 @@ from trackrec.engines.base import Answer, Decoding, Engine, GenerateRequest, req
 from trackrec.registry import make, settings_of
 from trackrec.teachers.base import TeacherContext
 from trackrec.teachers.llm import LLMTeacher, LLMTeacherSettings
-from trackrec.writing.engine_file import EngineFile
-from trackrec.writing.engine_pool import EnginePool
-from trackrec.writing.telling import Telling
-from trackrec.writing.users import draw
+from trackrec.writing.engine_pool import EngineFile, EnginePool
+from trackrec.writing.partition import draw
 from trackrec.writing.writers import was_cut, whole_sentences
+from trackrec.writing.writing_recipe import WritingRecipe
 
 
 class EngineWriter:
@@ -31,7 +30,11 @@ class EngineWriter:
     """
 
     def __init__(
-        self, items: pl.DataFrame, recipe: Telling, trees: list[dict[str, Any]], engines: list[Engine] | None = None
+        self,
+        items: pl.DataFrame,
+        recipe: WritingRecipe,
+        trees: list[dict[str, Any]],
+        engines: list[Engine] | None = None,
     ) -> None:
         self.settings = EngineFile.model_validate(trees[0])
         made = engines or [make("engine", settings_of("engine", tree)) for tree in self.settings.engines]
@@ -60,7 +63,7 @@ class EngineWriter:
         }
         return pl.DataFrame(rows, schema=schema, orient="row")
 
-    def _own_decoding(self, recipe: Telling) -> Decoding:
+    def _own_decoding(self, recipe: WritingRecipe) -> Decoding:
         """That of the file; if it names none, that of the run's generator, or of the teacher `llm`."""
         if self.settings.decoding is not None:
             return self.settings.decoding
@@ -75,7 +78,7 @@ class EngineWriter:
 class _Prompts:
     """Makes the requests: the generator's own prompt as token ids, or a teacher's messages."""
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling, asks: bool, pool: Engine) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: WritingRecipe, asks: bool, pool: Engine) -> None:
         from transformers import AutoTokenizer
 
         from trackrec.assets import resolve_language_model

@@ -11,15 +11,14 @@ from typing import Any
 import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
-from trackrec.errors import RecipeError
+from trackrec.errors import RecipeError, WriteError
 from trackrec.prompts.domains import find_domain
 from trackrec.settings import Settings
 from trackrec.users.catalogue import Catalogue
-from trackrec.writing.engine_file import read_engines
-from trackrec.writing.failures import WriteError
+from trackrec.writing.engine_pool import read_engines
+from trackrec.writing.partition import shard_of
 from trackrec.writing.run_view import RunView
 from trackrec.writing.source import LogSettings, OpenLog, open_log
-from trackrec.writing.users import shard_of
 from trackrec.writing.version_plan import WritingSettings
 from trackrec.writing.writers import TEMPLATE, TORCH, about_tokens
 from trackrec.yaml_text import read_yaml_file

@@ -14,11 +14,10 @@ from typing import Any, Protocol, Self
 
 from pydantic import Field, ValidationError
 
-from trackrec.errors import RecipeError
+from trackrec.errors import RecipeError, WriteError
 from trackrec.registry import make, settings_class
 from trackrec.settings import ComponentSettings
 from trackrec.terminal import log_harmlessly
-from trackrec.writing.failures import WriteError
 
 log = logging.getLogger("trackrec.writing")
 

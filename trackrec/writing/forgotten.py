@@ -13,16 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.errors import RunError
+from trackrec.errors import RunError, WriteError
 from trackrec.files.forgotten import TOMBSTONES, Forgotten, read_tombstones, with_tombstone
 from trackrec.files.tables import table_of
-from trackrec.writing.dealing import dealt_name
-from trackrec.writing.failures import WriteError
 from trackrec.writing.histories import NOTHING
 from trackrec.writing.lock import Holder, only_writer
+from trackrec.writing.partition import partition_name, shard_of
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import parquet_bytes, part_of, shard_file
-from trackrec.writing.users import shard_of
 from trackrec.writing.versions import POINTER, Versions
 
 _JOURNAL = "forgetting.json"
@@ -157,7 +155,7 @@ class _Version:
             self._clean_shard(name)
         plan = Versions(self.place).plan(self.name)
         for shard in _may_hold(user, plan.shards) if plan is not None else ():
-            self._clean_table(f"work/{dealt_name(shard)}")
+            self._clean_table(f"work/{partition_name(shard)}")
 
     @property
     def _folder(self) -> str:

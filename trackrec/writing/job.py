@@ -14,25 +14,25 @@ from typing import Any
 
 import polars as pl
 
+from trackrec.errors import GateError, TooManyRejected, WriteError
 from trackrec.users.catalogue import Catalogue
-from trackrec.writing.base import Asked, find_base, same_decade
-from trackrec.writing.dealing import deal
+from trackrec.writing.earlier_version import WritingRequest, find_earlier_version, same_decade
 from trackrec.writing.executor import Executor
-from trackrec.writing.failures import GateError, TooManyRejected, WriteError
 from trackrec.writing.forgotten import end_forgetting, forgotten_at
 from trackrec.writing.gates import GateSettings, pass_gates
 from trackrec.writing.lock import Holder, only_writer
+from trackrec.writing.partition import partition_log
 from trackrec.writing.place import Place, as_json
 from trackrec.writing.run_view import PROJECTION, RunView
 from trackrec.writing.shard import ShardWork
 from trackrec.writing.shard_file import LISTED, finished, part_of, shard_name
 from trackrec.writing.source import LogSettings, fingerprint, open_log
-from trackrec.writing.telling import Telling
 from trackrec.writing.usefulness import OpenJudge, usefulness_gate
-from trackrec.writing.vectors import told_of
+from trackrec.writing.vectors import projection_note
 from trackrec.writing.version_plan import VersionPlan, WritingSettings, read_inputs
 from trackrec.writing.versions import Versions
 from trackrec.writing.writers import TORCH
+from trackrec.writing.writing_recipe import WritingRecipe
 
 Tell = Callable[[str, dict[str, Any]], None]
 """Is told of each event of a job: its name and what there is to say."""
@@ -93,8 +93,8 @@ class Job:
             tell("resumed", {"version": unfinished.version})
             return unfinished
         run = RunView.open(self.run_folder)
-        asked = Asked.of(self.settings, run)
-        base = find_base(versions, run, asked, self.settings) if self.only_changed else None
+        asked = WritingRequest.of(self.settings, run)
+        base = find_earlier_version(versions, run, asked, self.settings) if self.only_changed else None
         started = int(time.time()) if self.started is None else self.started
         plan = VersionPlan(
             version=versions.next_name(),
@@ -139,7 +139,7 @@ class Job:
             plan = VersionPlan.model_validate(plan.model_dump() | told)
             same_decade(Versions(self.place), plan)
             self.place.write_json(f"versions/{plan.version}/plan.json", plan.model_dump(mode="json"))
-            dealt = deal(log.rows, shards, self.place, plan.work, forgotten_at(self.place, Path(plan.run)))
+            dealt = partition_log(log.rows, shards, self.place, plan.work, forgotten_at(self.place, Path(plan.run)))
             empty = log.rows.limit(1).collect().clear()
         _put_table(self.place, f"{plan.work}/empty.parquet", empty)
         _put_table(self.place, f"{plan.work}/items.parquet", items)
@@ -203,7 +203,7 @@ class Job:
         current = versions.current()
         before = versions.manifest(current) if current else None
         shards = [{key: part[key] for key in LISTED if key in part} for part in parts]
-        recipe = Telling.model_validate(read_inputs(self.place, plan)["recipe"])
+        recipe = WritingRecipe.model_validate(read_inputs(self.place, plan)["recipe"])
         useful = usefulness_gate(self.place, plan, shards, before, recipe, self.gates, self.open_judge)
         passed, gates = pass_gates(counts, before["counts"] if before else None, self.gates, useful)
         projection = self._put_projection(plan)
@@ -248,7 +248,7 @@ class Job:
             copy = Path(scratch) / PROJECTION
             shutil.copyfile(path, copy)
             self.place.upload(copy, f"versions/{plan.version}/{PROJECTION}")
-        beside = told_of(path)
+        beside = projection_note(path)
         if beside is not None:
             self.place.write_json(f"versions/{plan.version}/projection.json", beside)
         return PROJECTION

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trackrec.writing.failures import TargetBusy
+from trackrec.errors import TargetBusy
 from trackrec.writing.place import Place
 
 LEASE = 60.0

@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from trackrec.errors import RunError
+from trackrec.errors import RunError, WriteError
 from trackrec.files.tables import table_of
-from trackrec.writing.failures import WriteError
-from trackrec.writing.manifest_forms import damaged
+from trackrec.writing.manifest_schemas import damaged
 from trackrec.writing.scratch import DEALING, clear_scratch
 
 T = TypeVar("T")

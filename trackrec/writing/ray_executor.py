@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from trackrec.errors import WriteError
 from trackrec.settings import ComponentSettings
 from trackrec.writing.executor import Work
-from trackrec.writing.failures import WriteError
 
 # The newer reader loses a job with a node that goes away, and doubles the start-up.
 os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")

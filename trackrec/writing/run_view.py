@@ -11,13 +11,12 @@ from typing import Any
 import polars as pl
 
 from trackrec.data.roles import Role
-from trackrec.errors import LogError
+from trackrec.errors import LogError, WriteError
 from trackrec.files.hashes import content_of
-from trackrec.files.outputs import as_written, hashes_written
+from trackrec.files.manifests import as_written, hashes_written
 from trackrec.files.tables import read_table
 from trackrec.run import file_hash
-from trackrec.writing.failures import WriteError
-from trackrec.writing.telling import Telling
+from trackrec.writing.writing_recipe import WritingRecipe
 
 EXPECTED = "expected"
 """Column of the items: the smoothed share of LM users who liked the item, which histories are told with."""
@@ -29,7 +28,7 @@ class RunView:
     """A run folder, opened for writing from it; nothing in it is changed."""
 
     folder: Path
-    recipe: Telling
+    recipe: WritingRecipe
 
     @classmethod
     def open(cls, folder: Path) -> RunView:
@@ -41,7 +40,7 @@ class RunView:
         for needed in ("recipe.yaml", "tables/items.parquet", "tables/histories.parquet", "tables/roles.parquet"):
             if not (folder / needed).is_file():
                 raise WriteError(f"{folder} holds no run to write from (no {needed}): expected the folder of a run")
-        return cls(folder, Telling.read(folder / "recipe.yaml"))
+        return cls(folder, WritingRecipe.read(folder / "recipe.yaml"))
 
     def read(self, table: str) -> pl.DataFrame:
         """A table of the run."""

@@ -18,42 +18,41 @@ from trackrec.errors import TrackRecError
 from trackrec.features.encoder import Encoder, TextEncoder
 from trackrec.features.projection import Projection
 from trackrec.memory import peak_gigabytes
-from trackrec.writing.carry import SENTENCE_COUNTS, Carried
-from trackrec.writing.dealing import dealt_name
+from trackrec.writing.carried_rows import SENTENCE_COUNTS, CarriedRows
 from trackrec.writing.forgotten import forgotten_at
 from trackrec.writing.histories import ShardHistories, histories_of
+from trackrec.writing.partition import draw, partition_name
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import commit, commit_reference, schema, shard_name
-from trackrec.writing.telling import Telling
-from trackrec.writing.truth import SENTENCES, Checker, unchecked
-from trackrec.writing.users import draw
+from trackrec.writing.text_check import SENTENCES, TextChecker, unchecked
 from trackrec.writing.vectors import as_lists, make_encoder, projection_fits
 from trackrec.writing.version_plan import VersionPlan, read_inputs
 from trackrec.writing.writers import EMPTY, TEMPLATE, TORCH, TemplateWriter, TextWriter, TorchWriter
+from trackrec.writing.writing_recipe import WritingRecipe
 
 _DAY = 86_400
 _WRITERS_FAULTS = (OSError, MemoryError, TrackRecError)
 """Errors that are not a row's: the shard fails, and is done again."""
 
-_TOOLS: dict[tuple[str, str], Tools] = {}
+_TOOLS: dict[tuple[str, str], ShardTools] = {}
 
 
 @dataclass
-class Tools:
+class ShardTools:
     """What a worker needs for every shard of a version, made once in a process."""
 
     place: Place
     plan: VersionPlan
-    recipe: Telling
+    recipe: WritingRecipe
     items: pl.DataFrame
     high_water: int
     writer: TextWriter
-    checker: Checker | None
+    checker: TextChecker | None
     encoder: Encoder | None
     projection: Projection | None
 
     @classmethod
-    def of(cls, url: str, version: str) -> Tools:
+    def of(cls, url: str, version: str) -> ShardTools:
         """The tools of a version, from what its ``work`` folder says."""
         if (url, version) not in _TOOLS:
             _TOOLS.clear()
@@ -61,10 +60,10 @@ class Tools:
         return _TOOLS[url, version]
 
     @classmethod
-    def _make(cls, place: Place, version: str) -> Tools:
+    def _make(cls, place: Place, version: str) -> ShardTools:
         plan = VersionPlan.model_validate(place.read_json(f"versions/{version}/plan.json"))
         inputs = read_inputs(place, plan)
-        recipe = Telling.model_validate(inputs["recipe"])
+        recipe = WritingRecipe.model_validate(inputs["recipe"])
         items = place.read_table(f"{plan.work}/items.parquet")
         projection = None
         if plan.run_fingerprint.get("projection.safetensors"):
@@ -76,20 +75,20 @@ class Tools:
             items=items,
             high_water=inputs["high_water"],
             writer=make_writer(plan, items, recipe),
-            checker=Checker(items, recipe, _is_ours(plan, recipe)) if plan.settings.checked else None,
+            checker=TextChecker(items, recipe, _is_ours(plan, recipe)) if plan.settings.checked else None,
             encoder=make_encoder(plan.encoder),
             projection=projection,
         )
 
 
-def _is_ours(plan: VersionPlan, recipe: Telling) -> bool:
+def _is_ours(plan: VersionPlan, recipe: WritingRecipe) -> bool:
     """Whether the template writes, or a generator that learned from it: an engine is anybody's."""
     return plan.writer == TEMPLATE or (
         plan.writer == TORCH and is_ours(str(recipe.teacher.get("type")), recipe.generator["distils"])
     )
 
 
-def make_writer(plan: VersionPlan, items: pl.DataFrame, recipe: Telling) -> TextWriter:
+def make_writer(plan: VersionPlan, items: pl.DataFrame, recipe: WritingRecipe) -> TextWriter:
     """The writer that a plan names."""
     if plan.writer == TEMPLATE:
         return TemplateWriter(items, recipe)
@@ -132,12 +131,12 @@ class ShardWork:
             TrackRecError, OSError: the writer or the storage failed; the shard is then not there at all.
         """
         begin, computed = time.perf_counter(), time.process_time()
-        tools, tally = Tools.of(self.url, self.version), Tally()
+        tools, tally = ShardTools.of(self.url, self.version), Tally()
         plan, place = tools.plan, tools.place
         name = shard_name(shard, plan.shards)
         with tally.timed("read"):
             told = _histories(tools, shard)
-            carried = Carried.find(place, plan, name, told.histories, tools.high_water)
+            carried = CarriedRows.find(place, plan, name, told.histories, tools.high_water)
             todo = told.histories.join(carried.users, on="user_id", how="anti", maintain_order="left")
         written, failed = _write_all(tools, todo, told.users, tally)
         rejected = pl.concat([told.rejected, failed]).sort("user_id")
@@ -172,12 +171,12 @@ class ShardWork:
         return commit(place, self.version, name, written, rejected, manifest)
 
 
-def _histories(tools: Tools, shard: int) -> ShardHistories:
+def _histories(tools: ShardTools, shard: int) -> ShardHistories:
     recipe, plan = tools.recipe, tools.plan
     try:
         # Somebody may have been forgotten since the log was dealt.
         forgotten = forgotten_at(tools.place, Path(plan.run))
-        rows = forgotten.left_out(tools.place.read_table(f"{plan.work}/{dealt_name(shard)}"))
+        rows = forgotten.left_out(tools.place.read_table(f"{plan.work}/{partition_name(shard)}"))
     except FileNotFoundError:  # nobody is in this shard
         rows = tools.place.read_table(f"{plan.work}/empty.parquet")
     return histories_of(
@@ -192,7 +191,7 @@ def _histories(tools: Tools, shard: int) -> ShardHistories:
 
 
 def _write_all(
-    tools: Tools, histories: pl.DataFrame, users: pl.DataFrame, tally: Tally
+    tools: ShardTools, histories: pl.DataFrame, users: pl.DataFrame, tally: Tally
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows of users, and ``user_id, reason`` of those that failed."""
     plan = tools.plan
@@ -240,7 +239,7 @@ def by_users(histories: pl.DataFrame, number: int) -> Iterator[pl.DataFrame]:
         start += size
 
 
-def _texts(tools: Tools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
+def _texts(tools: ShardTools, histories: pl.DataFrame, failed: list[tuple[Any, str]], tally: Tally) -> pl.DataFrame:
     """``user_id, text`` of the users who have one, in the order of the histories."""
     written = halving(tools.writer.write, histories, failed)
     for name in ("prompt_tokens", "completion_tokens", "cut"):
@@ -285,7 +284,9 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _checked(tools: Tools, texts: pl.DataFrame, histories: pl.DataFrame, failed: list[tuple[Any, str]]) -> pl.DataFrame:
+def _checked(
+    tools: ShardTools, texts: pl.DataFrame, histories: pl.DataFrame, failed: list[tuple[Any, str]]
+) -> pl.DataFrame:
     """``user_id, text, sentences``."""
     share, seed = tools.plan.settings.checked, tools.recipe.seed + 1
     told = [name for name in ("item_id", "rating", "label", "expected") if name in histories.columns]
@@ -310,7 +311,7 @@ def _checked(tools: Tools, texts: pl.DataFrame, histories: pl.DataFrame, failed:
     return table.with_columns(pl.Series("sentences", sentences, dtype=SENTENCES))
 
 
-def _encode(tools: Tools, texts: list[str]) -> pl.DataFrame:
+def _encode(tools: ShardTools, texts: list[str]) -> pl.DataFrame:
     if tools.encoder is None or not texts:
         empty = as_lists(None, len(texts))
         return pl.DataFrame({"vector": empty, "raw_vector": empty})

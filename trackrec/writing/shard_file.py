@@ -11,9 +11,9 @@ import polars as pl
 
 from trackrec.errors import RunError
 from trackrec.files.tables import table_of
-from trackrec.writing.manifest_forms import ShardManifest, checked, damaged
+from trackrec.writing.manifest_schemas import ShardManifest, checked, damaged
 from trackrec.writing.place import Place
-from trackrec.writing.truth import SENTENCES
+from trackrec.writing.text_check import SENTENCES
 
 LISTED = ("name", "rows", "bytes", "sha256", "file_version")
 """What a version's manifest says of each shard; ``file_version`` only where the file is an older version's."""

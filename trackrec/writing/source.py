@@ -13,12 +13,12 @@ import polars as pl
 from pydantic import Field
 
 from trackrec.data.catalogues import items_of
-from trackrec.data.interactions import Found, plain_interactions
+from trackrec.data.interactions import ReadReport, plain_interactions
 from trackrec.data.many_files import files_of
-from trackrec.data.role_table import ID_COLUMNS, RoleTable, whole_in_all
+from trackrec.data.mapped_table import ID_COLUMNS, MappedTable, whole_in_all
+from trackrec.data.open_table import open_table
 from trackrec.data.sources import TABLES, SourceSettings, read_log
 from trackrec.data.table import Table, TableSettings
-from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, open_tables
 from trackrec.errors import LogError
 from trackrec.settings import Settings
@@ -75,9 +75,9 @@ def open_log(settings: LogSettings, source: SourceSettings, scratch: Path) -> It
     tables = _tables(settings, source)
     opened = _open(tables, scratch)
     known = {
-        name: RoleTable.of(name, table, tables.columns, catalogue="items" in opened) for name, table in opened.items()
+        name: MappedTable.of(name, table, tables.columns, catalogue="items" in opened) for name, table in opened.items()
     }
-    found = Found()
+    found = ReadReport()
     whole = {column: whole_in_all(column, known, found.counts) for column in ID_COLUMNS["interactions"]}
     acts = known["interactions"]
     frame = plain_interactions(acts, whole, tables, found)

@@ -18,11 +18,11 @@ from trackrec.errors import RunError
 from trackrec.metrics.intervals import paired_bootstrap
 from trackrec.metrics.probability import auc
 from trackrec.writing.gates import Gate, GateSettings
+from trackrec.writing.partition import draw
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import read_shard
-from trackrec.writing.telling import Telling
-from trackrec.writing.users import draw
 from trackrec.writing.version_plan import VersionPlan
+from trackrec.writing.writing_recipe import WritingRecipe
 
 NAME = "usefulness"
 LEAST_USERS = 30
@@ -66,7 +66,7 @@ OpenJudge = Callable[[Path], TextJudge]
 """Opens the judge of a run's folder; raises ``RunError`` where there is none."""
 
 
-class Side(NamedTuple):
+class ShardsOf(NamedTuple):
     """A version, and its shards as its manifest lists them."""
 
     version: str
@@ -74,7 +74,7 @@ class Side(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Compared:
+class UsefulnessResult:
     """How well the events are predicted."""
 
     users: int
@@ -99,7 +99,7 @@ def usefulness_gate(
     plan: VersionPlan,
     shards: list[dict[str, Any]],
     before: dict[str, Any] | None,
-    recipe: Telling,
+    recipe: WritingRecipe,
     settings: GateSettings,
     open_judge: OpenJudge | None,
 ) -> Gate:
@@ -128,8 +128,8 @@ def usefulness_gate(
             raise _NotLookedAtError("there is no limit")
         judge = _judge(plan, before, recipe, open_judge)
         assert before is not None
-        old = Side(str(before["version"]), before["shards"])
-        found = compare(place, Side(plan.version, shards), old, judge, recipe, settings.usefulness_users)
+        old = ShardsOf(str(before["version"]), before["shards"])
+        found = compare(place, ShardsOf(plan.version, shards), old, judge, recipe, settings.usefulness_users)
     except _NotLookedAtError as why:
         return Gate(NAME, True, None, limit, f"{NAME}: not looked at: {why}")
     interval = f"{found.gain:+.4f} (95% interval {found.low:+.4f} to {found.high:+.4f})"
@@ -144,7 +144,7 @@ def usefulness_gate(
 
 
 def _judge(
-    plan: VersionPlan, before: dict[str, Any] | None, recipe: Telling, open_judge: OpenJudge | None
+    plan: VersionPlan, before: dict[str, Any] | None, recipe: WritingRecipe, open_judge: OpenJudge | None
 ) -> TextJudge:
     if before is None:
         raise _NotLookedAtError("there is no version before")
@@ -160,7 +160,9 @@ def _judge(
         raise _NotLookedAtError(str(error)) from error
 
 
-def compare(place: Place, new: Side, old: Side, judge: TextJudge, recipe: Telling, wanted: int) -> Compared:
+def compare(
+    place: Place, new: ShardsOf, old: ShardsOf, judge: TextJudge, recipe: WritingRecipe, wanted: int
+) -> UsefulnessResult:
     """Predict what came after the older version with the texts of both.
 
     Args:
@@ -202,16 +204,16 @@ def compare(place: Place, new: Side, old: Side, judge: TextJudge, recipe: Tellin
     interval = paired_bootstrap(auc, np.asarray(users), label, one, other, seed=recipe.seed, draws=500)
     figures = auc(label, one), auc(label, other)
     low, high = (0.0 if math.isnan(end) else end for end in (interval.low, interval.high))
-    return Compared(number, len(labels), *figures, figures[0] - figures[1], low, high)
+    return UsefulnessResult(number, len(labels), *figures, figures[0] - figures[1], low, high)
 
 
-def _pairs(place: Place, new: Side, old: Side, seed: int) -> Iterator[pl.DataFrame]:
+def _pairs(place: Place, new: ShardsOf, old: ShardsOf, seed: int) -> Iterator[pl.DataFrame]:
     """Rows of users who are in both versions and were written for in the new one, a shard at a time."""
     names = {shard["name"]: shard for shard in old.shards}
     if {shard["name"] for shard in new.shards} == set(names):
         for shard in sorted(new.shards, key=lambda shard: draw(seed, shard["name"])):
             if "file_version" not in shard:  # else nobody in it was written for
-                yield _both(place, Side(new.version, [shard]), Side(old.version, [names[shard["name"]]]))
+                yield _both(place, ShardsOf(new.version, [shard]), ShardsOf(old.version, [names[shard["name"]]]))
         return
     if sum(shard["rows"] for side in (new, old) for shard in side.shards) > 2 * MOST_ROWS:
         raise _NotLookedAtError(
@@ -221,7 +223,7 @@ def _pairs(place: Place, new: Side, old: Side, seed: int) -> Iterator[pl.DataFra
     yield _both(place, new, old)
 
 
-def _both(place: Place, new: Side, old: Side) -> pl.DataFrame:
+def _both(place: Place, new: ShardsOf, old: ShardsOf) -> pl.DataFrame:
     here, there = (
         pl.concat([read_shard(place, side.version, shard, _COLUMNS) for shard in side.shards]) for side in (new, old)
     )
@@ -239,7 +241,7 @@ def _sample(parts: Iterator[pl.DataFrame], seed: int) -> Iterator[dict[str, Any]
             yield rows.row(place, named=True)
 
 
-def _case(row: dict[str, Any], judge: TextJudge, recipe: Telling) -> tuple[list[Any], list[int]] | None:
+def _case(row: dict[str, Any], judge: TextJudge, recipe: WritingRecipe) -> tuple[list[Any], list[int]] | None:
     """Items to predict, and which of them were liked; None: nothing that the judge knows came after."""
     events = pl.DataFrame(row["history"]).with_columns(pl.lit(0).alias("user_id"))
     marked = label_events(events, events, recipe.feedback, recipe.split.like_threshold)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trackrec.errors import WriteError
 from trackrec.features.encoder import Encoder, Floats
 from trackrec.features.projection import Projection
-from trackrec.writing.failures import WriteError
 
 HASHING, NO_ENCODER = "hashing", "none"
 
@@ -68,7 +68,7 @@ def as_lists(vectors: Floats | None, rows: int) -> pl.Series:
     return pl.Series(values=np.ascontiguousarray(vectors), dtype=pl.Array(pl.Float32, vectors.shape[1])).arr.to_list()
 
 
-def told_of(path: Path) -> Any:
+def projection_note(path: Path) -> Any:
     """What is said of a projection beside it; None if nothing is."""
     beside = path.with_suffix(".json")
     return json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from trackrec.data.refresh import RefreshSettings
+from trackrec.data.log_updates import RefreshSettings
 from trackrec.settings import Settings
-from trackrec.writing.manifest_forms import Inputs, checked
+from trackrec.writing.manifest_schemas import Inputs, checked
 
 if TYPE_CHECKING:
     from trackrec.writing.place import Place

@@ -1,14 +1,14 @@
-"""Versions of a publication: listing, the pointer to the current one, rollback, retention."""
+"""Versions of a publication: listing, the pointer to the current one, rollback, retention, and how each stands."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-from trackrec.writing.failures import WriteError
-from trackrec.writing.manifest_forms import Pointer, VersionManifest, checked
+from trackrec.errors import WriteError
+from trackrec.writing.manifest_schemas import Pointer, VersionManifest, checked
 from trackrec.writing.place import Place
-from trackrec.writing.shard_file import shard_file
+from trackrec.writing.shard_file import finished, shard_file
 from trackrec.writing.version_plan import VersionPlan
 
 POINTER = "current.json"
@@ -140,3 +140,39 @@ class Versions:
         for name in dropped:
             self.drop(name, referred)
         return sorted(known)
+
+
+def publication_status(place: Place) -> dict[str, Any]:
+    """The state of a publication: ``current`` and a row a version, oldest first.
+
+    A version's ``state`` is ``current``, ``whole``, ``refused`` (by its gates), ``unfinished`` or ``dropped`` (but for
+    the shards that later versions refer to).
+    """
+    versions = Versions(place)
+    current, rows = versions.current(), []
+    for name in versions.names():
+        manifest, plan = versions.manifest(name), versions.plan(name)
+        if manifest is None:
+            left = sum(file.endswith(".parquet") for file in place.names(f"versions/{name}/shards"))
+            if plan is None and left:
+                rows.append(_row(name, "dropped", "", f"{left} that later versions refer to", None, ""))
+                continue
+            done, wanted = (len(finished(place, name, plan.shards)), plan.shards) if plan else (0, 0)
+            rows.append(_row(name, "unfinished", plan.only if plan else "", f"{done} of {wanted}", None, ""))
+            continue
+        passed = manifest["gates"]["passed"]
+        state = "current" if name == current else "whole" if passed else "refused"
+        says = "; ".join(gate["says"] for gate in manifest["gates"]["gates"] if not gate["passed"])
+        shards = str(len(manifest["shards"]))
+        referred = manifest["counts"].get("shards_by_reference")
+        if referred:
+            shards += f", {referred} of them files of older versions"
+        rows.append(_row(name, state, manifest["only"], shards, manifest["counts"], says))
+    return {"current": current, "versions": rows}
+
+
+def _row(name: str, state: str, only: str, shards: str, counts: dict[str, int] | None, says: str) -> dict[str, Any]:
+    counts = counts or {}
+    texts, rejected = counts.get("rows"), counts.get("rejected")
+    row = {"version": name, "state": state, "texts": texts, "rejected": rejected}
+    return row | {"shards": shards, "only": only, "says": says}

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from trackrec.errors import WriteError
 from trackrec.prompts.domains import find_domain
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
-from trackrec.writing.failures import WriteError
-from trackrec.writing.telling import Telling
+from trackrec.writing.writing_recipe import WritingRecipe
 
 TEMPLATE, TORCH = "template", "torch"
 
@@ -61,7 +61,7 @@ class TemplateWriter:
 
     name = "template"
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: WritingRecipe) -> None:
         self._seed = recipe.seed
         settings = TeacherSettings.model_validate(recipe.teacher | {"citations": True})
         domain = find_domain(recipe.prompts.domain)
@@ -84,7 +84,7 @@ class TorchWriter:
         WriteError: the folder holds no adapter.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling, generator: Path) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: WritingRecipe, generator: Path) -> None:
         from trackrec.lm.generator import Generator
         from trackrec.lm.model import AdapterSettings, LanguageModel, LanguageModelSettings, adapter_hash, holds_weights
         from trackrec.lm.sampling import DecodingSettings

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.folder import found_in, is_hidden
+from trackrec.data.json_table import read_literal
 from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
-from trackrec.data.sources.literals import read_literal
-from trackrec.data.tables import Table, TableSettings, open_table
+from trackrec.data.open_table import Table, TableSettings, open_table
+from trackrec.data.source_files import found_in, is_hidden
 from trackrec.data.tabular import TablesSettings, make_log
 from trackrec.errors import LogError
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.folder import need_files
-from trackrec.data.lines import open_lines
+from trackrec.data.delimited import open_lines
 from trackrec.data.log import Log
-from trackrec.data.tables import Table
+from trackrec.data.open_table import Table
+from trackrec.data.source_files import need_files
 from trackrec.data.tabular import TablesSettings, make_log
 
 _RATINGS, _BOOKS, _READERS = "BX-Book-Ratings.csv", "BX-Books.csv", "BX-Users.csv"

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.exposures import unnest
-from trackrec.data.item_tables import join_item_tables
+from trackrec.data.impressions import unnest
 from trackrec.data.log import Log
-from trackrec.data.many_files import join_files
+from trackrec.data.many_files import join_files, join_item_tables
+from trackrec.data.open_table import open_table
 from trackrec.data.table import Table, TableSettings
-from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, make_log
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.log import Log
-from trackrec.data.sources.find_files import find_file, find_several, need
+from trackrec.data.source_files import find_file, find_several, need
 from trackrec.data.sources.joined import read_joined
 from trackrec.data.table import TableSettings
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.folder import need_files
 from trackrec.data.log import Log
+from trackrec.data.open_table import open_table
+from trackrec.data.source_files import need_files
 from trackrec.data.table import NO_QUOTES, TableSettings
-from trackrec.data.tables import open_table
 from trackrec.data.tabular import TablesSettings, make_log
 
 FILES = ("behaviors.tsv", "news.tsv")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trackrec import registry
 from trackrec.assets import movielens_100k
@@ -15,15 +17,19 @@ from trackrec.data.sources.amazon import VERSIONS, read_amazon
 from trackrec.data.sources.book_crossing import read_book_crossing
 from trackrec.data.sources.goodreads import read_goodreads
 from trackrec.data.sources.kuai import read_kuairand, read_kuairec
-from trackrec.data.sources.lastfm import read_lastfm_2k
-from trackrec.data.sources.lastfm_360k import read_lastfm_360k
+from trackrec.data.sources.lastfm import read_lastfm_2k, read_lastfm_360k
 from trackrec.data.sources.libraries import read_fuxictr, read_recbole
 from trackrec.data.sources.mind import FILES as MIND_FILES
 from trackrec.data.sources.mind import read_mind
-from trackrec.data.sources.movielens import FILES, read_movielens_100k
-from trackrec.data.sources.movielens_family import CSV_FILES, DAT_FILES, read_movielens_csv, read_movielens_dat
+from trackrec.data.sources.movielens import (
+    CSV_FILES,
+    DAT_FILES,
+    FILES,
+    read_movielens_100k,
+    read_movielens_csv,
+    read_movielens_dat,
+)
 from trackrec.data.sources.shops import HM_FILES, TAOBAO_FILES, read_hm, read_taobao
-from trackrec.data.sources.source import Source
 from trackrec.data.sources.steam import read_steam
 from trackrec.data.sources.yelp import read_yelp
 from trackrec.data.tabular import read_tables
@@ -31,6 +37,47 @@ from trackrec.errors import RecipeError
 
 if TYPE_CHECKING:
     from trackrec.data.sources.settings import SourceSettings
+
+
+Feedback = Literal["graded", "implicit", "unknown"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that is known by name."""
+
+    name: str
+    """What ``source.source`` of a recipe calls it."""
+    read: Callable[[Path], Log]
+    """Reads the folder with its files into a checked log."""
+    domain: str
+    """Of the prompts that `trackrec data check` writes into its recipe, as in ``prompts.domain``."""
+    feedback: Feedback
+    """graded: ratings say how an item was liked, so that some of them are dislikes. implicit: they only count how often
+    it was used; every interaction is a like. unknown: graded, if there are several ratings."""
+    files: tuple[str, ...] = ()
+    """The names of its files, so that a run notices a change in them; empty: all that are in the folder."""
+    embedded: Callable[[], Path] | None = None
+    """Gives the folder of the files that come with the package, fetched on first use; None: they do not."""
+    like_threshold: float | None = None
+    """graded alone: the rating from which on an item was liked, where the data set's own papers say it; None: found
+    from the ratings."""
+    impressions: bool = False
+    """The log holds what was shown and not clicked, with a rating of 0: ``feedback.kind: impressions``."""
+
+    def log(self, folder: Path | None) -> Log:
+        """The log in a folder; None: the embedded one.
+
+        Raises:
+            RecipeError: there is no folder and nothing embedded.
+            LogError: the files cannot be used.
+        """
+        if folder is not None:
+            return self.read(folder)
+        if self.embedded is None:
+            raise RecipeError(f"the source {self.name!r} needs a folder: set source.folder to where its files are")
+        return self.read(self.embedded())
+
 
 TABLES = "tables"
 """The source that reads one's own tables; its settings are in ``tables``, not in a folder."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from trackrec.data.column_mapping import ColumnMapping
-from trackrec.data.folder import need_files
 from trackrec.data.log import Log
+from trackrec.data.source_files import need_files
 from trackrec.data.sources.joined import read_joined
 from trackrec.data.table import TableSettings
 

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 
 from trackrec.data.column_mapping import ColumnMapping
+from trackrec.data.json_table import read_literal
 from trackrec.data.local_file import local_copy
 from trackrec.data.log import Log
-from trackrec.data.sources.find_files import find_file
+from trackrec.data.source_files import find_file
 from trackrec.data.sources.joined import read_joined
-from trackrec.data.sources.literals import read_literal
 from trackrec.data.table import TableSettings
 
 _REVIEWS = ("australian_user_reviews.json", "australian_user_reviews.json.gz")

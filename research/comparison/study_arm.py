@@ -1,6 +1,9 @@
-"""What examples carry beside the user's text: vectors of items, and the log-odds that a validator gives."""
+"""An arm of a study: beside the user's text, vectors of items and the log-odds that validators give."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -10,6 +13,55 @@ from torch import Tensor
 from trackrec.errors import RunError
 from trackrec.features.encoder import Floats, present_vectors
 from trackrec.features.projection import Projection
+from trackrec.rankers.arm import Arm, Inputs, as_arm
+from trackrec.rankers.examples import Examples, VectorTable
+from trackrec.users.history_features import HistoryNumbers
+
+
+@dataclass(frozen=True)
+class StudyArm(Arm):
+    """An arm that may also give its rankers texts on items, and validators' scores."""
+
+    items: tuple[pl.DataFrame, ...] = ()
+    """Of each source that speaks of items (item text, item knowledge) ``item_id, vector``, see
+    :func:`trackrec.features.encoder.item_vectors`."""
+    scores: tuple[pl.DataFrame, ...] = ()
+    """Of each validator ``user_id, event_id, yes_probability``, see :func:`score_column`."""
+    item_components: int | None = None
+    """Directions of the items' vectors that the model reads; None: as many as of the users'."""
+
+    def inputs(
+        self,
+        plain: Sequence[Examples],
+        frames: Sequence[pl.DataFrame],
+        held_out: list[object],
+        numbers: HistoryNumbers,
+        components: int,
+        name: str,
+    ) -> tuple[VectorTable | None, list[Examples]]:
+        """See :meth:`trackrec.rankers.arm.Arm.inputs`; the directions of items' vectors come from the first frame."""
+        table, parts = super().inputs(plain, frames, held_out, numbers, components, name)
+        width = components if self.item_components is None else self.item_components
+        sources = [item_vectors(vectors, frames[0], width, name) for vectors in self.items]
+        if sources:
+            users = torch.zeros(1, 0) if table is None else table.values
+            table = VectorTable(users, tuple(values for values, _ in sources))
+            rows = [found for _, found in sources]
+            both = zip(parts, frames, strict=True)
+            parts = [part.with_item_vectors(item_rows(rows, frame)) for part, frame in both]
+        if self.scores:
+            both = zip(parts, frames, strict=True)
+            parts = [
+                part.with_scores(torch.cat([score_column(scores, frame) for scores in self.scores], dim=1))
+                for part, frame in both
+            ]
+        return table, parts
+
+
+def as_study_arm(inputs: Inputs) -> StudyArm:
+    """The arm that is meant."""
+    arm = as_arm(inputs)
+    return arm if isinstance(arm, StudyArm) else StudyArm(arm.users, arm.projected)
 
 
 def item_vectors(

@@ -11,8 +11,8 @@ import polars as pl
 
 from trackrec.data.column_mapping import ColumnMapping
 from trackrec.data.columns import Columns, bare, find_columns
-from trackrec.data.exposures import explode_shown
 from trackrec.data.ids import MISSING_IDS, id_facts, is_whole, nested_value, plain_id, read_ids
+from trackrec.data.impressions import explode_shown
 from trackrec.data.numbers import THOUSANDS, find_number_form, number_facts, read_number
 from trackrec.data.table import SHORT_ROW, Table
 from trackrec.data.times import SAMPLE, Times, find_times, time_facts
@@ -46,7 +46,7 @@ _PEEKED = 10_000
 
 
 @dataclass(frozen=True)
-class RoleTable:
+class MappedTable:
     """One table with its columns renamed to what they are, not yet read, except for the counts."""
 
     table: Table
@@ -62,7 +62,7 @@ class RoleTable:
     """``columns.decimal``."""
 
     @classmethod
-    def of(cls, name: str, table: Table, mapping: ColumnMapping, *, catalogue: bool = False) -> RoleTable:
+    def of(cls, name: str, table: Table, mapping: ColumnMapping, *, catalogue: bool = False) -> MappedTable:
         """Name the columns and count.
 
         Args:
@@ -185,7 +185,7 @@ def columns_of(name: str, table: Table, mapping: ColumnMapping, *, catalogue: bo
     )  # fmt: skip
 
 
-def whole_in_all(column: str, parts: Mapping[str, RoleTable], counts: dict[str, int]) -> bool:
+def whole_in_all(column: str, parts: Mapping[str, MappedTable], counts: dict[str, int]) -> bool:
     """Whether an id is a whole number in every table; where it is in some alone, those are counted as made text."""
     found: dict[str, bool] = {}
     for name, part in parts.items():
@@ -249,3 +249,47 @@ def _facts(name: str, schema: pl.Schema, places: Mapping[str, str]) -> list[pl.E
         if "timestamp" in places and not schema["timestamp"].is_temporal():
             wanted += time_facts("timestamp", schema["timestamp"], places["timestamp"])
     return wanted
+
+
+_SHOWN = 3
+
+
+def number_notes(part: MappedTable, columns: list[str]) -> list[str]:
+    """In words, for the data card; nothing of columns whose values are all plain numbers.
+
+    Args:
+        part: the table.
+        columns: those of its frame that hold amounts: rating, quantity, signals.
+
+    Raises:
+        LogError: a column holds values, and none of them is a number.
+    """
+    notes = []
+    for column in columns:
+        if part.schema[column] != pl.String:
+            continue
+        name = part.columns.roles.get(column, column.removeprefix(SIGNAL))
+        form = find_number_form(column, part.facts, part.decimal, where=part.table.where, name=name)
+        if form.told:
+            notes.append(f"numbers in {name} are read so: {form.told}")
+        text = pl.col(column).str.strip_chars()
+        none = read_number(column, form).is_null() & ~text.is_in(MISSING_IDS)
+        odd = part.collect(
+            part.frame.select(
+                none.sum().alias("number"),
+                (~text.is_in(MISSING_IDS)).sum().alias("present"),
+                text.filter(none).unique(maintain_order=True).head(_SHOWN).implode().alias("some"),
+            )
+        ).row(0, named=True)
+        if not odd["number"]:
+            continue
+        some = ", ".join(repr(str(each)[:30]) for each in odd["some"])
+        if odd["number"] == odd["present"] and column != "quantity":
+            raise LogError(
+                f"{part.table.where}: {name!r} holds no number at all, but {some}: write numbers there, or, if these "
+                f"are words for what somebody did or thought, name it in columns.event in place of "
+                f"columns.{'signals' if column.startswith(SIGNAL) else 'rating'}, with a weight for each in "
+                "columns.event_weights"
+            )
+        notes.append(f"what is no number in {name} ({odd['number']:,} of them, such as {some}) counts as missing")
+    return notes

@@ -14,7 +14,7 @@ HISTORY, EXAMPLES = 6, 8
 
 
 @dataclass(frozen=True)
-class MadeUp:
+class SyntheticData:
     """Tables as a run has them."""
 
     items: pl.DataFrame
@@ -32,7 +32,7 @@ class MadeUp:
         return self.examples.select("user_id", "event_id", "item_id", "label", "raters", "likes")
 
 
-def make_up(users: int = 40, items: int = 30, seed: int = 0) -> MadeUp:
+def make_synthetic(users: int = 40, items: int = 30, seed: int = 0) -> SyntheticData:
     """Even users like comedies, odd ones horror films; one event in ten says otherwise."""
     draw = np.random.default_rng(seed)
     histories, examples = [], []
@@ -62,7 +62,7 @@ def make_up(users: int = 40, items: int = 30, seed: int = 0) -> MadeUp:
         "raters": pl.Int64,
     }
     target |= {"likes": pl.Int64, "recent_item_ids": pl.List(pl.Int64), "recent_ratings": pl.List(pl.Float64)}
-    return MadeUp(
+    return SyntheticData(
         pl.DataFrame(
             {
                 "item_id": range(items),

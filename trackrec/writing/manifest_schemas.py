@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trackrec.writing.failures import WriteError
+from trackrec.errors import WriteError
 
 
 class _Form(BaseModel):

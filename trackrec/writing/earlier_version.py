@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trackrec.writing.engine_file import read_engines
-from trackrec.writing.failures import WriteError
+from trackrec.errors import WriteError
+from trackrec.writing.engine_pool import read_engines
 from trackrec.writing.run_view import RunView
 from trackrec.writing.version_plan import VersionPlan, WritingSettings
 from trackrec.writing.versions import Versions
@@ -16,7 +16,7 @@ _SEEN_IN_ROWS = ("checked", "raw_vectors")
 """Settings that show in each row."""
 
 
-class Asked(NamedTuple):
+class WritingRequest(NamedTuple):
     """Who writes, from how much, and what makes the vectors: with ``auto`` put into names."""
 
     writer: str
@@ -25,7 +25,7 @@ class Asked(NamedTuple):
     max_history: int
 
     @classmethod
-    def of(cls, settings: WritingSettings, run: RunView) -> Asked:
+    def of(cls, settings: WritingSettings, run: RunView) -> WritingRequest:
         """What some settings mean for a run."""
         writer = settings.writer
         if writer == "auto":
@@ -35,7 +35,9 @@ class Asked(NamedTuple):
         return cls(writer, engines, encoder, settings.max_history or run.recipe.split.max_history)
 
 
-def find_base(versions: Versions, run: RunView, asked: Asked, settings: WritingSettings) -> VersionPlan:
+def find_earlier_version(
+    versions: Versions, run: RunView, asked: WritingRequest, settings: WritingSettings
+) -> VersionPlan:
     """The plan of the current version, from which unchanged texts are taken.
 
     Args:

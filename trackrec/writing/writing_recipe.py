@@ -11,17 +11,17 @@ from trackrec.data.feedback import FeedbackSettings
 from trackrec.data.sources import SourceSettings
 from trackrec.data.split import SplitSettings
 from trackrec.data.statistics import StatisticsSettings
+from trackrec.errors import WriteError
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.settings import Settings
 from trackrec.users.counts import ProfileSettings
-from trackrec.writing.failures import WriteError
 from trackrec.yaml_text import read_yaml_file
 
 _GROUPS = ("seed", "source", "feedback", "split", "statistics", "profile", "prompts")
 _GENERATOR = ("model", "adapter")
 
 
-class Telling(Settings):
+class WritingRecipe(Settings):
     """The settings of a run that writing needs, as in its ``recipe.yaml``, where all are written out."""
 
     seed: int = Field(ge=0)
@@ -47,7 +47,7 @@ class Telling(Settings):
     whether it learned from the teacher."""
 
     @classmethod
-    def read(cls, path: Path) -> Telling:
+    def read(cls, path: Path) -> WritingRecipe:
         """The settings in a run's ``recipe.yaml``.
 
         Raises:

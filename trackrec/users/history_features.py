@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trackrec.users.counts import DIRECTIONS_PRIOR, NameKind, events_by_name, smoothed_shift
-from trackrec.users.generosity import PRIOR_ITEMS, generosity
+from trackrec.users.counts import DIRECTIONS, GENEROSITY_PRIOR, generosity, left_over, name_counts
 
 Matrix = npt.NDArray[np.float64]
 Purpose = Literal["ctr", "rerank"]
@@ -74,15 +73,11 @@ class HistoryNumbers:
 def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Series | None = None) -> HistoryNumbers:
     """What each history says, by counting; no label of a target is read.
 
-    Genres and tags are counted as the profile counts them (:mod:`trackrec.users.counts`), from another level: a claim
-    says what stands out of a history, so it starts from the user's own share of likes; a direction says what the user's
-    taste adds to what is known of an item, so it starts from what others thought of it. Four dramas that everybody
-    likes are many liked dramas, and no taste for them. Nor do directions read the settings ``profile``: a recipe that
-    lets texts say less would move the yardstick that texts are compared by. (For foretelling later ratings on
-    MovieLens-100K the two levels are about as good: docs/experiments.md.)
+    Genres and tags are counted as the profile counts them, from another level (``DIRECTIONS`` of
+    :mod:`trackrec.users.counts`).
 
     share: share of likes, drawn by two imagined items to what is expected of the user's items. generosity: see
-    :func:`trackrec.users.generosity.generosity`. popularity: mean log(1 + counted histories of others with the item).
+    :func:`trackrec.users.counts.generosity`. popularity: mean log(1 + counted histories of others with the item).
     year: mean year. popular taste, year taste: slope of what generosity leaves over on popularity and on year, drawn
     to 0. shift: of a genre, mean of what generosity leaves over, drawn to 0 by three imagined items. part: share of the
     history that has the genre. tag shift: as shift, of the ``MOST_TAGS`` most frequent tags. Without genres, years or
@@ -109,11 +104,10 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
     )
     rows = rows.with_columns(counts=of_counted.cast(pl.Int32)).with_columns(
         popularity=(pl.col("counts").sum().over("item_id") - pl.col("counts")).cast(pl.Float64).log1p(),
-        beyond=pl.col("label") - pl.col("expected"),
+        left=left_over(),
     )
-    rows = rows.with_columns(left=pl.col("beyond") - pl.col("beyond").mean().over("user_id"))
     numbers: dict[str, pl.Expr] = {
-        "share": (pl.col("label").sum() + PRIOR_ITEMS * pl.col("expected").mean()) / (pl.len() + PRIOR_ITEMS),
+        "share": (pl.col("label").sum() + GENEROSITY_PRIOR * pl.col("expected").mean()) / (pl.len() + GENEROSITY_PRIOR),
         "popularity": pl.col("popularity").mean(),
         "popular taste": _slope("popularity", 5.0),
     }
@@ -123,18 +117,19 @@ def history_numbers(histories: pl.DataFrame, items: pl.DataFrame, counted: pl.Se
         numbers |= {"year": pl.col("year").mean(), "year taste": _slope("year", 500.0)}
     table = rows.group_by("user_id").agg(**numbers).sort("user_id")
     if known:
-        levels = rows.group_by("user_id").agg(generosity=generosity(pl.col("beyond").cum_sum().last(), pl.len()))
+        beyond = pl.col("label") - pl.col("expected")
+        levels = rows.group_by("user_id").agg(generosity=generosity(beyond.cum_sum().last(), pl.len()))
         table = table.join(levels, on="user_id", how="left", maintain_order="left")
     values = pl.exclude("user_id").fill_null(0.0).cast(pl.Float64)
     names = tuple(name for name in table.columns if name != "user_id")
     told = table.select("user_id", pl.concat_list(values).alias("numbers"))
     if "genres" in columns:
-        of_genres = _name_numbers(rows, "genres")
+        of_genres = name_counts(rows, "genres", DIRECTIONS)
         found = of_genres["name"].unique().sort()
         told, names = _with_numbers(told, names, of_genres, found, {"shift": "shift", "part": "part"})
     if "tags" in columns:
-        of_tags = _name_numbers(rows, "tags")
-        often = of_tags.group_by("name").agg(pl.col("events").sum()).sort("events", "name", descending=[True, False])
+        of_tags = name_counts(rows, "tags", DIRECTIONS)
+        often = of_tags.group_by("name").agg(pl.col("rated").sum()).sort("rated", "name", descending=[True, False])
         told, names = _with_numbers(told, names, of_tags, often["name"].head(MOST_TAGS).sort(), {"shift": "tag shift"})
     return HistoryNumbers(told, names)
 
@@ -155,16 +150,6 @@ def _slope(name: str, strength: float) -> pl.Expr:
     """Slope of ``left`` on a column within a user; ``strength`` is added to the column's sum of squares."""
     centred = pl.col(name) - pl.col(name).mean()
     return (pl.col("left") * centred).sum() / ((centred**2).sum() + strength)
-
-
-def _name_numbers(rows: pl.DataFrame, kind: NameKind) -> pl.DataFrame:
-    """``user_id, name, events, shift, part`` of each genre or tag."""
-    rows = events_by_name(rows.with_columns(rated=pl.len().over("user_id")), kind)
-    return rows.group_by("user_id", "name").agg(
-        events=pl.len(),
-        shift=smoothed_shift(pl.col("left").sum(), pl.len(), DIRECTIONS_PRIOR),
-        part=pl.len() / pl.col("rated").first(),
-    )
 
 
 def _with_numbers(

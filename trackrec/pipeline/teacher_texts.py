@@ -1,18 +1,49 @@
-"""What is to be known of a teacher's texts before anything is learnt from them: counts, and a line for each fault."""
+"""What is to be known of a teacher's texts before anything is learnt from them: lengths, counts, faults."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
-from trackrec.pipeline.budget import check_budget
+from trackrec.errors import RunError
 from trackrec.prompts.language import reads_as_english
 from trackrec.prompts.renderer import Renderer
 
 
-def count_taught(
+def check_budget(texts: Iterable[str], renderer: Renderer, share: float) -> dict[str, int]:
+    """Count the teacher's texts that are longer than the generator may write or the validator reads.
+
+    Args:
+        texts: the teacher's.
+        renderer: its settings hold the budget.
+        share: of them that may be longer.
+
+    Returns:
+        ``over_budget`` (how many) and ``longest`` (tokens).
+
+    Raises:
+        RunError: more of them are; with what to do.
+    """
+    lengths = [max(renderer.reccot_lengths(text)) for text in texts]
+    budget, longest = renderer.settings.reccot_tokens, max(lengths, default=0)
+    over = sum(length > budget for length in lengths)
+    if over > share * len(lengths):
+        raise RunError(
+            f"{over} of the teacher's {len(lengths)} texts take more than the {budget} tokens of prompts.reccot_tokens "
+            f"(the longest {longest}); they would lose whole sentences. Set prompts.reccot_tokens={longest}, have the "
+            "teacher write less, or allow it by over_budget_share. What a teacher was paid for stays in its cache"
+        )
+    return {"over_budget": over, "longest": longest}
+
+
+def beyond_validator(texts: Iterable[str], renderer: Renderer) -> int:
+    """How many RecCoTs the validator does not read to their end."""
+    return sum(renderer.reccot_lengths(text)[1] > renderer.settings.reccot_tokens for text in texts)
+
+
+def check_teacher_texts(
     table: pl.DataFrame, users: Sequence[Any], renderer: Renderer, share: float
 ) -> tuple[dict[str, int], list[str]]:
     """Counts of the stage ``teach``, and what a reader should know of them.

@@ -65,7 +65,7 @@ _WORDS = [
 Ints = NDArray[np.int64]
 
 
-class MadeUpSettings(Settings):
+class SyntheticLogSettings(Settings):
     """What a made-up log is like. The figures that are not settings are those of MovieLens 25M, by eye."""
 
     interactions: int = Field(default=1_000_000, ge=100)
@@ -89,8 +89,8 @@ class MadeUpSettings(Settings):
         return self.items or max(50, round(_ITEMS_AT_25_MILLION * (self.interactions / 25e6) ** 0.5))
 
 
-def write_made_up_log(
-    folder: Path, settings: MadeUpSettings, file_format: Literal["parquet", "csv"] = "parquet"
+def write_synthetic_log(
+    folder: Path, settings: SyntheticLogSettings, file_format: Literal["parquet", "csv"] = "parquet"
 ) -> dict[str, int]:
     """Write ``interactions`` (user_id, item_id, rating, timestamp) and ``items`` (item_id, title, genres) to a folder.
 
@@ -124,7 +124,7 @@ def write_made_up_log(
     return {"interactions": rows, "users": users, "items": items.height}
 
 
-def interactions_in_chunks(settings: MadeUpSettings, chunk: int = _CHUNK) -> Iterator[pl.DataFrame]:
+def interactions_in_chunks(settings: SyntheticLogSettings, chunk: int = _CHUNK) -> Iterator[pl.DataFrame]:
     """The interactions, whole users at a time (the very last user may be cut short).
 
     Args:
@@ -144,7 +144,7 @@ def interactions_in_chunks(settings: MadeUpSettings, chunk: int = _CHUNK) -> Ite
 class _World:
     """What all chunks share: the items' popularity, quality and when they come up."""
 
-    def __init__(self, settings: MadeUpSettings) -> None:
+    def __init__(self, settings: SyntheticLogSettings) -> None:
         generator = np.random.default_rng([settings.seed, 2])
         self.settings, size = settings, settings.catalogue_size
         weight = 1.0 / (np.arange(size) + 20.0) ** settings.zipf
@@ -198,7 +198,7 @@ class _World:
         return item.astype(np.int64)
 
 
-def _items(settings: MadeUpSettings) -> pl.DataFrame:
+def _items(settings: SyntheticLogSettings) -> pl.DataFrame:
     generator = np.random.default_rng([settings.seed, 3])
     size, genres = settings.catalogue_size, np.array(_GENRES.split())
     words = np.array(_WORDS)[generator.integers(0, len(_WORDS), (size, 2))]

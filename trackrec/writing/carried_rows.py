@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.data.refresh import RefreshSettings, list_refresh
+from trackrec.data.log_updates import RefreshSettings, list_refresh
 from trackrec.writing.place import Place
 from trackrec.writing.shard_file import known_part, read_shard
 from trackrec.writing.version_plan import VersionPlan
@@ -22,7 +22,7 @@ _EVENT = ("item_id", "rating", "timestamp")
 
 
 @dataclass(frozen=True)
-class Carried:
+class CarriedRows:
     """What of a shard is taken over from the version before."""
 
     users: pl.DataFrame
@@ -37,7 +37,7 @@ class Carried:
     """What it says of the shard."""
 
     @classmethod
-    def find(cls, place: Place, plan: VersionPlan, name: str, histories: pl.DataFrame, newest: int) -> Carried:
+    def find(cls, place: Place, plan: VersionPlan, name: str, histories: pl.DataFrame, newest: int) -> CarriedRows:
         """What stays of a shard; nothing, if the plan takes over from no version.
 
         Args:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from trackrec.errors import TrackRecError
-from trackrec.serving import people
+from trackrec.serving import user_routes
 from trackrec.serving.answers import JSON
 from trackrec.serving.problems import Problem
 
@@ -21,7 +21,7 @@ _ROUTE = SimpleNamespace(path_format=f"{_PREFIX}{{user_id}}")
 _KIND = (b"content-type", JSON.encode())
 
 
-class Front:
+class FastRoute:
     """ASGI: a person's text is answered here, everything else by the application behind.
 
     FastAPI's layers and its way from request to arguments take as long as the look-up itself. The route stands in the
@@ -41,7 +41,7 @@ class Front:
             if user_id and "/" not in user_id:
                 scope["route"] = _ROUTE
                 try:
-                    body = await people.told_of(self.app.state.service, unquote(user_id), scope["query_string"])
+                    body = await user_routes.user_body(self.app.state.service, unquote(user_id), scope["query_string"])
                 except (Problem, TrackRecError) as error:
                     response = await self._problem(Request(scope, receive), error)
                     await response(scope, receive, send)

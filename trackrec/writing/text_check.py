@@ -9,7 +9,7 @@ import polars as pl
 from trackrec.checks.grounding import GroundedSentence, ground
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
-from trackrec.writing.telling import Telling
+from trackrec.writing.writing_recipe import WritingRecipe
 
 if TYPE_CHECKING:
     from trackrec.recipe import Recipe
@@ -21,7 +21,7 @@ NOT_CHECKED = "not_checked"
 """Verdict of a sentence that nobody looked at."""
 
 
-class Checker:
+class TextChecker:
     """Judges texts by their users' histories.
 
     Args:
@@ -30,7 +30,7 @@ class Checker:
         is_ours: the texts are this project's own, see `trackrec.checks.gate.is_ours`.
     """
 
-    def __init__(self, items: pl.DataFrame, recipe: Telling | Recipe, is_ours: bool = False) -> None:
+    def __init__(self, items: pl.DataFrame, recipe: WritingRecipe | Recipe, is_ours: bool = False) -> None:
         domain = find_domain(recipe.prompts.domain)
         self._vocabulary = Vocabulary(items, domain, recipe.prompts.attributes, recipe.profile, is_ours)
 

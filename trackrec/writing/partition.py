@@ -1,7 +1,8 @@
-"""Dealing: one pass over the log puts every user's events into the file of the user's shard; memory holds a batch."""
+"""Partitioning: one pass over the log puts each user's events into the file of the user's shard, batch by batch."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 from contextlib import ExitStack
@@ -12,11 +13,48 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet
 
+from trackrec.data.log import stable_hash
 from trackrec.errors import LogError
 from trackrec.files.forgotten import Forgotten
 from trackrec.writing.place import Place
 from trackrec.writing.scratch import scratch_folder
-from trackrec.writing.users import shard_of
+
+
+def shard_of(users: pl.Series, shards: int) -> pl.Series:
+    """The shard of each user, UInt32; rows without a user are all in one.
+
+    Whole numbers are mixed by SplitMix64's finaliser, texts by BLAKE2b, each different text once.
+
+    Args:
+        users: Int64 or String ids, repeated as they come.
+        shards: how many there are, 1 or more.
+
+    Example:
+        >>> shard_of(pl.Series([1, 2, 1]), 1000).to_list()
+        [465, 110, 465]
+    """
+    if shards == 1:
+        return pl.repeat(0, len(users), dtype=pl.UInt32, eager=True)
+    if users.dtype == pl.String:
+        distinct = users.drop_nulls().unique()
+        hashes = [int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") % shards for u in distinct]
+        return users.replace_strict(distinct, pl.Series(hashes, dtype=pl.UInt32), default=0, return_dtype=pl.UInt32)
+    mixed = _mix(users.fill_null(0).cast(pl.Int64).to_numpy().astype(np.uint64)) % np.uint64(shards)
+    return pl.Series(mixed.astype(np.uint32))
+
+
+def draw(seed: int, user: Any) -> float:
+    """A number in [0, 1) from a seed and a user's id alone."""
+    return stable_hash(f"{seed}/{stable_hash(user)}") / 2**64
+
+
+def _mix(bits: np.typing.NDArray[np.uint64]) -> np.typing.NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
+        z = bits + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
+
 
 log = logging.getLogger("trackrec.writing")
 
@@ -26,12 +64,12 @@ OPEN_FILES = 256
 """Files that are written at once; more shards are dealt in two passes."""
 
 
-def dealt_name(shard: int) -> str:
+def partition_name(shard: int) -> str:
     """The file of a shard's events, in a version's ``work`` folder."""
     return f"dealt/{shard:05d}.parquet"
 
 
-def deal(
+def partition_log(
     rows: pl.LazyFrame, shards: int, place: Place, folder: str, forgotten: Forgotten | None = None
 ) -> dict[str, int]:
     """Deal a log's rows into a file a shard: ``PLACE/FOLDER/dealt/00012.parquet``, all rows of a user in one of them,
@@ -53,7 +91,7 @@ def deal(
     if local is not None:
         local.mkdir(parents=True, exist_ok=True)
     with scratch_folder(local) as scratch:
-        dealer = _Dealer(scratch, shards, forgotten or Forgotten({}))
+        dealer = _Partitioner(scratch, shards, forgotten or Forgotten({}))
         groups = -(-shards // OPEN_FILES)
         if groups == 1:
             files = dealer.into_shards(rows, range(shards))
@@ -69,11 +107,11 @@ def deal(
         if not dealer.rows:
             raise LogError("the log holds no row: expected a table with some")
         for shard, file in files.items():
-            place.upload(file, f"{folder}/{dealt_name(shard)}")
+            place.upload(file, f"{folder}/{partition_name(shard)}")
     return {"rows": dealer.rows, "high_water": dealer.high_water}
 
 
-class _Dealer:
+class _Partitioner:
     def __init__(self, scratch: Path, shards: int, forgotten: Forgotten) -> None:
         self.scratch, self.shards, self.forgotten = scratch, shards, forgotten
         self.rows, self.high_water = 0, 0

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from trackrec.errors import RunError
-from trackrec.files.outputs import as_written, hashes_written
+from trackrec.files.manifests import as_written, hashes_written
 from trackrec.files.tables import read_table
 from trackrec.metrics.rows import MetricRow, read_metrics
 from trackrec.yaml_text import read_yaml
@@ -30,7 +30,7 @@ class Contrast(NamedTuple):
     row: MetricRow
 
 
-class Facts:
+class RunData:
     """A run folder, finished or not.
 
     Args:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from trackrec.serving.answers import JSON, json_response, service_of
 from trackrec.serving.bodies import JudgedOut, ObjectionRequest, UserOut, VectorsOut, VectorsRequest, WhyOut
 from trackrec.serving.problems import MEDIA_TYPE, Problem
-from trackrec.serving.ranking import rank_for
+from trackrec.serving.rank_routes import rank_for
 from trackrec.serving.reasons import reasons_for
 from trackrec.serving.service import Service
 from trackrec.store.objections import Objection, object_to
@@ -54,12 +54,12 @@ def _parameter(name: str, place: str, kind: str, description: str) -> dict[str, 
 )
 async def user(request: Request) -> Response:
     """The text sentence by sentence, with verdicts and the events behind each, its age and version."""
-    # It reads its parameters itself, see :mod:`trackrec.serving.front`.
-    told = await told_of(service_of(request), request.path_params["user_id"], request.scope["query_string"])
+    # It reads its parameters itself, see :mod:`trackrec.serving.fast_route`.
+    told = await user_body(service_of(request), request.path_params["user_id"], request.scope["query_string"])
     return Response(told, media_type=JSON)
 
 
-async def told_of(service: Service, user_id: str, query: bytes) -> bytes:
+async def user_body(service: Service, user_id: str, query: bytes) -> bytes:
     """What the route of a person answers, as JSON.
 
     Args:
