@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import urllib.parse
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from trackrec.errors import RunError
 from trackrec.export.feature_tables import FeatureTables
 from trackrec.export.fuxictr import write_fuxictr
 from trackrec.export.recbole import write_recbole
-from trackrec.export.tokens import text_of, token, with_tokens
+from trackrec.export.tokens import token, with_tokens
 
 # fmt: off
 USERS = [
@@ -54,6 +55,11 @@ def tables(users: list[str] = USERS, items: list[str] = ITEMS, genres: list[list
 def atomic(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def text_of(name: str) -> str:
+    """The id or name that a token stands for: "%" alone is the empty one."""
+    return "" if name == "%" else urllib.parse.unquote(name)
 
 
 def test_recbole_gives_every_id_back(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-import polars as pl
 from pydantic import Field
 
 from trackrec.engines.failures import EngineError, FailureKind
@@ -254,44 +252,3 @@ def check_request(engine: Engine, requests: Sequence[Prompt], n: int, decoding: 
     if n < 1:
         raise EngineError(f"the engine {engine.name} was asked for {n} texts a request; expected 1 or more")
     require(engine, needs_of(requests, decoding), "this request")
-
-
-def count_failures(answers: Iterable[Iterable[Answer]]) -> dict[str, int]:
-    """How many texts cannot be used, by the kind of failure."""
-    found = Counter(answer.failure for group in answers for answer in group if answer.failure)
-    return {str(kind): number for kind, number in sorted(found.items())}
-
-
-ANSWER_SCHEMA = pl.Schema(
-    {
-        "request": pl.UInt32(),
-        "sample": pl.Int16(),
-        "text": pl.String(),
-        "finish_reason": pl.String(),
-        "failure": pl.String(),
-        "token_ids": pl.List(pl.Int32),
-        "log_probabilities": pl.List(pl.Float32),
-        "thought": pl.UInt32(),
-        "prompt_tokens": pl.UInt32(),
-        "completion_tokens": pl.UInt32(),
-        "model": pl.String(),
-    }
-)
-"""Columns of ``answers_frame``."""
-
-
-def answers_frame(answers: Sequence[Sequence[Answer]]) -> pl.DataFrame:
-    """The answers of ``generate`` as a table, one row a text (``ANSWER_SCHEMA``); ``request`` counts from 0."""
-    rows = [
-        {
-            "request": request,
-            "sample": sample,
-            "prompt_tokens": a.usage.prompt_tokens,
-            "completion_tokens": a.usage.completion_tokens,
-            **{name: getattr(a, name) for name in ("text", "finish_reason", "failure", "thought", "model")},
-            **{name: (v := getattr(a, name)) and list(v) for name in ("token_ids", "log_probabilities")},
-        }
-        for request, group in enumerate(answers)
-        for sample, a in enumerate(group)
-    ]
-    return pl.DataFrame(rows, schema=ANSWER_SCHEMA)

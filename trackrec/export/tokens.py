@@ -7,7 +7,6 @@ hexadecimal, as in URLs; so is the percent sign itself. No two ids become one to
 from __future__ import annotations
 
 import re
-import urllib.parse
 from pathlib import Path
 
 import polars as pl
@@ -34,16 +33,6 @@ def token(text: str) -> str:
     if text in _MISSING:
         return _escaped(text[:1]) + token(text[1:]) if text else _EMPTY
     return _UNSAFE.sub(lambda found: _escaped(found.group()), text)
-
-
-def text_of(token: str) -> str:
-    """The id or name that a token stands for.
-
-    Example:
-        >>> text_of(token("50% off\\n"))
-        '50% off\\n'
-    """
-    return "" if token == _EMPTY else urllib.parse.unquote(token)
 
 
 def with_tokens(ids: pl.Series) -> dict[object, str]:
