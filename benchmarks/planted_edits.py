@@ -35,8 +35,8 @@ import polars as pl
 import trackrec
 from trackrec.assets import movielens_100k
 from trackrec.checks.grounding import Checker, Verdict
-from trackrec.checks.names import Name, OwnTitles, find_names
-from trackrec.checks.sentences import take_apart, without_citations
+from trackrec.checks.sentences import split_free_text, without_citations
+from trackrec.checks.title_mentions import Name, OwnTitles, find_names
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.sources.movielens import read_movielens_100k
 from trackrec.data.split import SplitSettings, split_log
@@ -115,7 +115,7 @@ def main(seed: int) -> None:
         yield "verbs", swapped_words(sentence, _VERBS, VERBS)
 
     for user, text in texts.items():
-        for told in take_apart(text):
+        for told in split_free_text(text):
             sentence = without_citations(told.text)
             if say("as written", user, sentence) != Verdict.SUPPORTED:
                 continue

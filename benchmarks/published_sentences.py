@@ -25,8 +25,8 @@ import numpy as np
 import polars as pl
 
 from trackrec.checks.grounding import History, Verdict, ground
-from trackrec.checks.reader import split_sentences
-from trackrec.checks.truth import publishable
+from trackrec.checks.pattern_reader import split_sentences
+from trackrec.checks.truth_measures import publishable
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
 from trackrec.metrics.probability import wilson

@@ -42,7 +42,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from trackrec.checks.truth import ratio, sample_counts
+from trackrec.checks.truth_measures import ratio, sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.log import stable_hash
 from trackrec.judges.rewards import PLACEHOLDER, RewardKind, grounding_penalty, target_reward

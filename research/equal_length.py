@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from trackrec.checks.reader import split_sentences
+from trackrec.checks.pattern_reader import split_sentences
 
 
 def cut_to(text: str, budget: int, count_tokens: Callable[[str], int]) -> str:

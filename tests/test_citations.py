@@ -6,7 +6,7 @@ import pytest
 from test_free_text import BOOKS, HISTORY, LIBRARY, MOVIES, READ
 
 from trackrec.checks.grounding import GroundedSentence, ground
-from trackrec.checks.sentences import cited_numbers, take_apart, without_citations
+from trackrec.checks.sentences import cited_numbers, split_free_text, without_citations
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 from trackrec.teachers.template import ProfileTeacher, TeacherSettings
@@ -83,7 +83,7 @@ def test_sentences_on_the_user_should_cite() -> None:
 
 def test_sentences_end_behind_citations_and_in_lists() -> None:
     text = "They like A [1].  They hate B [2]! 1. First thing 2. Second thing\n- item one\n\nMr. Wrong bored them."
-    assert [one.text for one in take_apart(text)] == [
+    assert [one.text for one in split_free_text(text)] == [
         "They like A [1].",
         "They hate B [2]!",
         "1. First thing",

@@ -9,7 +9,7 @@ import pytest
 from histories import history_frame, written
 
 from trackrec.checks.grounding import Verdict, ground
-from trackrec.checks.truth import found_among
+from trackrec.checks.truth_measures import found_among
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.pipeline.dataset import with_touched
 from trackrec.prompts.digest import digest_line

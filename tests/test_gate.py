@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from trackrec.checks.gate import GATE_FILE, Labelled, may_accuse, measure, opens, write_gate
 from trackrec.checks.grounding import ground
 from trackrec.checks.label_page import label_page
-from trackrec.checks.truth import publishable
+from trackrec.checks.truth_measures import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.cli import app
 from trackrec.errors import RunError

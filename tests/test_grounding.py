@@ -10,8 +10,8 @@ import pytest
 from claim_maker import ClaimMaker
 
 from trackrec.checks.grounding import ground
-from trackrec.checks.reader import find_claims
-from trackrec.checks.truth import deletions, is_gone, rests_on_evidence
+from trackrec.checks.pattern_reader import find_claims
+from trackrec.checks.truth_measures import deletions, is_gone, rests_on_evidence
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 

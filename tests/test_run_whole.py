@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_run import tiny_recipe, write_tiny_log
 from transformers import AutoModelForCausalLM
 
-from trackrec.checks.truth import sample_counts
+from trackrec.checks.truth_measures import sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from test_free_text import HISTORY, MOVIES, C, N, S, verdict
 
+from trackrec.checks.evidence_strength import stands_out
 from trackrec.checks.grounding import ground
-from trackrec.checks.sure import stands_out
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.prompts.domains import find_domain
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from research.ablation.variants import Variant
 from research.metrics.significance import paired_contrast
-from trackrec.checks.truth import sample_counts
+from trackrec.checks.truth_measures import sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.judges.base import JudgeName

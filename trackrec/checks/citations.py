@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.free import FreeJudge
-from trackrec.checks.opinion import says_mixed
-from trackrec.checks.prose import TURN, Prose, read_prose
+from trackrec.checks.free_text_judge import FreeJudge
+from trackrec.checks.free_text_reader import TURN, Prose, read_prose
 from trackrec.checks.rules import Judged, Verdict
-from trackrec.checks.sentences import Told
+from trackrec.checks.sentences import TextSentence
+from trackrec.checks.sentiment import says_mixed
 from trackrec.checks.subjects import Subject
 
 _EXCEPTION = re.compile(r"\b(?:except|exceptions?|only|but|though)\b", re.IGNORECASE)
@@ -27,7 +27,7 @@ _MANNER = re.compile(
 CITED = Subject("all", "the cited events")
 
 
-def judge_cited(told: Told, judge: FreeJudge) -> list[Judged]:
+def judge_cited(told: TextSentence, judge: FreeJudge) -> list[Judged]:
     """The claims of a sentence that cites events.
 
     Contradicted: a number that no event has; a cited event, or a named title, whose rating goes clearly the other way;
@@ -52,7 +52,7 @@ def judge_cited(told: Told, judge: FreeJudge) -> list[Judged]:
     return [*titles, *([rest] if rest else [])]
 
 
-def _claim(told: Told, sign: Literal[-1, 1]) -> Claim:
+def _claim(told: TextSentence, sign: Literal[-1, 1]) -> Claim:
     return Claim("cited", CITED, told.text, sign=sign)
 
 
@@ -64,7 +64,7 @@ def _elsewhere(prose: Prose, cited: Sequence[object]) -> str:
 
 
 def _of_the_rest(
-    told: Told, prose: Prose, places: tuple[int, ...], titles: Sequence[Judged], judge: FreeJudge
+    told: TextSentence, prose: Prose, places: tuple[int, ...], titles: Sequence[Judged], judge: FreeJudge
 ) -> Judged | None:
     """The cited events that no title in the sentence stands for, and whether the whole is borne out."""
     named = {place for name in prose.names for place in judge.history.of(Subject("title", name.text, name.items))}

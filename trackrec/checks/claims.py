@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trackrec.checks.cue_patterns import Sign
 from trackrec.checks.subjects import Subject
-from trackrec.checks.wording import Sign
 
 ClaimKind = Literal[
     "direction",

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trackrec.checks.citations import judge_cited
-from trackrec.checks.free import FreeJudge
-from trackrec.checks.names import OwnTitles
-from trackrec.checks.prose import Prose, read_prose
-from trackrec.checks.reader import find_claims
-from trackrec.checks.reconciled import Way, names_nobody, reconciled, style_of
+from trackrec.checks.free_text_judge import FreeJudge
+from trackrec.checks.free_text_reader import Prose, read_prose
+from trackrec.checks.merged_readings import Way, merge_readings, names_unknown, style_of
+from trackrec.checks.modality import is_about_user
+from trackrec.checks.pattern_reader import find_claims
 from trackrec.checks.rules import History as History
 from trackrec.checks.rules import Judged as Judged
 from trackrec.checks.rules import Verdict as Verdict
 from trackrec.checks.rules import judge as judge
 from trackrec.checks.rules import without_support
-from trackrec.checks.sentences import Told, take_apart
-from trackrec.checks.speech import is_about_user
+from trackrec.checks.sentences import TextSentence, split_free_text
+from trackrec.checks.title_mentions import OwnTitles
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.users.catalogue import Row
 
@@ -66,7 +66,7 @@ class Checker:
     def check(self, text: str) -> list[GroundedSentence]:
         """Every sentence of a RecCoT, judged. See `ground`."""
         titles = [(m.start, m.end) for m in self.vocabulary.find(text, self._seen) if m.kind == "title"]
-        return [_grounded(told, self.history, self.vocabulary, self._free) for told in take_apart(text, titles)]
+        return [_grounded(told, self.history, self.vocabulary, self._free) for told in split_free_text(text, titles)]
 
 
 def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[GroundedSentence]:
@@ -85,7 +85,7 @@ def ground(text: str, rows: Sequence[Row], vocabulary: Vocabulary) -> list[Groun
     return Checker(rows, vocabulary).check(text)
 
 
-def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJudge) -> GroundedSentence:
+def _grounded(told: TextSentence, history: History, vocabulary: Vocabulary, free: FreeJudge) -> GroundedSentence:
     if told.is_heading:
         return GroundedSentence(told.text, (), "", told.cited, about_user=False)
     prose = read_prose(told, free.own)
@@ -99,17 +99,17 @@ def _grounded(told: Told, history: History, vocabulary: Vocabulary, free: FreeJu
             if style is not None:
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
                 found = free.judge(prose)
-                kept, way = reconciled(claims, found, vocabulary, style, prose.missing)
+                kept, way = merge_readings(claims, found, vocabulary, style, prose.missing)
                 doubted = style != "own" and free.doubts(found)
                 return _sentence(told, without_support(kept) if doubted else kept, way)
-            if names_nobody(sentence, told.body, [name.text for name in prose.names if name.items], free.own.seen):
+            if names_unknown(sentence, told.body, [name.text for name in prose.names if name.items], free.own.seen):
                 return _sentence(told, without_support(free.judge(prose)), "table")
     about = is_about_user(prose.text) and bool(prose.text.strip())
     return _sentence(told, free.judge(prose), "table", about)
 
 
 def _own(
-    told: Told, prose: Prose, history: History, vocabulary: Vocabulary, free: FreeJudge
+    told: TextSentence, prose: Prose, history: History, vocabulary: Vocabulary, free: FreeJudge
 ) -> GroundedSentence | None:
     """A cited sentence with a phrase of ours, judged by its pattern: its counts speak of the whole history, of which it
     cites a part. None: it is no such sentence."""
@@ -117,11 +117,11 @@ def _own(
         for sentence in find_claims(told.body, vocabulary, free.own.seen):
             if style_of(told.body, sentence) == "own":
                 claims = [judge(claim, history, vocabulary.catalogue) for claim in sentence.claims]
-                kept, way = reconciled(claims, free.judge(prose), vocabulary, "own", prose.missing)
+                kept, way = merge_readings(claims, free.judge(prose), vocabulary, "own", prose.missing)
                 return _sentence(told, kept, way) if kept else None
     return None
 
 
-def _sentence(told: Told, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:
+def _sentence(told: TextSentence, claims: Sequence[Judged], way: Way, about: bool = True) -> GroundedSentence:
     decided = any(one.verdict != Verdict.NOT_CHECKABLE for one in claims)
     return GroundedSentence(told.text, tuple(claims), way if decided else "", told.cited, about)

@@ -6,7 +6,7 @@ from typing import Self
 
 import polars as pl
 
-from trackrec.checks.truth import sample_counts
+from trackrec.checks.truth_measures import sample_counts
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.judges.rewards import ExtraRewardSettings, RewardContext, grounding_penalty
 from trackrec.prompts.domains import find_domain

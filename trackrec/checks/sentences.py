@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trackrec.checks.opinion import Opinion, find_opinions
+from trackrec.checks.sentiment import Opinion, find_opinions
 
 CITATION = re.compile(
     r"(?<!\d)\s?[\[(［【](?P<numbers>\s*#?\d{1,4}(?:\s*(?:[,;、，]|and|und|et|y|–|-)\s*#?\d{1,4})*\s*)[\])］】]"
@@ -43,7 +43,7 @@ _NO_LABEL = re.compile(
 
 
 @dataclass(frozen=True)
-class Told:
+class TextSentence:
     """A sentence, an item of a list, or a heading."""
 
     text: str
@@ -88,7 +88,7 @@ def _is_citation(match: re.Match[str]) -> bool:
     return opens != "(" or len(re.findall(r"\d+", match["numbers"])) > 2
 
 
-def take_apart(text: str, titles: Iterable[tuple[int, int]] = ()) -> list[Told]:
+def split_free_text(text: str, titles: Iterable[tuple[int, int]] = ()) -> list[TextSentence]:
     """The sentences of a RecCoT, in order.
 
     A heading passes what it says ("They dislike:") on to the items of the list below it.
@@ -98,7 +98,7 @@ def take_apart(text: str, titles: Iterable[tuple[int, int]] = ()) -> list[Told]:
         titles: start and end of the titles in it, in which no sentence ends ("Mr. Wrong").
     """
     inside = list(titles)
-    found: list[Told] = []
+    found: list[TextSentence] = []
     above: Opinion | None = None
     for start, end, in_list in _spans(text, inside):
         piece = text[start:end].strip()
@@ -149,11 +149,11 @@ def _enumerators(text: str) -> list[tuple[int, int]]:
     return starts if len(starts) > 1 else []
 
 
-def _told(piece: str, above: Opinion | None, titles: Iterable[str]) -> Told:
+def _told(piece: str, above: Opinion | None, titles: Iterable[str]) -> TextSentence:
     bare = _BULLET.sub("", piece)
     cited, body = cited_numbers(bare), without_citations(bare)
     if _HEADING.match(piece):
-        return Told(piece, "", cited, _lead(body), is_heading=True)
+        return TextSentence(piece, "", cited, _lead(body), is_heading=True)
     label = _LABEL.match(body)
     if label and label["plain"] and not _is_label(label["plain"], titles):
         label = None
@@ -161,11 +161,11 @@ def _told(piece: str, above: Opinion | None, titles: Iterable[str]) -> Told:
         rest = body[label.end() :].lstrip(" :-–")
         lead = _lead(label["bold"] or label["plain"])
         if not re.search(r"\w", rest):
-            return Told(piece, "", cited, lead, is_heading=True)
-        return Told(piece, rest, cited, lead or above)
+            return TextSentence(piece, "", cited, lead, is_heading=True)
+        return TextSentence(piece, rest, cited, lead or above)
     if body.rstrip().endswith(":"):
-        return Told(piece, "", cited, _lead(body), is_heading=True)
-    return Told(piece, body.strip(), cited, above)
+        return TextSentence(piece, "", cited, _lead(body), is_heading=True)
+    return TextSentence(piece, body.strip(), cited, above)
 
 
 def _is_label(words: str, titles: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from trackrec.checks import wording as say
+from trackrec.checks import cue_patterns as say
 from trackrec.checks.vocabulary import Mention, Vocabulary
 
 Years = tuple[int, int, str, tuple[int | None, int | None]]
@@ -175,7 +175,7 @@ LONGEST_NAME = 10
 """More capitalised words than this are no title."""
 
 
-class Found(NamedTuple):
+class SubjectSpan(NamedTuple):
     """A subject, or the year in parentheses behind a title, and where it stands."""
 
     start: int
@@ -192,7 +192,7 @@ def find_subjects(
     vocabulary: Vocabulary,
     seen: list[Any],
     verbs: set[int],
-) -> list[Found]:
+) -> list[SubjectSpan]:
     """The subjects of a sentence, in order; what has been read otherwise is hidden in ``sentence``.
 
     ``verbs``: where cues start that speak of the name before them.
@@ -250,8 +250,8 @@ class _Finder:
         words = re.finditer(r"[^\W\d_]+", self.sentence.rest[: self.sentence.high])
         return [word for word in words if word.start() >= self.sentence.low and self.vocabulary.is_noun(word.group())]
 
-    def found(self) -> list[Found]:
-        pieces: list[Found] = []
+    def found(self) -> list[SubjectSpan]:
+        pieces: list[SubjectSpan] = []
         place = 0
         while place < len(self.parts):
             group = [self.parts[place]]
@@ -273,48 +273,48 @@ class _Finder:
         joins = gap.strip(" -") == "" or (kind == "years" and gap.strip(" ,") in ("", "made", "released", "that are"))
         return joins and not (last[2] in ("noun", "years") and kind in ("attribute", "noun"))  # "90s" leads no kind
 
-    def _pieces(self, group: list[Part]) -> list[Found]:
+    def _pieces(self, group: list[Part]) -> list[SubjectSpan]:
         start, end = group[0][0], group[-1][1]
         first = group[0]
         if first[2] == "title":
-            return [Found(start, end, Subject("title", first[3].name, first[3].items))]
+            return [SubjectSpan(start, end, Subject("title", first[3].name, first[3].items))]
         if first[2] == "stump":
-            return [Found(start, end, Subject("unknown", first[3].name))]
+            return [SubjectSpan(start, end, Subject("unknown", first[3].name))]
         kinds = [part[2] for part in group]
         attributes = tuple(part[3].name for part in group if part[2] == "attribute")
         years = [part[3] for part in group if part[2] == "years"]
         if kinds == ["years"]:
             kind, (low, high) = years[0]
             if kind == "paren":
-                return [Found(start, end, low)]
-            return [Found(start, end, Subject("group", self._text(start, end), low=low, high=high))]
+                return [SubjectSpan(start, end, low)]
+            return [SubjectSpan(start, end, Subject("group", self._text(start, end), low=low, high=high))]
         if "name" in kinds and not attributes:
             return [self._named(group, start, end)]
         low, high = years[0][1] if years else (None, None)
         if not attributes and not years:
             return self._general(start, end)
         if not attributes and not (self._is_plain(before := self._word_before(start)) or before in _CONTRAST):
-            return [Found(start, end, Subject("unknown", self._text(start, end)))]
-        return [Found(start, end, Subject("group", self._text(start, end), frozenset(), attributes, low, high))]
+            return [SubjectSpan(start, end, Subject("unknown", self._text(start, end)))]
+        return [SubjectSpan(start, end, Subject("group", self._text(start, end), frozenset(), attributes, low, high))]
 
-    def _named(self, group: list[Part], start: int, end: int) -> Found:
+    def _named(self, group: list[Part], start: int, end: int) -> SubjectSpan:
         """A name that neither titles nor attributes hold: a kind if a noun follows, else a title."""
         text = group[0][3].strip(" .,:'\"")
         if any(part[2] == "noun" and part[0] > group[0][0] for part in group):
-            return Found(start, end, Subject("unknown", self._text(start, end), invented=False))
+            return SubjectSpan(start, end, Subject("unknown", self._text(start, end), invented=False))
         near = self.vocabulary.nearest_title(text, self.seen)
         items = near.items if near else frozenset()
-        return Found(start, end, Subject("title", text, items, invented=near is None))
+        return SubjectSpan(start, end, Subject("title", text, items, invented=near is None))
 
-    def _general(self, start: int, end: int) -> list[Found]:
+    def _general(self, start: int, end: int) -> list[SubjectSpan]:
         """A noun for items in general: all of them, unless an unknown word narrows it down."""
         before = self._word_before(start)
         if before in _CONTRAST:
             return []
         is_rated = _RATED.match(self.sentence.text[: self.sentence.high], end) is not None
         if self._is_plain(before):
-            return [Found(start, end, ALL, is_rated=is_rated)]
-        return [Found(start, end, Subject("unknown", self._text(start, end)))]
+            return [SubjectSpan(start, end, ALL, is_rated=is_rated)]
+        return [SubjectSpan(start, end, Subject("unknown", self._text(start, end)))]
 
     def _is_plain(self, word: str) -> bool:
         """Whether a word before a noun leaves open which items are meant."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 from rapidfuzz import fuzz, process
 
-from trackrec.checks.own_words import own_words
+from trackrec.checks.domain_patterns import domain_patterns
 from trackrec.prompts.domains import Domain
 from trackrec.users.catalogue import Catalogue, Item
 from trackrec.users.counts import ProfileSettings
@@ -117,7 +117,7 @@ class Vocabulary:
     ) -> None:
         self.is_ours = is_ours
         self.catalogue, self.profile = Catalogue(items, attributes), profile or ProfileSettings()
-        self.own_words = own_words(domain)
+        self.domain_patterns = domain_patterns(domain)
         own = {form for noun in (domain.item, domain.items) for form in (noun, noun.split()[-1])}
         plural = {noun[:-1] + "ies" if noun.endswith("y") else noun + "s" for noun in _NOUNS}
         self.nouns = frozenset({word.casefold() for word in (*_NOUNS, *plural, *own)})

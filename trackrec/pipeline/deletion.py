@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from trackrec.checks.truth import deletions, is_gone
+from trackrec.checks.truth_measures import deletions, is_gone
 from trackrec.lm.generator import Generator
 from trackrec.metrics.rows import MetricRow
 from trackrec.pipeline.components import Components

@@ -15,7 +15,7 @@ from rich.table import Table
 from trackrec.checks.gate import may_accuse
 from trackrec.checks.grounding import GroundedSentence, History, ground
 from trackrec.checks.reasons import Reason, reason_text, reasons_for
-from trackrec.checks.truth import publishable
+from trackrec.checks.truth_measures import publishable
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.roles import Role
 from trackrec.errors import RunError

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from trackrec.checks.entailment import Asked, EntailmentJudge, read_entailment
 from trackrec.checks.grounding import Checker, Verdict
-from trackrec.checks.truth import KEY
+from trackrec.checks.truth_measures import KEY
 from trackrec.errors import RunError
 from trackrec.metrics.rows import MetricRow, read_metrics, write_metrics
 from trackrec.pipeline.components import Components

@@ -13,7 +13,7 @@ from trackrec.checks.gate import is_ours
 from trackrec.checks.grounding import History, ground
 from trackrec.checks.horoscope import Horoscopes, horoscope_rate
 from trackrec.checks.reasons import reasons_for
-from trackrec.checks.truth import (
+from trackrec.checks.truth_measures import (
     KEY,
     claims_table,
     counts_table,

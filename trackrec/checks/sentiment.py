@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trackrec.checks import opinion_words as words
+from trackrec.checks import sentiment_lexicon as words
 from trackrec.checks.subjects import HIDDEN
 
 Side = Literal["after", "before"]

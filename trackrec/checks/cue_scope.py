@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from trackrec.checks.opinion import Opinion
-from trackrec.checks.prose import Prose
+from trackrec.checks.free_text_reader import Prose
+from trackrec.checks.sentiment import Opinion
 from trackrec.checks.vocabulary import Vocabulary
 
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"

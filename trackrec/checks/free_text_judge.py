@@ -8,15 +8,9 @@ from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.cue import direct_cue
-from trackrec.checks.names import OwnTitles
-from trackrec.checks.opinion import Opinion, says_mixed
-from trackrec.checks.prose import NEAR, TURN, WORD, Prose, Said, gap_between, is_cut, words_between
-from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict, without_support
-from trackrec.checks.scale import Scale
-from trackrec.checks.speech import is_about_user, speaks_of_others
-from trackrec.checks.subjects import HIDDEN, Subject
-from trackrec.checks.sure import (
+from trackrec.checks.count_claims import count_claims
+from trackrec.checks.cue_scope import direct_cue
+from trackrec.checks.evidence_strength import (
     DISLIKED_SHARE,
     LIKED_SHARE,
     SURE_DISLIKED,
@@ -26,7 +20,13 @@ from trackrec.checks.sure import (
     is_borne_out,
     is_denied,
 )
-from trackrec.checks.tallies import tallies
+from trackrec.checks.free_text_reader import NEAR, TURN, WORD, Prose, Statement, gap_between, is_cut, words_between
+from trackrec.checks.modality import is_about_user, speaks_of_others
+from trackrec.checks.rating_polarity import RatingPolarity
+from trackrec.checks.rules import MIN_EVENTS, History, Judged, Verdict, without_support
+from trackrec.checks.sentiment import Opinion, says_mixed
+from trackrec.checks.subjects import HIDDEN, Subject
+from trackrec.checks.title_mentions import OwnTitles
 from trackrec.checks.vocabulary import Vocabulary
 
 _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|liked|disliked|hated)\b", re.IGNORECASE)
@@ -92,7 +92,7 @@ class FreeJudge:
 
     def __init__(self, history: History, vocabulary: Vocabulary, own: OwnTitles) -> None:
         self.history, self.vocabulary, self.own = history, vocabulary, own
-        self.scale = Scale(history)
+        self.scale = RatingPolarity(history)
 
     def judge(self, prose: Prose) -> list[Judged]:
         """Every claim that can be read; none of a sentence that is not on the user."""
@@ -109,7 +109,9 @@ class FreeJudge:
             _QUALIFIED.search(prose.masked[:a]) or any(self.vocabulary.is_tag(value) for value in values)
             for a, _, values in self.groups(prose)
         )
-        counted = tallies(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
+        counted = (
+            count_claims(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
+        )
         kinds = self.kinds(prose)
         if self.doubts([*found, *kinds]) or self._turns_on_itself(found, prose):
             found, kinds = without_support(found), without_support(kinds)
@@ -147,7 +149,7 @@ class FreeJudge:
                 found.setdefault((verb.start, verb.end) if verb else (-1, said.name.start), []).append(judged)
         return [judged for of_one_verb in found.values() for judged in self._of_one_mind(of_one_verb)]
 
-    def title(self, said: Said, prose: Prose) -> Judged | None:
+    def title(self, said: Statement, prose: Prose) -> Judged | None:
         """What is said of one title."""
         name = said.name
         subject = Subject("title", name.text, name.items, invented=not name.items)
@@ -186,7 +188,7 @@ class FreeJudge:
         verdict = Verdict.CONTRADICTED if accuse and not says_mixed(prose.masked) else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, told, places)
 
-    def _denied(self, said: Said, places: Sequence[int], prose: Prose) -> bool:
+    def _denied(self, said: Statement, places: Sequence[int], prose: Prose) -> bool:
         """Whether the words go against the stars that the same sentence rightly gives: "Disliked: Fargo (5)"."""
         sign = prose.lead if prose.lead is not None and not prose.lead.is_rating else said.sign
         if sign is None or sign.weak or not sign.sign:
@@ -197,7 +199,7 @@ class FreeJudge:
             return False
         return all(self.scale.side(place) == -sign.sign for place in places)
 
-    def _is_blunt(self, said: Said, prose: Prose) -> bool:
+    def _is_blunt(self, said: Statement, prose: Prose) -> bool:
         """Whether the words that go against the stars stand right by the title, or are the list's heading."""
         if prose.lead is not None and not prose.lead.is_rating:
             return True
@@ -208,7 +210,7 @@ class FreeJudge:
         gap = words_between(said.name, said.sign, prose.masked) if said.sign else ""
         return not set(WORD.findall(gap.replace(HIDDEN, " ").lower())) - _PLAIN
 
-    def _words(self, said: Said, one: Opinion, prose: Prose) -> str:
+    def _words(self, said: Statement, one: Opinion, prose: Prose) -> str:
         start, end = min(said.name.start, max(one.start, 0)), max(said.name.end, one.end)
         return prose.text[start:end].strip()
 

@@ -11,7 +11,7 @@ from trackrec.prompts.domains import Domain
 from trackrec.users.counts import FAME
 
 
-class OwnWords(NamedTuple):
+class DomainPatterns(NamedTuple):
     """Patterns for the sentence on what is gone for."""
 
     often: re.Pattern[str]
@@ -25,12 +25,12 @@ class OwnWords(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def own_words(domain: Domain) -> OwnWords:
+def domain_patterns(domain: Domain) -> DomainPatterns:
     """The patterns of a domain."""
     head, tail = _around(domain.often)
     mixed = " ".join(part for part in (head, "different", tail) if part)
     fame = rf"\b(?P<level>{'|'.join(map(re.escape, FAME))}) {_spaced(domain.items)}(?=[.,;!?]|$)"
-    return OwnWords(_pattern(head or tail), not head, _pattern(mixed), re.compile(fame, re.IGNORECASE))
+    return DomainPatterns(_pattern(head or tail), not head, _pattern(mixed), re.compile(fame, re.IGNORECASE))
 
 
 def _around(template: str) -> tuple[str, str]:

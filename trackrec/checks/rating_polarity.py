@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trackrec.checks.opinion import side_of
 from trackrec.checks.rules import History
+from trackrec.checks.sentiment import side_of
 
 
-class Scale:
+class RatingPolarity:
     """What an event's rating says: 1 liked, -1 not, 0 in between."""
 
     def __init__(self, history: History) -> None:

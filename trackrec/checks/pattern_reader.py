@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trackrec.checks.claims import Claim, ClaimKind, Sentence
-from trackrec.checks.phrases import Piece, cut
+from trackrec.checks.cue_patterns import Cue, Sign
+from trackrec.checks.spans import Span, find_spans
 from trackrec.checks.subjects import ALL, Subject
 from trackrec.checks.vocabulary import Mention, Vocabulary
-from trackrec.checks.wording import Cue, Sign
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'’)\]]*\s+(?=[\"'‘(\[]?[A-Z0-9])|\s*\n+\s*")
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|No|Jr|Sr|Prof|Vol)|\b[A-Z])\.$")
@@ -52,7 +52,7 @@ def _read(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
 ) -> tuple[tuple[Claim, ...], float]:
     reader = _Reader(text[:high])
-    pieces, familiar = cut(text, low, high, mentions, vocabulary, seen)
+    pieces, familiar = find_spans(text, low, high, mentions, vocabulary, seen)
     reader.average = any(piece.kind == "average" for piece in pieces)
     for piece in pieces:
         reader.take(piece)
@@ -67,28 +67,28 @@ class _Reader:
     text: str
     claims: list[Claim] = field(default_factory=list)
     cue: Cue | None = None
-    waiting: list[tuple[Subject, Piece]] = field(default_factory=list)
+    waiting: list[tuple[Subject, Span]] = field(default_factory=list)
     """Subjects of this clause that no cue has said anything of."""
-    recent: list[tuple[Subject, Piece]] = field(default_factory=list)
+    recent: list[tuple[Subject, Span]] = field(default_factory=list)
     """Subjects that a count may belong to."""
-    counts: list[Piece] = field(default_factory=list)
-    quantity: Piece | None = None
+    counts: list[Span] = field(default_factory=list)
+    quantity: Span | None = None
     """A count, share or number that stands before what it belongs to."""
-    over: Piece | None = None
+    over: Span | None = None
     """A comparing word, such as "over", since the last subject."""
     average: bool = False
     mostly: bool = False
-    last: Piece | None = None
+    last: Span | None = None
     cue_end: int = 0
-    portion: Piece | None = None
-    rating_first: Piece | None = None
+    portion: Span | None = None
+    rating_first: Span | None = None
     counted: Subject | None = None
     """The subject that a count led to: "3 of 4 thrillers were liked" says no more than the count."""
     total: tuple[Subject, int] | None = None
     """A subject and how many there are of it: "of 4 thrillers"."""
-    part: Piece | None = None
+    part: Span | None = None
     """How many of that total, before it is said what of them."""
-    orphans: list[tuple[Subject, Piece]] = field(default_factory=list)
+    orphans: list[tuple[Subject, Span]] = field(default_factory=list)
     """What a cue found waiting; if nothing follows the cue, it speaks of them."""
     against: Subject | None = None
     """What the coming subject is compared with."""
@@ -98,7 +98,7 @@ class _Reader:
     sign: Sign = 1
     """What that word said."""
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: Span) -> None:
         if self.counts and piece.kind != "count":
             self._settle_counts()
         getattr(self, f"_{piece.kind}")(piece)
@@ -111,11 +111,11 @@ class _Reader:
         else:
             self._settle_orphans()
 
-    def _say(self, kind: ClaimKind, subject: Subject, piece: Piece, **more: Any) -> None:
+    def _say(self, kind: ClaimKind, subject: Subject, piece: Span, **more: Any) -> None:
         start = min(piece.start, self.cue_end or piece.start)
         self.claims.append(Claim(kind, subject, self.text[start : piece.end].strip(), **more))
 
-    def _cue(self, piece: Piece) -> None:
+    def _cue(self, piece: Span) -> None:
         cue: Cue = piece.value
         if not cue.seen and not cue.often:
             self.compares, self.sign = True, cue.sign
@@ -139,10 +139,10 @@ class _Reader:
             self._direct(subject, place, cue)
         self.waiting, self.cue = [], None
 
-    def _against(self, piece: Piece) -> None:
+    def _against(self, piece: Span) -> None:
         self.next_is_against = True
 
-    def _beats(self, piece: Piece) -> None:
+    def _beats(self, piece: Span) -> None:
         self.compares, self.sign = True, 1
         if self.waiting:
             self.over = piece
@@ -157,48 +157,48 @@ class _Reader:
                     self._direct(subject, place, self.cue)
         self.orphans = []
 
-    def _split(self, piece: Piece) -> None:
+    def _split(self, piece: Span) -> None:
         self._settle_orphans()
         self.cue, self.waiting, self.recent, self.over, self.cue_end = None, [], [], None, 0
         self.portion = None
 
-    def _negation(self, piece: Piece) -> None:
+    def _negation(self, piece: Span) -> None:
         if self.cue is not None and not self.cue.seen and self.recent:
             self.cue = Cue(-1 if self.cue.sign > 0 else 1)
 
-    def _over(self, piece: Piece) -> None:
+    def _over(self, piece: Span) -> None:
         self.over = piece
         if self.recent and self.claims and self.claims[-1].kind == "direction":
             last = self.claims[-1]
             self.claims[-1] = Claim("direction", last.subject, last.text, sign=last.sign, relative=True)
 
-    def _even(self, piece: Piece) -> None:
+    def _even(self, piece: Span) -> None:
         side = (piece.value or "").lower()
         self._say("even", ALL, piece, bound={"more": "most", "less": "least"}.get(side, ""))
 
-    def _generosity(self, piece: Piece) -> None:
+    def _generosity(self, piece: Span) -> None:
         self._say("generosity", ALL, piece, levels=piece.value)
 
-    def _mixed(self, piece: Piece) -> None:
+    def _mixed(self, piece: Span) -> None:
         self._say("mixed", ALL, piece)
 
-    def _fame(self, piece: Piece) -> None:
+    def _fame(self, piece: Span) -> None:
         self._say("fame", ALL, piece, levels=piece.value)
         self.cue = None  # a clause of its own
 
-    def _average(self, piece: Piece) -> None:
+    def _average(self, piece: Span) -> None:
         """Known before the sentence is read: the number may stand before the word."""
 
-    def _mostly(self, piece: Piece) -> None:
+    def _mostly(self, piece: Span) -> None:
         self.mostly = True
 
-    def _share(self, piece: Piece) -> None:
+    def _share(self, piece: Span) -> None:
         if piece.inside and self.recent:
             self._say_share(self.recent[-1][0], piece)
         else:
             self.quantity = piece
 
-    def _number(self, piece: Piece) -> None:
+    def _number(self, piece: Span) -> None:
         if piece.leads:
             self.quantity = piece
         elif self.total is not None and self.cue is not None and not self.cue.seen:
@@ -206,7 +206,7 @@ class _Reader:
         elif self.total is not None:
             self.part = piece
 
-    def _count_of_total(self, piece: Piece, cue: Cue) -> None:
+    def _count_of_total(self, piece: Span, cue: Cue) -> None:
         """ "Of 4 thrillers they liked 3", "of 4 thrillers, 3 were liked"."""
         assert self.total is not None
         subject, rated = self.total
@@ -214,13 +214,13 @@ class _Reader:
         self._say("count", subject, piece, liked=liked, rated=rated)
         self.counted, self.part = subject, None
 
-    def _count(self, piece: Piece) -> None:
+    def _count(self, piece: Span) -> None:
         if piece.leads:
             self.quantity = piece
         else:
             self.counts.append(piece)
 
-    def _rating(self, piece: Piece) -> None:
+    def _rating(self, piece: Span) -> None:
         if self.average:
             subject = self.recent[-1][0] if self.recent else ALL
             if subject.kind in ("all", "group"):
@@ -232,11 +232,11 @@ class _Reader:
         elif piece.leads:
             self.rating_first = piece
 
-    def _year(self, piece: Piece) -> None:
+    def _year(self, piece: Span) -> None:
         if self.recent and self.recent[-1][0].kind == "title" and self.claims and not self.recent[-1][0].invented:
             self._say("year", self.recent[-1][0], piece, value=float(piece.value))
 
-    def _subject(self, piece: Piece) -> None:
+    def _subject(self, piece: Span) -> None:
         subject: Subject = piece.value
         quantity, self.quantity = self.quantity, None
         if quantity is not None and piece.start - quantity.end > 28:
@@ -269,7 +269,7 @@ class _Reader:
         self.over = None
         self.recent.append((subject, piece))
 
-    def _compare(self, subject: Subject, piece: Piece) -> None:
+    def _compare(self, subject: Subject, piece: Span) -> None:
         first, over = self.recent[-1][0], self.over
         if subject.kind in ("all", "unknown") or over is None or not self.compares:
             return
@@ -279,7 +279,7 @@ class _Reader:
             sign = -1
         self._say("comparison", first, piece, sign=sign, other=subject)
 
-    def _quantify(self, quantity: Piece, subject: Subject, piece: Piece) -> None:
+    def _quantify(self, quantity: Span, subject: Subject, piece: Span) -> None:
         """A number before its subject: "3 of 4 thrillers", "6 in 10 films", "liked twelve comedies"."""
         if quantity.kind == "share":
             if subject.kind == "all" and (self.cue is None or self.cue.seen) and not piece.is_rated:
@@ -301,7 +301,7 @@ class _Reader:
         elif subject.kind in ("group", "all"):
             self._say("count", subject, piece, liked=number, sign=self.cue.sign)
 
-    def _say_share(self, subject: Subject, piece: Piece) -> None:
+    def _say_share(self, subject: Subject, piece: Span) -> None:
         share = piece.value
         value = share.value
         bound = share.bound
@@ -309,7 +309,7 @@ class _Reader:
             value, bound = 1 - value, {"least": "most", "most": "least", "": ""}[bound]
         self._say("share", subject, piece, value=value, tolerance=share.tolerance, bound=bound)
 
-    def _settle_share(self, piece: Piece) -> None:
+    def _settle_share(self, piece: Span) -> None:
         """A share that nothing follows: of what came before it in the clause, or of everything."""
         self.quantity = None
         if self.cue is not None and not self.cue.seen:
@@ -329,7 +329,7 @@ class _Reader:
             liked, rated = piece.value
             self._say("count", subject, piece, liked=liked, rated=rated)
 
-    def _direct(self, subject: Subject, piece: Piece, cue: Cue) -> None:
+    def _direct(self, subject: Subject, piece: Span, cue: Cue) -> None:
         if subject.kind == "all" or (subject.kind == "unknown" and not subject.items and not subject.invented):
             return
         if cue.seen or cue.often:

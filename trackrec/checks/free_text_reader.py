@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from trackrec.checks.names import Name, OwnTitles, find_names
-from trackrec.checks.opinion import Opinion, find_opinions, says_mixed
-from trackrec.checks.sentences import Told
-from trackrec.checks.speech import is_recommendation, without_hypotheses
+from trackrec.checks.modality import is_recommendation, without_hypotheses
+from trackrec.checks.sentences import TextSentence
+from trackrec.checks.sentiment import Opinion, find_opinions, says_mixed
 from trackrec.checks.subjects import HIDDEN
+from trackrec.checks.title_mentions import Name, OwnTitles, find_names
 
 TURN = re.compile(
     r";|\s[–—]\s|\b(?:but|while|whereas|although|though|however|yet|whilst|except|unlike|against(?! the odds| all odds)|conversely|despite|besides?|apart from|other than|(?:and|with) only(?= (?:the )?Ξ)|rather than|instead of|even if|where|more than|less than|compared (?:to|with)|in contrast to)\b",
@@ -59,7 +59,7 @@ NEAR = 7
 
 
 @dataclass(frozen=True)
-class Said:
+class Statement:
     """What a sentence says of one name."""
 
     name: Name
@@ -80,7 +80,7 @@ class Prose:
     names: tuple[Name, ...]
     opinions: tuple[Opinion, ...]
     lead: Opinion | None
-    said: tuple[Said, ...]
+    said: tuple[Statement, ...]
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Prose:
         return next(iter(signs)) if len(signs) == 1 and not says_mixed(self.masked) else 0
 
 
-def read_prose(told: Told, own: OwnTitles, cited: Iterable[Any] | None = None) -> Prose:
+def read_prose(told: TextSentence, own: OwnTitles, cited: Iterable[Any] | None = None) -> Prose:
     """The names and opinions of a sentence, each name with what is said of it."""
     advice = is_recommendation(told.body) and not told.cited
     text = " " * len(told.body) if advice else without_hypotheses(told.body)
@@ -109,7 +109,9 @@ def read_prose(told: Told, own: OwnTitles, cited: Iterable[Any] | None = None) -
     return Prose(text, masked, names, opinions, told.lead, said)
 
 
-def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked: str, lead: Opinion | None) -> Said:
+def _said(
+    name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked: str, lead: Opinion | None
+) -> Statement:
     turns = turns_of(masked, opinions)
     low = max((turn for turn in turns if turn <= name.start), default=0)
     high = min((turn for turn in turns if turn > name.start), default=len(masked))
@@ -148,7 +150,7 @@ def _said(name: Name, names: Sequence[Name], opinions: Sequence[Opinion], masked
         sign = replace(sign, weak=True)
     if len(names) > 1 and _ONE_OF_TWO.search(masked):
         sign, rating = (replace(one, weak=True) if one is not None else None for one in (sign, rating))
-    return Said(name, sign, rating, near)
+    return Statement(name, sign, rating, near)
 
 
 def _is_taken_back(sign: Opinion, name: Name, opinions: Sequence[Opinion], masked: str) -> bool:
@@ -157,7 +159,7 @@ def _is_taken_back(sign: Opinion, name: Name, opinions: Sequence[Opinion], maske
     return clause is not None and any(one.sign == -sign.sign for one in opinions if one.start >= clause.start())
 
 
-def _respective(said: Sequence[Said], masked: str) -> tuple[Said, ...]:
+def _respective(said: Sequence[Statement], masked: str) -> tuple[Statement, ...]:
     """Each name with its own stars of "X and Y got 5 and 4 respectively"; with none where the two lists do not match."""
     match = _RESPECTIVELY.search(masked)
     stars = [float(one) for one in re.findall(r"[1-5]", match["all"])] if match else []

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from trackrec.checks import wording as say
+from trackrec.checks import cue_patterns as say
+from trackrec.checks.cue_patterns import Cue
 from trackrec.checks.subjects import ALL, HIDDEN, HiddenText, Subject, find_subjects
 from trackrec.checks.vocabulary import Mention, Vocabulary
-from trackrec.checks.wording import Cue
 from trackrec.users.counts import FAME, LEVELS
 
 # fmt: off
-PieceKind = Literal[
+SpanKind = Literal[
     "cue", "subject", "count", "share", "number", "rating", "year", "over", "against", "beats", "split", "negation",
     "even", "average", "mostly", "generosity", "mixed", "fame",
 ]
@@ -26,10 +26,10 @@ _FOLLOWS = re.compile(r"\s*(?:of )?(?:the |their |his |her |these |those |all )*
 
 
 @dataclass(frozen=True)
-class Piece:
+class Span:
     """One piece of a sentence."""
 
-    kind: PieceKind
+    kind: SpanKind
     start: int
     end: int
     value: Any = None
@@ -51,22 +51,22 @@ class Amount(NamedTuple):
     bound: Literal["", "least", "most"] = ""
 
 
-def cut(
+def find_spans(
     text: str, low: int, high: int, mentions: list[Mention], vocabulary: Vocabulary, seen: list[Any]
-) -> tuple[list[Piece], float]:
+) -> tuple[list[Span], float]:
     """The pieces of ``text[low:high]``, in order, and the share of its words that they account for."""
     sentence = HiddenText(text, low, high)
     for mention in mentions:
         sentence.hide(mention.start, mention.end)
-    own = vocabulary.own_words
+    own = vocabulary.domain_patterns
     pieces = [_level_piece(match) for match in sentence.take(say.GENEROSITY)]
-    pieces += [Piece("mixed", *match.span()) for match in sentence.take(own.mixed)]
+    pieces += [Span("mixed", *match.span()) for match in sentence.take(own.mixed)]
     pieces += [_fame_piece(match) for match in sentence.take(own.fame)]
-    pieces += [Piece("mixed", *match.span()) for match in sentence.take(say.MIXED)]
+    pieces += [Span("mixed", *match.span()) for match in sentence.take(say.MIXED)]
     pieces += [_fame_piece(match) for match in sentence.take(say.FAME)]
     own_cue = Cue(1, often=True, before=own.before)
-    pieces += [Piece("cue", *match.span(), own_cue) for match in sentence.take(own.often)]
-    pieces += [Piece("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
+    pieces += [Span("cue", *match.span(), own_cue) for match in sentence.take(own.often)]
+    pieces += [Span("even", *match.span(), match.group("side")) for match in sentence.take(say.NO_OUTLIER)]
     pieces += [_share_piece(match, text) for name in (say.HEDGED, say.OF_EVERY) for match in sentence.take(name)]
     for match in sentence.take(say.COUNT):
         pieces.append(_count_piece(match, text, high))
@@ -77,23 +77,23 @@ def cut(
         for kind, pattern in say.YEARS
         for match in sentence.take(pattern)
     ]
-    pieces += [Piece("against", *match.span()) for match in sentence.take(say.AGAINST)]
-    pieces += [Piece("beats", *match.span()) for match in sentence.take(say.BEATS)]
-    rated = [Piece("subject", *match.span(), ALL, is_rated=True) for match in sentence.take(say.WHAT_WAS_RATED)]
+    pieces += [Span("against", *match.span()) for match in sentence.take(say.AGAINST)]
+    pieces += [Span("beats", *match.span()) for match in sentence.take(say.BEATS)]
+    rated = [Span("subject", *match.span(), ALL, is_rated=True) for match in sentence.take(say.WHAT_WAS_RATED)]
     pieces += [_cue_piece(match, sentence) for match in sentence.take(say.CUES)]
     pieces += [
-        Piece("share", *m.span(), _share_word(m.group().lower()), leads=True)
+        Span("share", *m.span(), _share_word(m.group().lower()), leads=True)
         for m in _before_items(sentence, vocabulary)
     ]
-    pieces += [Piece("average", *match.span()) for match in sentence.take(say.AVERAGE)]
-    pieces += [Piece("mostly", *match.span()) for match in sentence.take(say.MOSTLY)]
-    pieces += [Piece("over", *match.span(), "less") for match in sentence.take(say.OVER_LESS)]
-    pieces += [Piece("over", *match.span(), "more") for match in sentence.take(say.OVER)]
-    pieces += [Piece("split", *match.span()) for match in sentence.take(say.SPLIT)]
-    pieces += [Piece("negation", *match.span()) for match in sentence.take(say.NEGATION)]
+    pieces += [Span("average", *match.span()) for match in sentence.take(say.AVERAGE)]
+    pieces += [Span("mostly", *match.span()) for match in sentence.take(say.MOSTLY)]
+    pieces += [Span("over", *match.span(), "less") for match in sentence.take(say.OVER_LESS)]
+    pieces += [Span("over", *match.span(), "more") for match in sentence.take(say.OVER)]
+    pieces += [Span("split", *match.span()) for match in sentence.take(say.SPLIT)]
+    pieces += [Span("negation", *match.span()) for match in sentence.take(say.NEGATION)]
     verbs = {piece.start for piece in pieces if piece.kind == "cue" and piece.value.before}
     subjects = [
-        Piece("subject" if isinstance(found.value, Subject) else "year", *found)
+        Span("subject" if isinstance(found.value, Subject) else "year", *found)
         for found in find_subjects(sentence, mentions, years, vocabulary, seen, verbs)
     ]
     pieces += subjects + rated
@@ -108,35 +108,35 @@ def _telling(text: str, vocabulary: Vocabulary) -> int:
     return sum(word.lower() not in say.EMPTY and not vocabulary.is_noun(word) for word in words)
 
 
-def _level_piece(match: re.Match[str]) -> Piece:
+def _level_piece(match: re.Match[str]) -> Span:
     """The levels that the words fit: one, or none if kind and meaning do not go together."""
     words = [match.group(name) for name in ("kind", "meaning", "alone")]
     said = {word.lower() for word in words if word}
-    return Piece("generosity", *match.span(), tuple(i for i, level in enumerate(LEVELS) if said <= set(level)))
+    return Span("generosity", *match.span(), tuple(i for i, level in enumerate(LEVELS) if said <= set(level)))
 
 
-def _fame_piece(match: re.Match[str]) -> Piece:
+def _fame_piece(match: re.Match[str]) -> Span:
     """The levels that the words fit; "mostly" in other words than ours fits both levels of its side."""
     if level := match.group("level"):
-        return Piece("fame", *match.span(), (FAME.index(level.lower()),))
+        return Span("fame", *match.span(), (FAME.index(level.lower()),))
     little = match.group("kind").lower() in ("little-known", "obscure", "unknown")
-    return Piece("fame", *match.span(), (0, 1) if little else (3, 4))
+    return Span("fame", *match.span(), (0, 1) if little else (3, 4))
 
 
-def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Piece:
+def _cue_piece(match: re.Match[str], sentence: HiddenText) -> Span:
     """A cue; with "it" behind, it speaks of what came before."""
     cue = say.cue_of(match)
     turned = say.IT.match(sentence.rest, match.end()) or say.WHICH.search(sentence.text[: match.start()])
     if turned and not cue.seen:
         cue = replace(cue, before=True)
-    return Piece("cue", *match.span(), cue)
+    return Span("cue", *match.span(), cue)
 
 
 def _number(text: str) -> int:
     return int(text) if text.isdigit() else say.NUMBER_WORDS[text.lower()]
 
 
-def _count_piece(match: re.Match[str], text: str, high: int) -> Piece:
+def _count_piece(match: re.Match[str], text: str, high: int) -> Span:
     parts = [match.group(name) for name in ("a", "b", "x", "y", "x2", "y2") if match.group(name)]
     first, rated = _number(parts[0]), _number(parts[1])
     liked = rated if first < 0 else first
@@ -145,7 +145,7 @@ def _count_piece(match: re.Match[str], text: str, high: int) -> Piece:
     if _NOT_LIKED.search(near):
         liked = rated - liked
     after = text[match.end() : high].lstrip()[:1]
-    return Piece(
+    return Span(
         "count",
         *match.span(),
         (liked, rated),
@@ -170,7 +170,7 @@ def _in_parentheses(text: str, place: int) -> bool:
     return text.count("(", 0, place + 1) > text.count(")", 0, place)
 
 
-def _share_piece(match: re.Match[str], text: str) -> Piece:
+def _share_piece(match: re.Match[str], text: str) -> Span:
     hedge = (match.group("hedge") or "").strip().lower()
     if match.group("percent"):
         value = float(match.group("percent")) / 100
@@ -190,7 +190,7 @@ def _share_piece(match: re.Match[str], text: str) -> Piece:
     elif hedge.startswith(("under", "less than", "just under")):
         bound = "most"
     tolerance = max(step / 2, 0.1) if hedge and not bound else step / 2
-    return Piece(
+    return Span(
         "share",
         *match.span(),
         Amount(value, 0.0 if bound else tolerance, bound),
@@ -245,13 +245,13 @@ def _span_of(kind: str, match: re.Match[str]) -> tuple[int | None, int | None]:
     return (low, None) if kind == "from" and later else (low, high or low)
 
 
-def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
+def _numbers(sentence: HiddenText, subjects: list[Span]) -> list[Span]:
     """Ratings, and numbers right before items."""
     found = []
     starts = {piece.start for piece in subjects}
     for match in re.finditer(rf"(?<![\d.(:])\b{say.NUMBER}\b(?![.:]\d)(?= )", sentence.rest[: sentence.high], re.I):
         if match.start() >= sentence.low and match.end() + 1 in starts:
-            found.append(Piece("number", *match.span(), _number(match.group()), leads=True))
+            found.append(Span("number", *match.span(), _number(match.group()), leads=True))
             sentence.hide(*match.span())
     for match in re.finditer(
         rf"(?:(?<={HIDDEN} )|(?<=, ))\b{say.NUMBER}\b(?=[.,;)]| of them|$| {HIDDEN})",
@@ -263,7 +263,7 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
             and match.start() - 1 not in {piece.end for piece in subjects}
             and match.end() + 1 not in starts
         ):
-            found.append(Piece("number", *match.span(), _number(match.group())))
+            found.append(Span("number", *match.span(), _number(match.group())))
             sentence.hide(*match.span())
     ends = {piece.end for piece in subjects if isinstance(piece.value, Subject) and piece.value.kind == "title"}
     for match in sentence.take(say.RATING):
@@ -281,7 +281,7 @@ def _numbers(sentence: HiddenText, subjects: list[Piece]) -> list[Piece]:
             re.search(r"(?:^|\n)\s*$", before) is not None and sentence.rest[match.end() : match.end() + 2] == ": "
         )
         found.append(
-            Piece(
+            Span(
                 "rating",
                 *match.span(),
                 Amount(value, 0.25 if match.group("hedge") else step / 2),

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from trackrec.checks.claims import Sentence
+from trackrec.checks.cue_patterns import OWN_STYLE, PLAIN_PAST
 from trackrec.checks.rules import Judged, Verdict, without_support
 from trackrec.checks.subjects import Subject
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.checks.wording import OWN_STYLE, PLAIN_PAST
 
 Way = Literal["citation", "table", "pattern", "entailment", ""]
 """How a verdict was reached: by the events that the sentence cites; by the table of the history, from what prose says
@@ -49,7 +49,7 @@ def style_of(text: str, sentence: Sentence, is_ours: bool = False) -> Style | No
     return "prose" if familiar >= FAMILIAR else None
 
 
-def names_nobody(sentence: Sentence, text: str, known: Sequence[str], seen: Sequence[Any]) -> bool:
+def names_unknown(sentence: Sentence, text: str, known: Sequence[str], seen: Sequence[Any]) -> bool:
     """Whether a short sentence likes, or does not, a name that nobody knows, or that is not in the history: the rest of
     it then bears out nothing.
 
@@ -75,7 +75,7 @@ def names_nobody(sentence: Sentence, text: str, known: Sequence[str], seen: Sequ
     )
 
 
-def reconciled(
+def merge_readings(
     claims: Sequence[Judged],
     free: Sequence[Judged],
     vocabulary: Vocabulary,

@@ -1,6 +1,6 @@
 """English words by which free text says that something is liked, or not: patterns, their sign, and where their object is.
 
-General over domains. Patterns of `trackrec.checks.wording` belong to the sentences of this project's own models, where
+General over domains. Patterns of `trackrec.checks.cue_patterns` belong to the sentences of this project's own models, where
 every word is known; these are for prose, so they say less (a sign), and say it of many more words.
 """
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trackrec.checks.claims import Claim, ClaimKind
-from trackrec.checks.opinion import Opinion
+from trackrec.checks.cue_patterns import NUMBER_WORDS
 from trackrec.checks.rules import History, Judged, Verdict
+from trackrec.checks.sentiment import Opinion
 from trackrec.checks.subjects import ALL, HIDDEN
-from trackrec.checks.wording import NUMBER_WORDS
 
 _WORDS = "|".join(
     sorted((w for w in NUMBER_WORDS if w not in ("no", "none", "zero", "all", "both")), key=len, reverse=True)
@@ -139,7 +139,7 @@ def _star(text: str) -> int:
     return _NUMERALS[word] if word in _NUMERALS else _NUMERALS[word.removesuffix("s")]
 
 
-def tallies(
+def count_claims(
     text: str,
     opinions: Sequence[Opinion],
     history: History,
