@@ -34,7 +34,7 @@ from trackrec.prompts.domains import find_domain
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """What was found of a log."""
 
     name: str
@@ -78,7 +78,7 @@ class Card:
         }
 
 
-def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], form: Form) -> Card:
+def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], form: Form) -> DataCard:
     """Read a log as a run would, and say what it is and what would become of it.
 
     Args:
@@ -132,7 +132,7 @@ def check_log(name: str, source: Mapping[str, Any], changes: Mapping[str, Any], 
         column = named or ("the weights of events" if columns else "the rating")
         warnings += rating_warnings(ratings, as_amount(ratings, named), column)
     findings = describe_findings(counts)
-    return Card(
+    return DataCard(
         name, columns, liking, domain, figures, cut, findings, problems, warnings, recipe, log.notes, first_values(log)
     )
 

@@ -27,7 +27,7 @@ LINE = 24
 """Tokens of an event's line, or of a target, about."""
 
 
-class Card(Settings):
+class GraphicsCard(Settings):
     """What a training card has and does."""
 
     memory_gb: float = Field(gt=0)
@@ -42,7 +42,7 @@ class Card(Settings):
     """Milliseconds of a decoding step beside that way through memory."""
 
 
-def read_card(name: str) -> tuple[str, Card]:
+def read_card(name: str) -> tuple[str, GraphicsCard]:
     """A card of the shipped list, or the one of a YAML file.
 
     Raises:
@@ -59,9 +59,9 @@ def read_card(name: str) -> tuple[str, Card]:
     return next(iter(found.items()))
 
 
-def _cards_in(path: Path) -> dict[str, Card]:
+def _cards_in(path: Path) -> dict[str, GraphicsCard]:
     try:
-        return {name: Card.model_validate(card) for name, card in read_yaml_file(path).items()}
+        return {name: GraphicsCard.model_validate(card) for name, card in read_yaml_file(path).items()}
     except (AttributeError, RecipeError, ValidationError) as error:
         raise RecipeError(f"{path} holds no cards: {error}") from error
 
