@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from trackrec.errors import RecipeError
 from trackrec.judges.lm import LMValidatorSettings
 from trackrec.recipe import Recipe, dump_recipe, load_recipe, make_recipe
+from trackrec.settings import LATER, Settings, recorded
 from trackrec.teachers.llm import LLMTeacherSettings
 
 
@@ -101,3 +103,30 @@ def test_a_name_is_no_path(name: str) -> None:
     with pytest.raises(RecipeError, match=r"name: .*a recipe's name is also that of files"):
         make_recipe({"name": name})
     assert make_recipe({"name": "Filme (2026), übers Jahr"}).name == "Filme (2026), übers Jahr"
+
+
+class _Part(Settings):
+    size: int = 1
+    came_later: Annotated[int, LATER] = 0
+
+
+class _Whole(Settings):
+    first: _Part = _Part()
+    others: tuple[_Part, ...] = ()
+
+
+def test_a_stage_records_no_later_setting_that_nobody_set() -> None:
+    """However deep it lies; one that was set is recorded, and so is what was always there."""
+    whole = _Whole(others=(_Part(), _Part(came_later=2)))
+    assert recorded(whole) == {"first": {"size": 1}, "others": [{"size": 1}, {"size": 1, "came_later": 2}]}
+
+
+def test_settings_that_came_later_are_marked() -> None:
+    """What stages of the first runs recorded of these groups has none of them."""
+    recipe = load_recipe("quick")
+    later = {
+        "split": {"new_items"}, "model": {"revision"}, "encoder": {"revision"}, "knowledge": {"as_genres"},
+    }  # fmt: skip
+    for group, names in later.items():
+        settings = getattr(recipe, group)
+        assert set(type(settings).model_fields) - set(recorded(settings)) == names

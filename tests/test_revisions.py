@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_run import tiny_recipe, write_tiny_log
+from transformers import AutoTokenizer
 
 from trackrec.assets import is_hub_id, split_revision
 from trackrec.errors import AssetError, RecipeError, RunError
@@ -86,6 +87,21 @@ def test_the_commit_is_part_of_what_a_stage_depends_on(hub: Path, recipe: Recipe
     manifest = read_manifest(tmp_path / "run" / "manifests" / "some.json")
     assert manifest is not None
     assert manifest["fingerprint"]["settings"]["model"]["revision"] == NEW
+
+
+def test_a_run_loads_its_tokenizer_once(
+    hub: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = AutoTokenizer.from_pretrained
+    monkeypatch.setattr(
+        AutoTokenizer, "from_pretrained", lambda path, **more: loaded.append(path) or load(path, **more)
+    )
+    run = open_run(recipe, tmp_path / "run", Reporter())
+    components = Components(recipe, run, prepare(recipe, run))
+    assert components.renderer.frame_hash
+    assert components.model.tokenizer is components.tokenizer
+    assert len(loaded) == 1
 
 
 def test_a_run_that_pinned_nothing_stays_as_it_is(hub: Path, recipe: Recipe, tmp_path: Path) -> None:
