@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.cue import direct_cue
+from trackrec.checks.cue import direct_cue, is_part
 from trackrec.checks.names import OwnTitles
 from trackrec.checks.opinion import Opinion, says_mixed
 from trackrec.checks.prose import NEAR, TURN, WORD, Prose, Said, gap_between, is_cut, words_between
@@ -33,6 +33,7 @@ _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|
 _OWN_HISTORY = re.compile(
     r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
 )
+_SOUND = re.compile(r"musical (?:scores?|numbers?|moods?|styles?|accompaniments?|tastes?)\b", re.IGNORECASE)
 _COMPARED = re.compile(
     rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
     rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
@@ -182,7 +183,8 @@ class FreeJudge:
         claim = Claim("direction", subject, self._words(said, said.sign, prose), sign=sign)
         if sign in sides or (sign < 0 and 0 in sides and not said.sign.strong):
             return Judged(claim, Verdict.SUPPORTED, told, places)
-        accuse = not said.sign.weak and (sides == {-sign} or (sides == {0} and said.sign.strong and sign > 0))
+        whole = name.is_whole or name.is_quoted or " " in name.text.strip()  # a lone word may be another's
+        accuse = whole and not said.sign.weak and sides == {-sign}
         verdict = Verdict.CONTRADICTED if accuse and not says_mixed(prose.masked) else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, told, places)
 
@@ -263,6 +265,7 @@ class FreeJudge:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
         mentions = [one for one in self.vocabulary.find(prose.masked, ()) if one.kind == "attribute"]
         mentions = [one for one in mentions if not _OWN_HISTORY.search(prose.masked[: one.end])]
+        mentions = [one for one in mentions if not _SOUND.match(prose.masked, one.start)]
         groups: list[tuple[int, int, tuple[str, ...]]] = []
         for one in mentions:
             if groups and not prose.masked[groups[-1][1] : one.start].strip(" -"):
@@ -309,9 +312,8 @@ class FreeJudge:
         )
         words = prose.text[max(0, opinion.start) : opinion.end]
         denied = is_denied(kind, sign, words, prose.masked, opinion.strong, len(self.groups(prose)))
-        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None or self._is_narrowed(
-            start, opinion, prose
-        )
+        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None
+        narrowed |= self._is_narrowed(start, opinion, prose) or is_part(start, end, opinion, prose, self.vocabulary)
         accuse = denied and not narrowed and not opinion.weak and not tagged and not _inferred(start, prose)
         verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
@@ -333,7 +335,7 @@ class FreeJudge:
         gap = prose.masked[opinion.end : start] if 0 <= opinion.end <= start else ""
         if _BLENDED.search(prose.masked[:start]):
             return True
-        joined = re.split(r",| and | or ", gap)[-1]
+        joined = gap.rpartition(",")[2]
         return any(
             word.lower() not in _PLAIN | _GENERAL and not self.vocabulary.is_noun(word) for word in WORD.findall(joined)
         )
