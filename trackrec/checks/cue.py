@@ -6,6 +6,7 @@ import re
 
 from trackrec.checks.opinion import Opinion
 from trackrec.checks.prose import TURN, Prose
+from trackrec.checks.speech import is_about_user
 from trackrec.checks.vocabulary import Vocabulary
 
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
@@ -18,14 +19,17 @@ _LIMITED = re.compile(
     r"|with(?! (?:an? |their |his |her |the |some )?(?:\w+ )?(?:average|mean|ratings?|scores?)))\b",
     re.IGNORECASE,
 )
-"""By these the end of a list speaks of a part of what it names: "thrillers and comedies that rely on slapstick"."""
+"""By these the end of a list speaks of a part of it: "thrillers and comedies that rely on slapstick"."""
 _SOME = re.compile(
-    r"\b(?:certain|some|many|most|typical|pure|purely|straightforward|overly|specific|particular|conventional|broad|select"
-    r"|various|generic)\b",
+    r"\b(?:certain|some|many|most|typical|pure|purely|straightforward|overly|specific|particular|conventional|broad"
+    r"|select|various|generic)\b",
     re.IGNORECASE,
 )
 """Before a list they speak of all of it: "certain science fiction and war films"."""
-_NEXT_WORD = re.compile(r"[ -]([a-z]\w{2,}s)\b")
+_NEXT_WORD = re.compile(
+    r"[ -](?:(?!(?:and|or|but|is|are|was|were|with|as|to|in|of|from|for|by|than|that|which|while|at|on|when|if|so"
+    r"|not)\b)[a-z]\w+ )?([a-z]\w{2,}s)\b"
+)
 
 
 def direct_cue(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Opinion | None:
@@ -43,7 +47,8 @@ def direct_cue(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Op
     if after and not after[0].is_rating:
         gap = masked[end : after[0].start].strip()
         if not gap or all(vocabulary.is_noun(word) for word in gap.split()):
-            return after[0]
+            turn = TURN.search(masked, after[0].end)  # "musicals are often loved, though not by this user"
+            return None if turn and not is_about_user(masked[: turn.start()]) and is_about_user(masked) else after[0]
     if prose.lead is not None and prose.lead.sign and not prose.opinions and not prose.names:
         return None if is_aside(start, masked) else prose.lead
     return None
@@ -71,10 +76,11 @@ def is_part(start: int, end: int, opinion: Opinion, prose: Prose, vocabulary: Vo
         return True
     if re.match(r"s? ?\((?! ?(?:an? |the )?(?:average|mean|avg|rat|\d))", behind):
         return True
-    if 0 <= opinion.end <= start and _SOME.search(masked, opinion.end, start):
+    begin = opinion.end if 0 <= opinion.end <= start else max(masked.rfind(mark, 0, start) for mark in ".;:") + 1
+    if _SOME.search(masked, begin, start):
         return True
     follows = _NEXT_WORD.match(masked, end)
-    if follows is None or any(one.start == follows.start(1) for one in prose.opinions):
+    if follows is None or any(end <= one.start <= follows.start(1) for one in prose.opinions):
         return False
     return not (vocabulary.is_noun(follows[1]) or vocabulary.is_kind(follows[1]) or follows[1] in ("is", "was", "has"))
 

@@ -33,6 +33,9 @@ _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|
 _OWN_HISTORY = re.compile(
     r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
 )
+_EXAMPLE = re.compile(r"\b(?:like|such as|akin to)\b", re.IGNORECASE)
+_EVENT = re.compile(r"\b(?:watched|saw|seen|rat(?:ed|ings?)|read|bought|gave|given|scor\w+|stars?)\b", re.IGNORECASE)
+"""Something that was done: what is liked "like X" may be named from elsewhere."""
 _SOUND = re.compile(r"musical (?:scores?|numbers?|moods?|styles?|accompaniments?|tastes?)\b", re.IGNORECASE)
 _COMPARED = re.compile(
     rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
@@ -157,7 +160,8 @@ class FreeJudge:
             verbs += [one for one in (said.sign, said.rating) if one]
             gaps = [gap_between(name, verb, prose.masked) for verb in verbs]
             is_object = any(len(WORD.findall(gap)) <= NEAR and not _ASIDE.search(gap) for gap in gaps)
-            if not (name.is_surely_missing and is_object and is_about_user(prose.masked)):
+            sure = name.is_surely_missing and is_object and is_about_user(prose.masked)
+            if not sure or (_EXAMPLE.search(prose.masked, 0, name.start) and not _EVENT.search(prose.masked)):
                 return None
             reason = f"{name.text!r} is not in the history"
             return Judged(Claim("seen", subject, name.text), Verdict.CONTRADICTED, reason, (), invented=True)
@@ -276,10 +280,10 @@ class FreeJudge:
         return groups
 
     def of_kind(self, values: Sequence[str]) -> tuple[int, ...]:
-        """Places of the events that have all of some values, each in any of its spellings."""
-        wanted = [self.vocabulary.alike(value) for value in values]
-        events = self.history.events
-        return tuple(
+        """Places of the events that have all of some values; by their tags only where the catalogue has none."""
+        wanted, events = [self.vocabulary.alike(value) for value in values], self.history.events
+        bare = tuple(p for p in self.history.everything if events[p].kinds.issuperset(values))
+        return bare or tuple(
             p for p in self.history.everything if all(one & (events[p].kinds | events[p].tags) for one in wanted)
         )
 
@@ -297,7 +301,7 @@ class FreeJudge:
         if len(places) < MIN_EVENTS:
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)
         likes = [self.scale.side(place) > 0 for place in self.history.everything]
-        tagged = any(self.vocabulary.is_tag(value) for value in values)
+        tagged = not any(self.history.events[place].kinds.issuperset(values) for place in places)
         if tagged and sign > 0 and (share < LIKED_SHARE or len(places) < SURE_EVENTS):
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)  # cards name a tag of few that it fits
         if is_borne_out(good, len(places), sum(likes) / len(likes), sign):

@@ -215,6 +215,8 @@ def _rating(match: re.Match[str], text: str) -> Opinion | None:
         high = 5.0
     elif bound:
         low = 0.0
+    if parts["q"] and re.match(r"\s*(?:or|and) (?:more|higher|above|better|up)\b", text[match.end() :], re.IGNORECASE):
+        high = 5.0
     before = text[: match.start()]
     if re.search(r"\b(?:neither|nor|no|never|without|not)\s*$", before, re.IGNORECASE):
         return None
