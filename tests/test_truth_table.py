@@ -83,6 +83,37 @@ KINDS = [
     # a true half does not bear out a sentence whose other half is likely false
     (f"They prefer war films, as seen in high ratings for {ALDER} and {DOGWOOD}.", C),
     (f"They hate drama with style: {ALDER} gets a five.", N),
+    # kinds of mistakes in profiles by gpt-4 and in markdown: words that are not of the user
+    ("The user appreciates stories of survival in harsh landscapes, where people face tough choices.", N),
+    ("The user is a harsh rater.", S),
+    # "as much" compares; a far "not" takes a word of liking back
+    ("The user does not enjoy drama as much.", C),
+    ("The user does not enjoy horror as much.", N),
+    ("The user does not hold a high regard for war films.", N),
+    ("They do not express enjoyment for war films.", N),
+    ("The user does not enjoy war films, despite the overlapping genre of drama.", S),
+    # a part of a kind: "certain", what the end of a list says, parentheses, another word behind
+    ("The user does not enjoy certain western and drama films.", N),
+    ("They tend to avoid horror, drama, and war stories that rely on shock.", N),
+    ("The user tends to avoid excessive action outside drama.", N),
+    ("The user dislikes drama numbers and horror.", N),
+    ("They avoid drama, war, and comedy.", C),
+    ("Dislikes: Drama", C),
+    ("Dislikes: Drama (when overly sentimental)", N),
+    ("Dislikes: Westerns (except for drama)", S),
+    (f"Dislikes: Westerns (except for those like {ALDER})", N),
+    # a bare list says of nothing that it is liked, and "mostly" in it is no count
+    ("**Tags**: War, Western, 50s Drama, Comedy", N),
+    ("War, Western, Documentary, Drama (mostly)", N),
+    ("They enjoy a variety of musical scores.", N),
+    # what is said of a part of the history
+    (f"They give low ratings to films that do not fall into the genres they enjoy, such as {FIR}.", S),
+    ("There are no films with ratings below 2 in the given history.", N),
+    ("They give drama an average rating ranging from 1 to 3.", N),
+    ("The average rating is 3.2.", N),
+    ("The average rating is 3.6.", C),
+    # a three is not enough to deny a liking
+    ("They love 'Cedar of the Westernland'.", N),
 ]
 
 

@@ -64,9 +64,11 @@ _SOFT = re.compile(
     re.IGNORECASE,
 )
 _HARD = re.compile(
-    r"\b(?:(?:very |quite |fairly )?(?:strict|tough|harsh|severe|choosy|picky|demanding|sparing|hard to please|stingy)(?! (?:on|with|in)))\b",
+    r"\b(?:strict|tough|harsh|severe|choosy|picky|demanding|sparing|hard to please|stingy)\b(?! (?:on|with|in)\b)"
+    r"(?=\W*(?:$|(?:but|and|overall|though)\b)| (?:rat|mark|grad|scor|critic|judge|viewer|reader|reviewer|listener|customer|person)\w*)",
     re.IGNORECASE,
 )
+"""Said of who rates, not of "harsh landscapes"."""
 _MOSTLY = re.compile(
     r"\b(?:mostly|mainly|largely|almost only|lives on) (?:in )?(?P<a>ones|twos|threes|fours|fives|[1-5]s)(?: and (?P<b>ones|twos|threes|fours|fives|[1-5]s))?\b(?! (?:otherwise|elsewhere|for|to|in|apart|beyond))",
     re.IGNORECASE,
@@ -86,6 +88,10 @@ _SHARES = {
 _NUMERALS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _RECENT = re.compile(r"\b(?:recent(?:ly)?|latest|newest|new|last \w+|lately)\b", re.IGNORECASE)
 """A part of the history, of which nobody says how long it is."""
+_OF_A_SAMPLE = re.compile(
+    r"\b(?:given|provided|recent|available|rating) (?:\w+ )?(?:history|ratings?|data|list|movies|films|books|items)\b",
+    re.IGNORECASE,
+)
 _OF_SOME = re.compile(
     r"\b(?:genres?|categor(?:y|ies)|types?|kinds?|themes?|areas?|elements?)\b|\b(?:these|those|such|preferred|favou?rite|certain|similar) (?:\w+ )?\w+s\b"
     r"|\b(?:films|movies|books|novels|titles|items|stories|narratives|products|albums|songs|ones|works) (?:\w+ ly )?(?:with|that|in|of|which|from|about|like|such as|featuring|where|for|by)\b",
@@ -110,6 +116,10 @@ _EXCEPT = re.compile(r"\b(?:except\w*|apart from|aside from|other than|save for|
 _FAR, _NEAR = 0.35, 0.1
 """Stars between the mean of some kinds and the one that is told, from which on it is denied; unless one of these kinds
 has a mean so near."""
+_PART = 0.15
+"""Stars from the mean of everything up to which an average may be that of the part of the history that was shown."""
+_RANGES = re.compile(r"\b(?:rang(?:es?|ed|ing)|between|from)\b", re.IGNORECASE)
+"""Not one average, but several."""
 _BLANKED = "    "
 """What was only thought possible has been blanked out: the average may be of that."""
 SOFT_SHARE, HARD_SHARE = (0.55, 0.3), (0.45, 0.7)
@@ -184,13 +194,13 @@ def count_claims(
         for match in pattern.finditer(text):
             value = float(_NUMERALS.get(match["v"].lower(), 0) or match["v"])
             right, reason = test(value)
-            is_right = None if not right and _EXCEPT.search(text) else right
+            is_right = None if not right and (_EXCEPT.search(text) or _OF_A_SAMPLE.search(text)) else right
             say("rating", match.group(), is_right, reason, value=value)
     for match in _TOTAL.finditer(text):
         if not kinds:
             told = number(match["a"] or match["b"] or match["c"])
             say("size", match.group(), told == len(ratings), f"{len(ratings)} in the history", rated=told)
-    return found + _manner(text, history, opinions)
+    return found + _manner(text, history, opinions, of_kinds=bool(kinds))
 
 
 def _habits(
@@ -221,11 +231,12 @@ def _average(
     step = 0.5 * 10.0 ** -len(match["v"].partition(".")[2]) if "." in match["v"] else 0.5
     near = max(step, hedge) + 1e-9
     groups = [places for _, places in kinds if places]
-    if _NARROWED.search(text) or _OF_TITLES.match(text, match.end()):
+    if _NARROWED.search(text) or _OF_TITLES.match(text, match.end()) or _RANGES.search(match.group()):
         return
     if not kinds and not _OF_SOME.search(text) and _BLANKED not in text:
         mean = sum(ratings) / len(ratings)
-        say("average", match.group(), abs(mean - told) <= near, f"the mean rating is {mean:.2f}", value=told)
+        right = True if abs(mean - told) <= near else False if abs(mean - told) > max(near, _PART) else None
+        say("average", match.group(), right, f"the mean rating is {mean:.2f}", value=told)
     elif groups:
         union = sorted({place for places in groups for place in places})
         means = [sum(ratings[place] for place in places) / len(places) for places in (union, *groups)]
@@ -287,7 +298,7 @@ def _either(text: str, start: int, end: int) -> Opinion | None:
     return Opinion(*match.span(), 0, "before", low=low, high=high)
 
 
-def _manner(text: str, history: History, opinions: Sequence[Opinion]) -> list[Judged]:
+def _manner(text: str, history: History, opinions: Sequence[Opinion], of_kinds: bool) -> list[Judged]:
     """Whether the user is generous or strict, and what most ratings are; only what is far off is denied."""
     share = history.liked / len(history.events)
     found = []
@@ -297,7 +308,7 @@ def _manner(text: str, history: History, opinions: Sequence[Opinion]) -> list[Ju
             verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED if wrong else Verdict.NOT_CHECKABLE
             claim = Claim("generosity", ALL, match.group())
             found.append(Judged(claim, verdict, f"{history.liked} of {len(history.events)} liked", history.everything))
-    for match in _MOSTLY.finditer(text):
+    for match in () if of_kinds else _MOSTLY.finditer(text):
         stars = {_star(match[name]) for name in ("a", "b") if match[name]}
         good = sum(event.rating in stars for event in history.events) / len(history.events)
         verdict = Verdict.SUPPORTED if good > 0.5 else Verdict.CONTRADICTED if good < 0.35 else Verdict.NOT_CHECKABLE

@@ -31,6 +31,8 @@ _COMPARING = re.compile(
     re.IGNORECASE,
 )
 """Words that speak of a kind beside others: "prefers", "less interest in"."""
+_AS_MUCH = re.compile(r"\bas (?:much|strongly|highly|well|often|deeply|readily)\b", re.IGNORECASE)
+"""Behind a word of liking it compares, too: "does not enjoy comedies as much"."""
 _BY_NUMBER = re.compile(
     r"\b(?:majority|most|bulk|number|abundance|prevalence|frequency) of (?:(?:their|his|her|the|these|all) )?(?:\w+ )?"
     r"(?:ratings?|films|movies|books|titles|items|genres?)\b|\bfrequent(?:ly)? \w+|\bvariety\b|\bexceptions?\b",
@@ -95,7 +97,7 @@ def is_denied(kind: Kind, sign: Literal[-1, 1], words: str, sentence: str, stron
         return False
     chance = _CHANCE / max(1, named)
     clear = stands_out(good, events, sum(kind.others_liked), len(kind.others_liked), sign, chance)
-    if _COMPARING.search(words):
+    if _COMPARING.search(words) or _AS_MUCH.search(sentence):
         return clear and (sign < 0 or (kind.is_rated_lower and not kind.is_large))
     return sign < 0 or sum(kind.stars) / events <= _BAD or (clear and kind.is_rated_lower)
 

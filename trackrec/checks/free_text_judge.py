@@ -9,7 +9,7 @@ from typing import Literal
 
 from trackrec.checks.claims import Claim
 from trackrec.checks.count_claims import count_claims
-from trackrec.checks.cue_scope import direct_cue
+from trackrec.checks.cue_scope import direct_cue, is_part
 from trackrec.checks.evidence_strength import (
     DISLIKED_SHARE,
     LIKED_SHARE,
@@ -33,6 +33,10 @@ _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|
 _OWN_HISTORY = re.compile(
     r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
 )
+_EXAMPLE = re.compile(r"\b(?:like|such as|akin to)\b", re.IGNORECASE)
+_EVENT = re.compile(r"\b(?:watched|saw|seen|rat(?:ed|ings?)|read|bought|gave|given|scor\w+|stars?)\b", re.IGNORECASE)
+"""Something that was done: what is liked "like X" may be named from elsewhere."""
+_SOUND = re.compile(r"musical (?:scores?|numbers?|moods?|styles?|accompaniments?|tastes?)\b", re.IGNORECASE)
 _COMPARED = re.compile(
     rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
     rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
@@ -158,7 +162,8 @@ class FreeJudge:
             verbs += [one for one in (said.sign, said.rating) if one]
             gaps = [gap_between(name, verb, prose.masked) for verb in verbs]
             is_object = any(len(WORD.findall(gap)) <= NEAR and not _ASIDE.search(gap) for gap in gaps)
-            if not (name.is_surely_missing and is_object and is_about_user(prose.masked)):
+            sure = name.is_surely_missing and is_object and is_about_user(prose.masked)
+            if not sure or (_EXAMPLE.search(prose.masked, 0, name.start) and not _EVENT.search(prose.masked)):
                 return None
             reason = f"{name.text!r} is not in the history"
             return Judged(Claim("seen", subject, name.text), Verdict.CONTRADICTED, reason, (), invented=True)
@@ -184,7 +189,8 @@ class FreeJudge:
         claim = Claim("direction", subject, self._words(said, said.sign, prose), sign=sign)
         if sign in sides or (sign < 0 and 0 in sides and not said.sign.strong):
             return Judged(claim, Verdict.SUPPORTED, told, places)
-        accuse = not said.sign.weak and (sides == {-sign} or (sides == {0} and said.sign.strong and sign > 0))
+        whole = name.is_whole or name.is_quoted or " " in name.text.strip()  # a lone word may be another's
+        accuse = whole and not said.sign.weak and sides == {-sign}
         verdict = Verdict.CONTRADICTED if accuse and not says_mixed(prose.masked) else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, told, places)
 
@@ -265,6 +271,7 @@ class FreeJudge:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
         mentions = [one for one in self.vocabulary.find(prose.masked, ()) if one.kind == "attribute"]
         mentions = [one for one in mentions if not _OWN_HISTORY.search(prose.masked[: one.end])]
+        mentions = [one for one in mentions if not _SOUND.match(prose.masked, one.start)]
         groups: list[tuple[int, int, tuple[str, ...]]] = []
         for one in mentions:
             if groups and not prose.masked[groups[-1][1] : one.start].strip(" -"):
@@ -275,10 +282,10 @@ class FreeJudge:
         return groups
 
     def of_kind(self, values: Sequence[str]) -> tuple[int, ...]:
-        """Places of the events that have all of some values, each in any of its spellings."""
-        wanted = [self.vocabulary.alike(value) for value in values]
-        events = self.history.events
-        return tuple(
+        """Places of the events that have all of some values; by their tags only where the catalogue has none."""
+        wanted, events = [self.vocabulary.alike(value) for value in values], self.history.events
+        bare = tuple(p for p in self.history.everything if events[p].kinds.issuperset(values))
+        return bare or tuple(
             p for p in self.history.everything if all(one & (events[p].kinds | events[p].tags) for one in wanted)
         )
 
@@ -296,7 +303,7 @@ class FreeJudge:
         if len(places) < MIN_EVENTS:
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)
         likes = [self.scale.side(place) > 0 for place in self.history.everything]
-        tagged = any(self.vocabulary.is_tag(value) for value in values)
+        tagged = not any(self.history.events[place].kinds.issuperset(values) for place in places)
         if tagged and sign > 0 and (share < LIKED_SHARE or len(places) < SURE_EVENTS):
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)  # cards name a tag of few that it fits
         if is_borne_out(good, len(places), sum(likes) / len(likes), sign):
@@ -311,9 +318,8 @@ class FreeJudge:
         )
         words = prose.text[max(0, opinion.start) : opinion.end]
         denied = is_denied(kind, sign, words, prose.masked, opinion.strong, len(self.groups(prose)))
-        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None or self._is_narrowed(
-            start, opinion, prose
-        )
+        narrowed = _RESTRICTED.match(prose.masked, self._end_of_list(end, prose)) is not None
+        narrowed |= self._is_narrowed(start, opinion, prose) or is_part(start, end, opinion, prose, self.vocabulary)
         accuse = denied and not narrowed and not opinion.weak and not tagged and not _inferred(start, prose)
         verdict = Verdict.CONTRADICTED if accuse else Verdict.NOT_CHECKABLE
         return Judged(claim, verdict, reason, places)
@@ -335,7 +341,7 @@ class FreeJudge:
         gap = prose.masked[opinion.end : start] if 0 <= opinion.end <= start else ""
         if _BLENDED.search(prose.masked[:start]):
             return True
-        joined = re.split(r",| and | or ", gap)[-1]
+        joined = gap.rpartition(",")[2]
         return any(
             word.lower() not in _PLAIN | _GENERAL and not self.vocabulary.is_noun(word) for word in WORD.findall(joined)
         )

@@ -131,7 +131,8 @@ def _said(
     if rating is None and lead is not None and lead.is_rating:
         rating, near = lead, True
     if sign is None and rating is None:
-        sign = lead
+        aside = low > 0 or masked.count("(", 0, name.start) > masked.count(")", 0, name.start)
+        sign = None if aside else lead  # "Horror (except X)" under "Dislikes:"
         if (
             sign is None
             and low == 0

@@ -28,6 +28,8 @@ _BLUNT = 3
 _PLAINLY = 8
 """Most words of a comparison that is one for sure: "prefer mystery to drama"."""
 _COUNTED = frozenset({"count", "size", "average", "rating", "portion"})
+_COMPARES = re.compile(r"\b(?:prefer\w*|than|over|more|less|above|higher|lower|better|worse)\b", re.IGNORECASE)
+_BARE = re.compile(r"[\w' ]+")
 _FROM_TO = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
@@ -147,19 +149,23 @@ def _may_accuse(
     if one.claim.subject.kind == "title":
         agreed = any(other.verdict == Verdict.CONTRADICTED for other in theirs)
         spoken_of = titles or one.claim.kind == "direction"
-        return agreed or not spoken_of or (style == "plain" and one.claim.kind == "direction")
+        misread = style == "prose" and one.claim.kind == "rating" and not one.invented  # "Cruel Intentions 2"
+        return agreed or not (spoken_of or misread) or (style == "plain" and one.claim.kind == "direction")
     if one.claim.kind == "direction" and one.claim.subject.attributes:
-        if one.invented and not titles and len(one.claim.text.split()) <= _BLUNT:
-            return True
+        if one.invented:  # "like poetry"; a single word may be one of a list, and who avoids a kind has none of it
+            is_blunt = 1 < len(one.claim.text.split()) <= _BLUNT and _BARE.fullmatch(one.claim.text) is not None
+            return is_blunt and not titles and one.claim.sign > 0 and len(one.claim.subject.attributes) == 1
         return any(
             other.verdict == Verdict.CONTRADICTED and other.claim.kind == "direction"
             for other in free
             if set(other.claim.subject.attributes) & set(one.claim.subject.attributes)
         )
-    if one.claim.kind == "comparison" and len(one.claim.text.split()) > _PLAINLY:
-        return False
+    if one.claim.kind == "comparison":
+        return len(one.claim.text.split()) <= _PLAINLY and _COMPARES.search(one.claim.text) is not None
     if one.claim.kind == "average":
         return any(other.verdict == Verdict.CONTRADICTED and other.claim.kind == "average" for other in free)
+    if one.claim.kind in ("direction", "most", "often") or one.claim.subject.attributes:
+        return one.claim.kind in _COUNTED
     return one.claim.kind in _COUNTED or not titles
 
 

@@ -54,6 +54,11 @@ _NOT = re.compile(
     r"(?: (?:really|much|particularly|especially|quite|so|always|seem(?:s|ed)?|appear(?:s|ed)?|come|to|as|very|well|be|been|have|has|had|also|yet|ever|at all|truly|necessarily|a|an|the|their|exactly|one of)){0,5} ?$",
     re.IGNORECASE,
 )
+_FAR_NO = re.compile(
+    r"(?:\b(?:not|never|nor|neither|cannot|without|no|lack\w*)|n['’]t)(?: (?!(?:but|and|or|yet|while|who|that|which|only|just|merely)\b)\w+){1,8} ?$",
+    re.IGNORECASE,
+)
+"""A "not" a few words before a word of liking: "does not hold a high regard for". What it says then is not sure."""
 _FADING = re.compile(
     r"\b(?:declin\w*|decreas\w*|diminish\w*|wan(?:es|ed|ing)|lack(?:s|ed|ing)?|loss|drop|dropping|reduced|limited|little|low|lower|waning|moving away)\b(?: (?:in|of|for|their|his|her|the|any|much))* ?$",
     re.IGNORECASE,
@@ -187,6 +192,8 @@ def _signed(match: re.Match[str], text: str, sign: Literal[-1, 1], side: Side) -
     if no is not None and _NOT_ONLY.search(before) is None:
         start = no.start()
         return Opinion(start, match.end(), -1 if sign > 0 else 1, side, weak=sign < 0)
+    if side == "after" and _FAR_NO.search(before) and _NOT_ONLY.search(before) is None:
+        return Opinion(*match.span(), 0, side)
     strong, weak = _STRONG.search(" " + told) is not None, _WEAK.search(" " + told) is not None
     if _HEDGED.search(before) or _IN_FAVOUR.match(text[max(0, match.start() - 3) : match.end() + 3]):
         return Opinion(*match.span(), sign, side, weak=True)
@@ -208,6 +215,8 @@ def _rating(match: re.Match[str], text: str) -> Opinion | None:
         high = 5.0
     elif bound:
         low = 0.0
+    if parts["q"] and re.match(r"\s*(?:or|and) (?:more|higher|above|better|up)\b", text[match.end() :], re.IGNORECASE):
+        high = 5.0
     before = text[: match.start()]
     if re.search(r"\b(?:neither|nor|no|never|without|not)\s*$", before, re.IGNORECASE):
         return None
