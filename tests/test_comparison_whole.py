@@ -191,11 +191,17 @@ def test_new_items_and_cards_have_rows_and_arms_of_their_own(tmp_path: Path, tin
     cards.write_text("".join(json.dumps(card) + "\n" for card in told))
     knowledge, split = {"cards": str(cards), "min_items": 1}, {"new_items": 0.3}
     prompts = {"history_tokens": 60, "reccot_tokens": 16, "validator_recent": 1, "item_tags": 2}
-    recipe = tiny_recipe(tiny_model_folder, log, knowledge=knowledge, split=split, prompts=prompts)
+    all_judged = {"users": 14, "targets_per_user": 3, "validation_targets_per_user": 3, "bootstrap": 100}
+    recipe = tiny_recipe(
+        tiny_model_folder, log, knowledge=knowledge, split=split, prompts=prompts, evaluation=all_judged
+    )
     compare_recipe(recipe, tmp_path / "run", comparison_settings(False, CHANGES))
     found = json.loads((tmp_path / "run" / "compare.json").read_text())
     rows = {(row["items"], row["against"], row["metric"]): row for row in found["rows"] if row["arm"] == "final round"}
-    assert {"raw history with cards", "genres as numbers"} <= {against for _, against, _ in rows}
+    arms = {against for _, against, _ in rows}
+    assert {"raw history with cards", "genres as numbers"} <= arms
+    assert len(arms & {"distilled", "round 1", "round 2"}) == 2, "all but the final one"
+    assert not list((tmp_path / "run/tables").glob("compare-write-*")), "the run judged every ranker user: all have texts"
     for metric in ("auc", "gauc"):
         counts = [rows[items, "no text", metric]["examples"] for items in ("all", "new", "known")]
         assert counts[0] == counts[1] + counts[2]

@@ -77,11 +77,10 @@ class Arms:
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
         ids = self.users["user_id"].to_list()
-        for number in self.other_rounds:
-            done = set(self.components.everybody_judged)
-            Loop(self.components).write_for(
-                f"compare-write-{number}", number, [user for user in ids if user not in done]
-            )
+        done = set(self.components.everybody_judged)
+        rest = [user for user in ids if user not in done]
+        for number in self.other_rounds if rest else []:
+            Loop(self.components).write_for(f"compare-write-{number}", number, rest)
         if self.zero_shot:
             self._write_zero_shot(ids)
 
@@ -132,9 +131,13 @@ class Arms:
         return parts
 
     def _text_tables(self) -> list[str]:
-        rounds = self.other_rounds
-        names = [f"write-{number}" for number in rounds] + [f"compare-write-{number}" for number in rounds]
+        names = [name for number in self.other_rounds for name in self._of_round(number)]
         return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
+
+    def _of_round(self, number: int) -> list[str]:
+        """The tables with a round's texts: of the users whom the run judged, and of the others if there are any."""
+        names = [f"write-{number}", f"compare-write-{number}"]
+        return [name for name in names if self.run.table(name).is_file()]
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
         recipe = self.components.recipe
@@ -149,8 +152,8 @@ class Arms:
         if self.zero_shot:
             texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
         for number in self.other_rounds:
-            both = [self.components.kept(number), self.run.read(f"compare-write-{number}")]
-            texts[round_name(number)] = pl.concat(both, how="diagonal")
+            parts = [self.run.read(name) for name in self._of_round(number)]
+            texts[round_name(number)] = pl.concat(parts, how="diagonal")
         numbers = self.numbers.table.rename({"numbers": "vector"})
         genres = [place for place, name in enumerate(self.numbers.names) if not name.startswith("tag ")]
         of_genres = numbers.with_columns(pl.col("vector").list.gather(genres))
