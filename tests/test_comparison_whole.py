@@ -201,7 +201,9 @@ def test_new_items_and_cards_have_rows_and_arms_of_their_own(tmp_path: Path, tin
     arms = {against for _, against, _ in rows}
     assert {"raw history with cards", "genres as numbers"} <= arms
     assert len(arms & {"distilled", "round 1", "round 2"}) == 2, "all but the final one"
-    assert not list((tmp_path / "run/tables").glob("compare-write-*")), "the run judged every ranker user: all have texts"
+    assert not list((tmp_path / "run/tables").glob("compare-write-*")), (
+        "the run judged every ranker user: all have texts"
+    )
     for metric in ("auc", "gauc"):
         counts = [rows[items, "no text", metric]["examples"] for items in ("all", "new", "known")]
         assert counts[0] == counts[1] + counts[2]

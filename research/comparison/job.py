@@ -259,7 +259,7 @@ class Comparison:
         self.components.do(f"{name}-contrasts", work, inputs, settings | {"primary": setup.primary})
 
     def _by_items(self, setup: Setup, metric: str) -> dict[str, pl.DataFrame | None]:
-        """The examples that a contrast reads: all (None); where items were kept as new, of new and of known ones too."""
+        """The examples that a contrast reads: all (None); where some items are new, of new and of known ones."""
         examples = self.components.dataset.examples
         if setup.task != "ctr" or metric not in PRIMARY_METRICS or NEW not in examples.columns:
             return {"all": None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,6 +15,9 @@ from trackrec.writing.engine_pool import EnginePool
 from trackrec.writing.telling import Telling
 from trackrec.writing.users import draw
 from trackrec.writing.writers import was_cut, whole_sentences
+
+if TYPE_CHECKING:
+    from trackrec.prompts.renderer import Renderer
 
 
 class EngineWriter:
@@ -72,22 +75,27 @@ class EngineWriter:
         return int(draw(self._recipe.seed, user) * 2**31)
 
 
+def own_renderer(items: pl.DataFrame, recipe: Telling) -> Renderer:
+    """What makes the prompts of a run's generator, without its model."""
+    from transformers import AutoTokenizer
+
+    from trackrec.assets import resolve_language_model
+    from trackrec.prompts.renderer import Renderer
+
+    model = recipe.generator["model"]
+    tokenizer = AutoTokenizer.from_pretrained(
+        resolve_language_model(str(model["name"])),
+        revision=model.get("revision") or "main",
+        trust_remote_code=False,
+    )
+    return Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
+
+
 class _Prompts:
     """Makes the requests: the generator's own prompt as token ids, or a teacher's messages."""
 
     def __init__(self, items: pl.DataFrame, recipe: Telling, asks: bool, pool: Engine) -> None:
-        from transformers import AutoTokenizer
-
-        from trackrec.assets import resolve_language_model
-        from trackrec.prompts.renderer import Renderer
-
-        model = recipe.generator["model"]
-        tokenizer = AutoTokenizer.from_pretrained(
-            resolve_language_model(str(model["name"])),
-            revision=model.get("revision") or "main",
-            trust_remote_code=False,
-        )
-        self._renderer = Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
+        self._renderer = own_renderer(items, recipe)
         context = TeacherContext(items, self._renderer, recipe.profile)
         self._teacher = LLMTeacher(pool, LLMTeacherSettings(), context) if asks else None
 
