@@ -118,6 +118,26 @@ def test_a_reccot_is_worth_the_events_that_reach_as_far() -> None:
     assert worth_in_events(rows[1:], "din", "auc", "final round", "no text") is None
 
 
+def test_new_items_stand_beside_all_and_are_not_mixed_with_them() -> None:
+    every = row(0, 0.03, 0.01) | {"items": "all"}
+    new = row(0, 0.05, 0.01, p_holm=0.3) | {"items": "new"}
+    page = comparison_page(told_about([every, new]))
+    assert "din, 0 events on new items" in page
+    assert "no difference is shown in 1: din with 0 events in view over no text on new items (AUC)." in page
+    table = primary_section(told_about([every, new])).blocks[-1]
+    assert isinstance(table, Table)
+    assert [line[0] for line in table.rows] == ["din, 0 events", "din, 0 events on new items"]
+    later = [row(3, 0.0, 0.01), new | {"recent": 3, "against_value": 0.1}]
+    assert worth_in_events([every, *later], "din", "auc", "final round", "no text") == pytest.approx(1.5)
+
+
+def test_a_contrast_on_some_examples_reads_those_alone() -> None:
+    right, wrong = predictions([0.9, 0.1] * 4), predictions([0.9, 0.1, 0.1, 0.9] * 2)  # every second user is wrong
+    some = right.filter(pl.col("user_id") == "u0").select("user_id", "event_id")
+    rows = contrasts(CTR, "gauc", {"one": right, "other": wrong}, [("one", "other")], seed=1, draws=100, counted=some)
+    assert (rows[0]["users"], rows[0]["examples"], rows[0]["difference"]) == (1, 2, 0.0)
+
+
 def told_about(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """What a comparison of one model writes."""
     trials = [{"adaptor": None, "epochs": None}, {"adaptor": "linear", "epochs": 0.6}]

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tiny_run import tiny_recipe, write_tiny_log
+from tiny_run import FILMS, tiny_recipe, write_tiny_log
 
 from research.comparison.arms import Arms
 from research.comparison.extra_arms import ExtraArms, ExtraSettings, score_names
@@ -181,3 +181,35 @@ def test_a_file_of_texts_is_an_arm(compared: Compared, recipe: Recipe, tmp_path:
         "texts_of_others": 0,
     }
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "manifests").glob("compare-texts-*")} != before
+
+
+def test_new_items_and_cards_have_rows_and_arms_of_their_own(tmp_path: Path, tiny_model_folder: Path) -> None:
+    log, cards = write_tiny_log(tmp_path / "log"), tmp_path / "cards.jsonl"
+    told = [
+        {"item_id": item, "known": 2, "tags": ["dry", "slow"][item % 2 :], "gist": ""} for item in range(1, FILMS + 1)
+    ]
+    cards.write_text("".join(json.dumps(card) + "\n" for card in told))
+    knowledge, split = {"cards": str(cards), "min_items": 1}, {"new_items": 0.3}
+    prompts = {"history_tokens": 60, "reccot_tokens": 16, "validator_recent": 1, "item_tags": 2}
+    all_judged = {"users": 14, "targets_per_user": 3, "validation_targets_per_user": 3, "bootstrap": 100}
+    recipe = tiny_recipe(
+        tiny_model_folder, log, knowledge=knowledge, split=split, prompts=prompts, evaluation=all_judged
+    )
+    compare_recipe(recipe, tmp_path / "run", comparison_settings(False, CHANGES))
+    found = json.loads((tmp_path / "run" / "compare.json").read_text())
+    rows = {(row["items"], row["against"], row["metric"]): row for row in found["rows"] if row["arm"] == "final round"}
+    arms = {against for _, against, _ in rows}
+    assert {"raw history with cards", "genres as numbers"} <= arms
+    assert len(arms & {"distilled", "round 1", "round 2"}) == 2, "all but the final one"
+    assert not list((tmp_path / "run/tables").glob("compare-write-*")), (
+        "the run judged every ranker user: all have texts"
+    )
+    for metric in ("auc", "gauc"):
+        counts = [rows[items, "no text", metric]["examples"] for items in ("all", "new", "known")]
+        assert counts[0] == counts[1] + counts[2]
+        assert counts[1] > 0
+    primary = {(row["task"], row["items"]) for row in found["rows"] if row["family"] == "primary"}
+    assert primary == {("ctr", "all"), ("ctr", "new"), ("rerank", "all")}
+    vectors = pl.read_parquet(tmp_path / "run/tables/compare-vectors.parquet")
+    length = {arm: len(vectors.filter(arm=arm)["vector"][0]) for arm in ("profile as numbers", "genres as numbers")}
+    assert length["profile as numbers"] == length["genres as numbers"] + 2, "a number for each of two tags"

@@ -18,10 +18,12 @@ from trackrec.engines.base import Answer, AnswerText, Capabilities, Decoding, Ge
 from trackrec.engines.failures import EngineError
 from trackrec.errors import WriteError
 from trackrec.teachers.llm import LLMTeacherSettings
-from trackrec.writing.engine_pool import EnginePool
+from trackrec.writing.engine_pool import EnginePool, read_engines
 from trackrec.writing.engine_writer import EngineWriter
 from trackrec.writing.estimate import estimate, read_prices
-from trackrec.writing.source import LogSettings
+from trackrec.writing.histories import histories_of
+from trackrec.writing.run_view import RunView
+from trackrec.writing.source import LogSettings, open_log
 from trackrec.writing.version_plan import WritingSettings
 from trackrec.writing.writing_recipe import WritingRecipe
 
@@ -202,6 +204,19 @@ def one_event_each(users: int) -> pl.DataFrame:
     )
 
 
+def prompt_tokens(run: Path, log: LogSettings, file: Path, scratch: Path) -> float:
+    """Mean tokens of the prompts that the writer really sends."""
+    view = RunView.open(run)
+    recipe = view.recipe
+    with open_log(log, recipe.source, scratch) as opened:
+        items = view.catalogue(opened.items)
+        rows, most = opened.rows.collect(), recipe.split.max_history
+        settings = recipe.feedback, recipe.split.like_threshold, most, opened.tables
+        histories = histories_of(rows, items, *settings, now=10**10).histories
+    written = EngineWriter(items, recipe, read_engines(file), [Echo("a")]).write(histories)
+    return float(written["prompt_tokens"].sum()) / written.height
+
+
 def test_an_estimate_by_hand(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     made_log(users=60).write_parquet(tmp_path / "log.parquet")
@@ -218,7 +233,10 @@ def test_an_estimate_by_hand(tmp_path: Path) -> None:
     tokens = found["tokens"]
     assert tokens["answers"] == 30 * 64
     assert tokens["prompts"] == pytest.approx(30 * tokens["prompt_tokens_a_user"], abs=2)
-    assert 20 < tokens["prompt_tokens_a_user"] < 300
+    assert tokens["prompt_tokens_a_user"] == round(prompt_tokens(run, log, file, tmp_path), 1)
+    file.write_text(file.read_text() + "prompts: teacher\n")
+    asked = estimate(run, log, settings)["tokens"]["prompt_tokens_a_user"]
+    assert asked > 200, "the instructions of the teacher are longer than the generator's whole prompt"
     dollars = (tokens["prompts"] * 2 + tokens["answers"] * 10) / 1e6
     assert found["money"]["mine"]["dollars"] == round(dollars, 2)
     plain = estimate(run, log, WritingSettings(writer="template"))

@@ -21,6 +21,8 @@ from trackrec.users.history_features import HistoryNumbers, ranker_numbers
 
 NO_TEXT, FINAL, SWAPPED = "no text", "final round", "another user's"
 RAW, NUMBERS, TEACHER, ZERO_SHOT = "raw history", "profile as numbers", "teacher's", "zero-shot"
+RAW_CARDS, GENRE_NUMBERS = "raw history with cards", "genres as numbers"
+"""Arms of a run whose items have tags: the history told with them, and the profile without them."""
 CORE = (NO_TEXT, SWAPPED, FINAL)
 """The arms of the primary contrast: the final round against the other two."""
 
@@ -58,7 +60,14 @@ class Arms:
     def names(self) -> list[str]:
         """All arms, in the order in which they are shown."""
         others = [round_name(number) for number in self.other_rounds]
-        return [*CORE, RAW, NUMBERS, TEACHER, *([ZERO_SHOT] if self.zero_shot else []), *others]
+        counted = [RAW, RAW_CARDS, NUMBERS, GENRE_NUMBERS] if self.tags_told else [RAW, NUMBERS]
+        return [*CORE, *counted, TEACHER, *([ZERO_SHOT] if self.zero_shot else []), *others]
+
+    @property
+    def tags_told(self) -> int:
+        """So many tags of an item are told in the arm of histories with cards; 0: there are none, and no such arm."""
+        prompts = self.components.recipe.prompts
+        return max(prompts.show_tags, prompts.item_tags) if "tags" in self.dataset.items.columns else 0
 
     @cached_property
     def numbers(self) -> HistoryNumbers:
@@ -68,11 +77,10 @@ class Arms:
     def write(self) -> None:
         """Let the generators of the other rounds, and the base model, write for the ranker users."""
         ids = self.users["user_id"].to_list()
-        for number in self.other_rounds:
-            done = set(self.components.everybody_judged)
-            Loop(self.components).write_for(
-                f"compare-write-{number}", number, [user for user in ids if user not in done]
-            )
+        done = set(self.components.everybody_judged)
+        rest = [user for user in ids if user not in done]
+        for number in self.other_rounds if rest else []:
+            Loop(self.components).write_for(f"compare-write-{number}", number, rest)
         if self.zero_shot:
             self._write_zero_shot(ids)
 
@@ -110,6 +118,7 @@ class Arms:
 
         inputs = [self.run.folder / f"{name}.parquet" for name in tables]
         settings = self.components.encoder_settings | {"numbers": self.numbers.digest}
+        settings |= {"tags": self.tags_told} if self.tags_told else {}  # without, earlier comparisons stay finished
         self.components.do("compare-vectors", work, inputs, settings)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:
@@ -122,9 +131,13 @@ class Arms:
         return parts
 
     def _text_tables(self) -> list[str]:
-        rounds = self.other_rounds
-        names = [f"write-{number}" for number in rounds] + [f"compare-write-{number}" for number in rounds]
+        names = [name for number in self.other_rounds for name in self._of_round(number)]
         return [*names, *(["compare-zero-shot"] if self.zero_shot else [])]
+
+    def _of_round(self, number: int) -> list[str]:
+        """The tables with a round's texts: of the users whom the run judged, and of the others if there are any."""
+        names = [f"write-{number}", f"compare-write-{number}"]
+        return [name for name in names if self.run.table(name).is_file()]
 
     def _vectors(self) -> dict[str, pl.DataFrame]:
         recipe = self.components.recipe
@@ -133,28 +146,32 @@ class Arms:
         # Every arm gets directions of its own in each fold; the run's own projection would favour the final round.
         vectors = read_table(self.run.folder / "vectors.parquet").select("user_id", "has_reccot", vector="raw_vector")
         final = vectors.join(ids, on="user_id", how="semi", maintain_order="left")
-        texts = {RAW: self._history_texts(), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
+        texts = {RAW: self._history_texts(0), TEACHER: self.teacher_texts(self.users["user_id"].to_list())}
+        if self.tags_told:
+            texts[RAW_CARDS] = self._history_texts(self.tags_told)
         if self.zero_shot:
             texts[ZERO_SHOT] = self.run.read("compare-zero-shot")
         for number in self.other_rounds:
-            both = [self.components.kept(number), self.run.read(f"compare-write-{number}")]
-            texts[round_name(number)] = pl.concat(both, how="diagonal")
+            parts = [self.run.read(name) for name in self._of_round(number)]
+            texts[round_name(number)] = pl.concat(parts, how="diagonal")
         numbers = self.numbers.table.rename({"numbers": "vector"})
+        genres = [place for place, name in enumerate(self.numbers.names) if not name.startswith("tag ")]
+        of_genres = numbers.with_columns(pl.col("vector").list.gather(genres))
         made = {
             FINAL: final,
             SWAPPED: swap_vectors(final, self.users.select("user_id", "fold"), recipe.seed),
             NUMBERS: ids.join(numbers, on="user_id", how="left", maintain_order="left"),
+            GENRE_NUMBERS: ids.join(of_genres, on="user_id", how="left", maintain_order="left"),
         }
         for name, table in texts.items():
             wanted = ids.join(table.select("user_id", "text"), on="user_id", how="left", maintain_order="left")
             made[name] = user_vectors(wanted, encoder)
         return {name: made[name] for name in self.names if name in made}
 
-    def _history_texts(self) -> pl.DataFrame:
-        recipe = self.components.recipe
-        domain = find_domain(recipe.prompts.domain)
-        prompts = recipe.prompts
-        return history_texts(self.dataset.histories, self.dataset.items, domain, prompts.attributes, prompts.show_tags)
+    def _history_texts(self, tags: int) -> pl.DataFrame:
+        prompts = self.components.recipe.prompts
+        domain = find_domain(prompts.domain)
+        return history_texts(self.dataset.histories, self.dataset.items, domain, prompts.attributes, tags)
 
     def teacher_texts(self, users: Sequence[Any]) -> pl.DataFrame:
         """What the teacher says of some users when it leaves nothing out: ``user_id, sample, text``."""

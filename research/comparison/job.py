@@ -20,6 +20,7 @@ from research.comparison.setup import Setup, breakdown, contrasts, train_arm, wh
 from research.metrics.significance import holm
 from research.reranking.compare import INITIAL
 from research.reranking.registry import RERANKERS, RerankerName
+from trackrec.data.new_items import NEW
 from trackrec.errors import RecipeError
 from trackrec.files.tables import read_table
 from trackrec.pipeline.components import Components
@@ -99,6 +100,8 @@ FAMILIES = ("primary", "other")
 """The contrasts that are named before the run, and all others. Holm corrects within each."""
 PRIMARY_METRICS = ("auc", "gauc", "ndcg_3", "ndcg_7")
 """The metrics of the primary contrast."""
+PRIMARY_ITEMS = ("all", "new")
+"""The items of the primary contrast."""
 
 
 def comparison_settings(
@@ -215,8 +218,9 @@ class Comparison:
             if "calibration_error" in wanted:  # it sorts anew in each draw: minutes a contrast
                 wanted["calibration_error"] = primary
             jobs = [
-                (mine, pool.submit(contrasts, setup, metric, paths, mine, recipe.seed, draws))
+                (mine, items, pool.submit(contrasts, setup, metric, paths, mine, recipe.seed, draws, counted))
                 for metric, mine in wanted.items()
+                for items, counted in self._by_items(setup, metric).items()
             ]
             parts = [
                 (pair, pool.submit(breakdown, self.run.folder, recipe, setup, paths, pair, draws))
@@ -227,10 +231,11 @@ class Comparison:
             ]
             rows, broken_down = [], []
             with self.run.reporter.bar(f"intervals of {setup.name}", len(jobs) + len(parts), "metrics") as advance:
-                for mine, job in jobs:
+                for mine, items, job in jobs:
                     for pair, figures in zip(mine, job.result(), strict=True):
                         judged = setup.primary and pair in primary and figures["metric"] in PRIMARY_METRICS
-                        rows.append(_head(setup, pair) | {"primary": judged} | figures)
+                        judged = judged and items in PRIMARY_ITEMS
+                        rows.append(_head(setup, pair) | {"items": items, "primary": judged} | figures)
                     advance(1, True)
                 for pair, more in parts:
                     broken_down += [_head(setup, pair) | row for row in more.result()]
@@ -246,10 +251,21 @@ class Comparison:
             "metrics": setup.metrics,
             "breakdown": self._breaks_down(setup),
         }
+        if len(self._by_items(setup, "auc")) > 1:
+            settings["items"] = True
         if thinly:
             settings["where_scored"] = [pair for pair, _ in thinly]
         inputs = [*self._predicted(setup), *(self.run.table(table) for table in ("examples", "histories", "roles"))]
         self.components.do(f"{name}-contrasts", work, inputs, settings | {"primary": setup.primary})
+
+    def _by_items(self, setup: Setup, metric: str) -> dict[str, pl.DataFrame | None]:
+        """The examples that a contrast reads: all (None); where some items are new, of new and of known ones."""
+        examples = self.components.dataset.examples
+        if setup.task != "ctr" or metric not in PRIMARY_METRICS or NEW not in examples.columns:
+            return {"all": None}
+        keys = ("user_id", "event_id")
+        parts = {"new": examples.filter(pl.col(NEW)), "known": examples.filter(~pl.col(NEW))}
+        return {"all": None} | {name: part.select(keys) for name, part in parts.items()}
 
     def _chosen(self) -> dict[str, dict[str, list[int]]]:
         """For each model and arm, fold by fold, which of ``settings.search`` the validation users chose."""

@@ -148,6 +148,7 @@ def contrasts(
     pairs: Sequence[tuple[str, str]],
     seed: int,
     draws: int,
+    counted: pl.DataFrame | None = None,
 ) -> list[dict[str, Any]]:
     """Differences between arms in one metric, paired over users within folds, on the mean over seeds.
 
@@ -158,6 +159,7 @@ def contrasts(
             that hold them.
         pairs: an arm, and the one that it is the difference from.
         seed, draws: of the bootstrap.
+        counted: ``user_id, event_id`` of the examples that count; None: all.
 
     Returns:
         For each pair, in order, among others ``value, against_value``, the metric of either, and ``deviation,
@@ -169,7 +171,8 @@ def contrasts(
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     scores: dict[str, Any] = {}
     for name in names:
-        table = tables[name].sort("seed", "fold", *keys)
+        table = tables[name] if counted is None else tables[name].join(counted, on=keys, how="semi")
+        table = table.sort("seed", "fold", *keys)
         table = table if setup.task == "ctr" else table.filter(pl.col(metric).is_not_nan())
         first = table.filter(pl.col("seed") == table["seed"][0])
         scores[name] = table[column].to_numpy().reshape(-1, first.height)

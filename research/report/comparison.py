@@ -15,7 +15,9 @@ from research.report.cold_start import cold_start_section
 from research.report.contrasts import (
     TITLES,
     Row,
+    in_view,
     in_words,
+    of_all_items,
     primary_rows,
     primary_section,
     relative,
@@ -55,7 +57,8 @@ def worth_in_events(rows: Sequence[Row], model: str, metric: str, final: str, wi
 
     Read off the straight lines between the numbers of events that were tried; None where there is nothing to read off.
     """
-    found = [row for row in rows if row["model"] == model and row["metric"] == metric and row["against"] == without]
+    mine = [row for row in of_all_items(rows) if row["model"] == model and row["metric"] == metric]
+    found = [row for row in mine if row["against"] == without]
     points = sorted((row["recent"], row["against_value"], row["value"]) for row in found if row["arm"] == final)
     if not points or points[0][0] != 0 or len(points) < 2:
         return None
@@ -94,11 +97,10 @@ def comparison_page(told_of: dict[str, Any]) -> str:
 def print_comparison(folder: Path, console: Console) -> None:
     """The primary contrasts as a table in the terminal, and in words which hold."""
     told_of = read_comparison(folder)
-    table = ConsoleTable("model", "events", "against", "metric", "difference", "relative", "verdict")
+    table = ConsoleTable("model, in view", "against", "metric", "difference", "relative", "verdict")
     for row in primary_rows(told_of["rows"]):
         table.add_row(
-            row["model"],
-            str(row["recent"]),
+            in_view(row),
             row["against"],
             TITLES[row["metric"]],
             told(row),
@@ -130,8 +132,8 @@ def _chosen(told_of: dict[str, Any]) -> Section:
 
 
 def _events(told_of: dict[str, Any]) -> Section:
-    """The curve over the number of events in view."""
-    rows = told_of["rows"]
+    """The curve over the number of events in view, on all items."""
+    rows = of_all_items(told_of["rows"])
     models = list(dict.fromkeys(row["model"] for row in rows if row["task"] == "ctr" and row["family"] == "primary"))
     plots, words = [], []
     for metric in ("gauc", "auc"):
@@ -169,24 +171,23 @@ _SHOWN = {"ctr": ("auc", "gauc"), "rerank": ("ndcg_3", "ndcg_7")}
 
 
 def _models(told_of: dict[str, Any]) -> list[Section]:
-    """Each model's contrasts as plots: a row of them for each number of events in view."""
+    """Each model's contrasts as plots: a row of them for each number of events in view, and for new and known items."""
     sections = []
     for model in dict.fromkeys(row["model"] for row in told_of["rows"]):
         mine = [row for row in told_of["rows"] if row["model"] == model]
         plots = []
-        for recent in dict.fromkeys(row["recent"] for row in mine):
+        for seen in dict.fromkeys(in_view(row) for row in mine):
             for metric in _SHOWN[mine[0]["task"]]:
-                shown = [row for row in mine if (row["recent"], row["metric"]) == (recent, metric)]
+                shown = [row for row in mine if (in_view(row), row["metric"]) == (seen, metric)]
                 spots = {
                     f"{row['arm']} less {row['against']}": PlotPoint(row["difference"], row["lower"], row["upper"])
                     for row in shown
                     if row["difference"] is not None
                 }
                 if spots:
-                    name = f"{model} with {recent} events in view"
-                    drawn = forest(f"{name}, {TITLES[metric]}", spots, f"difference in {TITLES[metric]}")
+                    drawn = forest(f"{seen}, {TITLES[metric]}", spots, f"difference in {TITLES[metric]}")
                     counts = f"{shown[0]['folds']} folds, {shown[0]['seeds']} seeds, {shown[0]['users']} users"
-                    plots.append(Plot(drawn, f"{TITLES[metric]} of {name}; {counts}."))
+                    plots.append(Plot(drawn, f"{TITLES[metric]} of {seen}; {counts}."))
         sections.append(Section(model, model, model, [Plots(plots)]))
     return sections
 
@@ -195,7 +196,7 @@ def _everything(rows: Sequence[Row]) -> Section:
     head = ("contrast", "metric", "value", "difference", "relative", "p", "p (Holm)", "family", "verdict", "seeds")
     lines = [
         (
-            f"{row['model']}, {row['recent']} events: {row['arm']} less {row['against']}",
+            f"{in_view(row)}: {row['arm']} less {row['against']}",
             TITLES[row["metric"]],
             with_spread(row),
             told(row),

@@ -60,6 +60,21 @@ def with_spread(row: Row, digits: int = 4) -> str:
     return f"{row['value']:.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
 
 
+def of_all_items(rows: Iterable[Row]) -> list[Row]:
+    """The contrasts on all items; comparisons of before 0.2.0 have no others."""
+    return [row for row in rows if row.get("items", "all") == "all"]
+
+
+def in_view(row: Row) -> str:
+    """What a contrast's model saw, and on which items it is judged: ``din, 3 events on new items``."""
+    return f"{row['model']}, {row['recent']} events{_on_items(row)}"
+
+
+def _on_items(row: Row) -> str:
+    items = row.get("items", "all")
+    return "" if items == "all" else f" on {items} items"
+
+
 def primary_rows(rows: Iterable[Row]) -> list[Row]:
     """The contrasts named before the run."""
     return [row for row in rows if row["family"] == "primary"]
@@ -69,13 +84,13 @@ def primary_section(told_of: dict[str, Any]) -> Section:
     """The verdict in words, and the contrasts named before the run as a table: what they are less of stands on top."""
     rows = primary_rows(told_of["rows"])
     others = list(dict.fromkeys(row["against"] for row in rows))
-    found = {(row["model"], row["recent"], row["metric"], row["against"]): row for row in rows}
+    found = {(row["model"], in_view(row), row["metric"], row["against"]): row for row in rows}
     lines = []
     models = [row["model"] for row in rows]
-    for model, recent, metric in sorted(dict.fromkeys(key[:3] for key in found), key=lambda key: models.index(key[0])):
-        line = [f"{model}, {recent} events", TITLES[metric]]
+    for model, seen, metric in sorted(dict.fromkeys(key[:3] for key in found), key=lambda key: models.index(key[0])):
+        line = [seen, TITLES[metric]]
         for other in others:
-            row = found.get((model, recent, metric, other))
+            row = found.get((model, seen, metric, other))
             line += ["–", "–"] if row is None else [_in_a_cell(row), _HOLDS.get(verdict(row), verdict(row))]
         lines.append(line)
     head = ("model, in view", "metric", *(name for other in others for name in (f"less {other}", "holds")))
@@ -121,6 +136,6 @@ def _named(rows: list[Row]) -> str:
     """Contrasts by name, those that differ in the metric alone together."""
     names: dict[str, list[str]] = {}
     for row in rows:
-        name = f"{row['model']} with {row['recent']} events in view over {row['against']}"
+        name = f"{row['model']} with {row['recent']} events in view over {row['against']}{_on_items(row)}"
         names.setdefault(name, []).append(TITLES[row["metric"]])
     return ", ".join(f"{name} ({', '.join(metrics)})" for name, metrics in names.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -14,6 +14,9 @@ from trackrec.writing.engine_pool import EngineFile, EnginePool
 from trackrec.writing.partition import draw
 from trackrec.writing.writers import was_cut, whole_sentences
 from trackrec.writing.writing_recipe import WritingRecipe
+
+if TYPE_CHECKING:
+    from trackrec.prompts.renderer import Renderer
 
 
 class EngineWriter:
@@ -75,22 +78,27 @@ class EngineWriter:
         return int(draw(self._recipe.seed, user) * 2**31)
 
 
+def own_renderer(items: pl.DataFrame, recipe: WritingRecipe) -> Renderer:
+    """What makes the prompts of a run's generator, without its model."""
+    from transformers import AutoTokenizer
+
+    from trackrec.assets import resolve_language_model
+    from trackrec.prompts.renderer import Renderer
+
+    model = recipe.generator["model"]
+    tokenizer = AutoTokenizer.from_pretrained(
+        resolve_language_model(str(model["name"])),
+        revision=model.get("revision") or "main",
+        trust_remote_code=False,
+    )
+    return Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
+
+
 class _Prompts:
     """Makes the requests: the generator's own prompt as token ids, or a teacher's messages."""
 
     def __init__(self, items: pl.DataFrame, recipe: WritingRecipe, asks: bool, pool: Engine) -> None:
-        from transformers import AutoTokenizer
-
-        from trackrec.assets import resolve_language_model
-        from trackrec.prompts.renderer import Renderer
-
-        model = recipe.generator["model"]
-        tokenizer = AutoTokenizer.from_pretrained(
-            resolve_language_model(str(model["name"])),
-            revision=model.get("revision") or "main",
-            trust_remote_code=False,
-        )
-        self._renderer = Renderer(tokenizer, items, recipe.prompts, profile=recipe.profile)
+        self._renderer = own_renderer(items, recipe)
         context = TeacherContext(items, self._renderer, recipe.profile)
         self._teacher = LLMTeacher(pool, LLMTeacherSettings(), context) if asks else None
 

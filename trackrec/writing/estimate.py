@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,23 @@ import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
 from trackrec.errors import RecipeError, WriteError
-from trackrec.prompts.domains import find_domain
 from trackrec.settings import Settings
-from trackrec.users.catalogue import Catalogue
-from trackrec.writing.engine_pool import read_engines
+from trackrec.teachers.llm import LLMTeacherSettings, ask
+from trackrec.writing.engine_pool import EngineFile, read_engines
+from trackrec.writing.engine_writer import own_renderer
+from trackrec.writing.histories import histories_of
 from trackrec.writing.partition import shard_of
 from trackrec.writing.run_view import RunView
 from trackrec.writing.source import LogSettings, OpenLog, open_log
 from trackrec.writing.version_plan import WritingSettings
-from trackrec.writing.writers import TEMPLATE, TORCH, about_tokens
+from trackrec.writing.writers import TEMPLATE, TORCH
 from trackrec.yaml_text import read_yaml_file
 
 CORE_MS = 1.0
 """Milliseconds of a core that the pipeline's own part may take for a user (all but the model); the aim of its design,
 and above what benchmarks/write.py measures without checks."""
-SAMPLE = 2_000
-"""About so many users' histories are looked at for their length in tokens."""
+SAMPLE = 500
+"""About so many users' prompts are made, to see how long they are."""
 _CARRIED_MS = 0.07
 """Milliseconds of a core to carry a row over, its history read and compared: `benchmarks/write.py --changed`."""
 
@@ -102,8 +104,8 @@ def estimate(
     """
     run = RunView.open(run_folder)
     writer = settings.writer if settings.writer != "auto" else TORCH if run.generator else TEMPLATE
-    if writer not in (TEMPLATE, TORCH):
-        read_engines(Path(writer))  # a mistake in it would show only when the job runs
+    # A mistake in the file would show only when the job runs.
+    engines = [] if writer in (TEMPLATE, TORCH) else read_engines(Path(writer))
     known = read_prices(prices)
     with (
         tempfile.TemporaryDirectory(prefix="trackrec-") as scratch,
@@ -112,7 +114,7 @@ def estimate(
         usable = opened.rows.filter(pl.col("unusable").is_null())
         told = usable.select(pl.len().alias("events"), pl.col("user_id").n_unique().alias("users"))
         events, users = told.collect(engine="streaming").row(0)
-        prompt = _prompt_tokens(run, opened, settings, users) if users and writer != TEMPLATE else 0.0
+        prompt = _prompt_tokens(run, opened, settings, users, engines) if users and writer != TEMPLATE else 0.0
     writing = math.ceil(users * share)
     answer = 0 if writer == TEMPLATE else run.recipe.prompts.reccot_tokens
     shards = settings.shards or max(1, round(users / settings.shard_users))
@@ -143,24 +145,24 @@ def _cost(price: Price, tokens: dict[str, int]) -> dict[str, Any]:
     return {"dollars": round(dollars / 1e6, 2), "source": price.source}
 
 
-def _prompt_tokens(run: RunView, log: OpenLog, settings: WritingSettings, users: int) -> float:
-    """Mean tokens of a prompt: of a sample of users, lines of the newest events up to the prompt's budget, about."""
-    groups = max(1, users // SAMPLE)
-    parts = []
-    rows = log.rows.filter(pl.col("unusable").is_null()).select("user_id", "item_id", "rating", "timestamp")
-    for batch in rows.collect_batches(chunk_size=1_000_000, engine="streaming"):
-        parts.append(batch.filter(shard_of(batch["user_id"], groups) == 0))
-    sample = pl.concat(parts)
-    catalogue = Catalogue(run.catalogue(log.items), run.recipe.prompts.attributes)
-    domain, most = find_domain(run.recipe.prompts.domain), settings.max_history or run.recipe.split.max_history
-    lengths: dict[Any, int] = {}
-    known = set(run.catalogue(log.items)["item_id"].to_list())
-    for item in sample["item_id"].unique().to_list():
-        if item in known:
-            lengths[item] = about_tokens(f"5: {catalogue[item].describe(domain.genre_separator)}\n")
-    sized = sample.with_columns(pl.col("item_id").replace_strict(lengths, default=0, return_dtype=pl.Int64).alias("n"))
-    newest = sized.sort("timestamp", descending=True).group_by("user_id", maintain_order=True).head(most)
-    each = newest.group_by("user_id").agg(pl.col("n").sum().clip(0, run.recipe.prompts.history_tokens))
-    frame = about_tokens(domain.generator_instruction)
-    mean = each["n"].mean()
-    return frame + (float(mean) if isinstance(mean, (int, float)) else 0.0)
+def _prompt_tokens(
+    run: RunView, log: OpenLog, settings: WritingSettings, users: int, engines: list[dict[str, Any]]
+) -> float:
+    """Mean tokens of a prompt as the writer makes them, of a sample of users."""
+    groups, recipe = max(1, users // SAMPLE), run.recipe
+    rows = log.rows.select("user_id", "item_id", "rating", "timestamp", "unusable")
+    batches = rows.collect_batches(chunk_size=1_000_000, engine="streaming")
+    sample = pl.concat([batch.filter(shard_of(batch["user_id"], groups) == 0) for batch in batches])
+    items, most = run.catalogue(log.items), settings.max_history or recipe.split.max_history
+    now = int(time.time())
+    shard = histories_of(sample, items, recipe.feedback, recipe.split.like_threshold, most, log.tables, now)
+    renderer = own_renderer(items, recipe)
+    asks = bool(engines) and EngineFile.model_validate(engines[0]).prompts == "teacher"
+    lengths = []
+    for _, history in shard.histories.group_by("user_id", maintain_order=True):
+        if asks:
+            turns = ask(history, LLMTeacherSettings(), renderer)
+            lengths.append(sum(renderer.count_tokens(turn.content) for turn in turns))
+        else:
+            lengths.append(len(renderer.generator_prompt(history.to_dicts())))
+    return sum(lengths) / max(1, len(lengths))
