@@ -6,7 +6,9 @@
 Tokens are those of the five users' texts in ``docs/results/2026-11-26-movielens-100k-gpu/texts.md`` and of the prompts
 that their writers read, counted by the embedded model's tokenizer. Seconds of template and generators are those of
 the run's own stages (its manifests lie beside the texts), over all users of the stage. The teacher ``llm`` is asked
-anew for the same five users, with ``--llm``; tokens are then those that the server counts. Money: endpoints' at the
+anew for the same five users, one at a time, with ``--llm``; tokens are then those that the server counts, and what it
+takes to be used is asked of its texts as in a run. A call has half an hour and one try, so that no second one is in the
+figure. Money: endpoints' at the
 prices of the package genai-prices, the generators' at those of an H100 in ``trackrec/writing/prices.yaml``.
 """
 
@@ -137,15 +139,15 @@ def main() -> None:
         os.environ.setdefault("LLAMA_KEY", "sk-anything")
         told = {"base_url": asked.llm or "http://127.0.0.1:1/v1", "model": "smollm2", "server": "llama.cpp"}
         told |= {"api_key_env": "LLAMA_KEY", "consent": True, "cache": str(Path(scratch) / "answers.sqlite")}
-        engine: OpenAIEngine = make("engine", OpenAISettings(**told, concurrency=1))
+        engine: OpenAIEngine = make("engine", OpenAISettings(**told, concurrency=1, timeout=1800, retries=0))
         teacher = LLMTeacher(engine, settings.model_copy(update={"failed_share": 1.0}), five.context)
         rows = rows_of(five, teacher)
         if asked.llm:
             begin = time.perf_counter()
-            teacher.write(five.histories, seed=1)
+            usable = teacher.write(five.histories, seed=1)["user_id"].n_unique()
             took, usage = (time.perf_counter() - begin) / len(five.users), engine.bill().usage
             read, written = (tokens / len(five.users) for tokens in (usage.prompt_tokens, usage.completion_tokens))
-            name = "llm teacher (the embedded model on llama.cpp, one thread)"
+            name = f"llm teacher (the embedded model on llama.cpp, one thread), {usable} of {len(five.users)} usable"
             rows.insert(2, Row(name, read, written, took, at_endpoints(read, written)))
         engine.close()
     print(f"Prices: genai-prices {version('genai-prices')}, trackrec/writing/prices.yaml\n")

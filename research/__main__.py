@@ -19,6 +19,11 @@ class FileFormat(StrEnum):
     csv = "csv"
 
 
+Texts = Annotated[
+    list[str] | None,
+    typer.Option("--texts", help="NAME=FILE: also the texts of a file of user_id and text (JSON lines, Parquet)."),
+]
+
 app = typer.Typer(help="Studies of the method, on runs of trackrec.", no_args_is_help=True, add_completion=False)
 
 
@@ -100,6 +105,7 @@ def read(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,
     file: Annotated[Path | None, typer.Option("--file", help="JSON file for the figures.")] = None,
+    texts: Texts = None,
     changes: Changes = None,
     trust: Trust = False,
 ) -> None:
@@ -107,6 +113,7 @@ def read(
 
     ``--set reading.judge.type=ranker`` and the like change what is done; without a run, the teacher's texts are judged.
     """
+    from research.comparison.file_arms import file_texts
     from research.reading import ReadingSettings, print_reading, study
     from trackrec.progress import Reporter
     from trackrec.recipe import load_recipe
@@ -121,11 +128,41 @@ def read(
             apply_change(own, change.removeprefix(prefix))
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     settings = ReadingSettings.model_validate(own)
-    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console))
+    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
+    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console), files)
     print_reading(rows, console.print)
     if file is not None:
         about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
         write_json(file, about | {"rows": rows})
+        console.say(f"Figures: {file}")
+
+
+@app.command()
+def check(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    out: Out = None,
+    file: Annotated[Path | None, typer.Option("--file", help="JSON file for the figures.")] = None,
+    texts: Texts = None,
+    changes: Changes = None,
+    trust: Trust = False,
+) -> None:
+    """How true, checkable, personal and long the texts of several origins are, on the users who have all of them.
+
+    Origins are those of ``read``. All texts are judged alike, whoever wrote them.
+    """
+    from research.checked_texts import print_checked, study
+    from research.comparison.file_arms import file_texts
+    from trackrec.progress import Reporter
+    from trackrec.recipe import load_recipe
+    from trackrec.run import write_json
+
+    quiet_libraries()
+    loaded = load_recipe(recipe, changes or ())
+    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
+    rows = study(loaded, out or Path("runs") / loaded.name, Reporter(console), files)
+    print_checked(rows, console.print)
+    if file is not None:
+        write_json(file, {"recipe": loaded.name, "seed": loaded.seed, "rows": rows})
         console.say(f"Figures: {file}")
 
 

@@ -13,13 +13,15 @@ from pydantic import Field, SerializeAsAny
 
 from research.comparison.arms import NO_TEXT, SWAPPED, TEACHER, round_name
 from research.printing import print_by_items
+from research.texts_of_files import texts_of_files
 from trackrec.data.new_items import NEW
 from trackrec.data.roles import Role
+from trackrec.errors import RunError
 from trackrec.judges.matcher import MatcherSettings
 from trackrec.metrics.intervals import bootstrap_users, paired_bootstrap
 from trackrec.metrics.probability import auc, gauc
 from trackrec.pipeline.components import Components
-from trackrec.pipeline.dataset import prepare
+from trackrec.pipeline.dataset import Dataset, prepare
 from trackrec.pipeline.job import open_run
 from trackrec.progress import Reporter
 from trackrec.recipe import Recipe
@@ -40,35 +42,46 @@ class ReadingSettings(Settings):
     """The judge; it had no part in the loop, and is fitted on texts of all origins alike."""
     seeds: int = Field(default=3, ge=1)
     """So often it is fitted; figures are means."""
+    folds: int = Field(default=0, ge=0, le=20)
+    """0: it learns from users in LM roles and is tested on ranker users. From 2 on: all users with a text of every
+    origin, whatever their role, are cut into so many parts by chance, and each is judged by a fit on the others."""
     draws: int = Field(default=1000, ge=100)
     """Draws behind a 95% interval (users are drawn)."""
 
 
-def study(recipe: Recipe, folder: Path, settings: ReadingSettings, reporter: Reporter) -> list[dict[str, Any]]:
-    """Fit the judge on users in LM roles, and let it judge the texts of ranker users, none of whose labels it saw.
+def study(
+    recipe: Recipe,
+    folder: Path,
+    settings: ReadingSettings,
+    reporter: Reporter,
+    files: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Fit the judge on some users, and let it judge the texts of others, none of whose labels it saw.
 
-    Origins are the template teacher, if the recipe has it, and each round whose texts the folder holds; beside them
-    stand another user's text (of the last origin) and none. The data stage is made where it is missing, so that the
-    teacher's texts alone can be judged without a run.
+    Origins are the template teacher, if the recipe has it, each round whose texts the folder holds, and files; beside
+    them stand another user's text (of the last origin) and none. The data stage is made where it is missing, so that
+    the teacher's texts alone can be judged without a run.
 
     Args:
         recipe: of the run.
         folder: the run folder.
         settings: see :class:`ReadingSettings`.
         reporter: shows progress.
+        files: of ``user_id, text``, by the name of the origin.
 
     Returns:
         A row for each set of items (``all``, and ``new`` and ``known`` where the split has new ones), arm and metric:
         ``value, low, high``; the differences named in ``OVER``, each with its interval; ``users, examples, seeds``.
+
+    Raises:
+        RunError: too few users have a text of every origin.
     """
     run = open_run(recipe, folder, reporter)
     dataset = prepare(recipe, run)
     components = Components(recipe, run, dataset)
-    texts = origins(components)
-    learned = dataset.users(Role.LM, Role.LM_EXTRA)
-    written = set.intersection(*(set(table["user_id"].to_list()) for table in texts.values()))
-    tested = [user for user in dataset.users(Role.RANKER) if user in written]
-    targets = dataset.every_target(tested)
+    texts = origins(components) | texts_of_files(files or {}, dataset.roles["user_id"])
+    parts = parts_to_judge(dataset, texts, settings.folds, recipe.seed)
+    tested = [user for _, part in parts for user in part]
     rows = arms(texts, tested, recipe.seed)
     names = list(rows)
     asked = pl.concat([table.with_columns(sample=pl.lit(k, dtype=pl.Int16)) for k, table in enumerate(rows.values())])
@@ -77,22 +90,50 @@ def study(recipe: Recipe, folder: Path, settings: ReadingSettings, reporter: Rep
     scores: dict[str, list[np.ndarray]] = {name: [] for name in names}
     with reporter.steps(f"{kind} outside the loop", "fits") as progress:
         for number in range(settings.seeds):
-            judge = components.validator(kind, number, 0)
-            known = pl.concat(list(texts.values())).filter(pl.col("user_id").is_in(learned))
-            with tempfile.TemporaryDirectory() as scratch:
-                judge.fit(dataset.every_target(learned), known, Path(scratch) / "judge", recipe.seed + number)
-            judged = judge.score(targets, asked).sort("sample", "user_id", "event_id")
-            for (sample,), part in judged.group_by("sample", maintain_order=True):
-                scores[names[int(str(sample))]].append(part["yes_probability"].to_numpy())
-            progress(number + 1, settings.seeds)
-    examples = targets.sort("user_id", "event_id")
+            found = []
+            for place, (learned, part) in enumerate(parts):
+                judge = components.validator(kind, number, place)
+                known = pl.concat(list(texts.values())).filter(pl.col("user_id").is_in(learned))
+                with tempfile.TemporaryDirectory() as scratch:
+                    judge.fit(dataset.every_target(learned), known, Path(scratch) / "judge", recipe.seed + number)
+                found.append(judge.score(dataset.every_target(part), asked.filter(pl.col("user_id").is_in(part))))
+                progress(number * len(parts) + place + 1, settings.seeds * len(parts))
+            judged = pl.concat(found).sort("sample", "user_id", "event_id")
+            for (sample,), one in judged.group_by("sample", maintain_order=True):
+                scores[names[int(str(sample))]].append(one["yes_probability"].to_numpy())
+    examples = dataset.every_target(tested).sort("user_id", "event_id")
     if NEW in dataset.examples.columns:
         said = dataset.examples.select("user_id", "event_id", NEW)
         examples = examples.join(said, on=["user_id", "event_id"], how="left", maintain_order="left")
-    stacked = {name: np.stack(parts) for name, parts in scores.items()}
+    stacked = {name: np.stack(fits) for name, fits in scores.items()}
     return [
         row for items, mask in parts_of(examples) for row in figures(items, mask, examples, stacked, settings, recipe)
     ]
+
+
+def parts_to_judge(
+    dataset: Dataset, texts: Mapping[str, pl.DataFrame], folds: int, seed: int
+) -> list[tuple[list[Any], list[Any]]]:
+    """Users to learn from and users to judge, once for each fit; see ``ReadingSettings.folds``.
+
+    Raises:
+        RunError: too few users have a text of every origin.
+    """
+    written = set.intersection(*(set(table["user_id"].to_list()) for table in texts.values()))
+    if not folds:
+        both = [(dataset.users(Role.LM, Role.LM_EXTRA), [u for u in dataset.users(Role.RANKER) if u in written])]
+    else:
+        everybody = [user for user in dataset.roles["user_id"].to_list() if user in written]
+        place = np.random.default_rng([seed, 3]).permutation(len(everybody)) % folds
+        cut = [[user for user, at in zip(everybody, place, strict=True) if at == fold] for fold in range(folds)]
+        both = [([user for user in everybody if user not in set(part)], part) for part in cut]
+    if any(len(part) < 2 for _, part in both):
+        counted = ", ".join(f"{name} {table.height}" for name, table in texts.items())
+        raise RunError(
+            f"{len(written)} users have a text of every origin ({counted}), too few of them ranker users to judge: "
+            "give texts of the same users; where these are users in LM roles, set reading.folds=5"
+        )
+    return both
 
 
 def origins(components: Components) -> dict[str, pl.DataFrame]:

@@ -180,6 +180,7 @@ def some(*faults: str) -> Behave:
     return lambda number, body: Said(completion(body, faults[number])) if number < len(faults) else good(number, body)
 
 
+FOREIGN = "They rate strictly and like films of the one kind more than those of the other [1, 99]."
 CHINESE = "这位观众评分严格，喜欢科幻片和战争片，不喜欢音乐剧。"
 GERMAN = (
     "Diese Person bewertet streng, mag Kriegsfilme mit starken Figuren, kann mit Musicals wenig anfangen und sieht \
@@ -192,9 +193,14 @@ Komödien eher ungern; empfehlen kann man düstere Krimis aus den siebziger Jahr
     [
         ((CHINESE, GERMAN), {"texts": 20, "not_english": 2, "without_text": 0}, "2 of 20 texts are not in English"),
         (("I cannot help with that.", ""), {"texts": 18, "without_text": 2}, "2 of 20 users have no text"),
-        ((f"{GOOD}\n\n- {GOOD}",), {"texts": 20, "not_english": 0, "without_text": 0}, ""),
+        ((f"{GOOD}\n\n- {GOOD}",), {"texts": 20, "not_english": 0, "without_text": 0, "cite_nothing": 0}, ""),
+        (
+            (FOREIGN,),
+            {"texts": 20, "cite_nothing": 1},
+            "1 of 20 texts cite events that are not there (such as event 99",
+        ),
     ],
-    ids=["another language", "refused and empty", "line ends"],
+    ids=["another language", "refused and empty", "line ends", "events that are not there"],
 )
 def test_few_faults_are_counted_and_the_rest_is_learnt(
     world: World, faults: tuple[str, ...], counts: dict[str, int], line: str, capsys: pytest.CaptureFixture[str]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +13,9 @@ import pytest
 from tiny_run import tiny_recipe, write_tiny_log
 
 from research.comparison.arms import NO_TEXT, SWAPPED, TEACHER
-from research.reading import ReadingSettings, arms, parts_of, study
+from research.reading import ReadingSettings, arms, parts_of, parts_to_judge, study
+from trackrec.data.roles import Role
+from trackrec.errors import RunError
 from trackrec.judges.matcher import MatcherSettings
 from trackrec.progress import Reporter
 
@@ -55,3 +60,42 @@ def test_nobody_keeps_his_own_text_where_texts_are_swapped() -> None:
 
 def test_without_new_items_there_is_one_set() -> None:
     assert [name for name, _ in parts_of(pl.DataFrame({"user_id": [1, 2]}))] == ["all"]
+
+
+def test_texts_of_files_are_judged_beside_the_teachers_whatever_the_role(
+    tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In folds over all users with a text of every origin; here those of the file, who are half of the log's."""
+    monkeypatch.setattr("trackrec.pipeline.components.shared_encoder", lambda settings: WordCounts())
+    recipe = tiny_recipe(tiny_model_folder, write_tiny_log(tmp_path / "log"))
+    told = [{"user_id": str(user), "text": f"Viewer {user} likes dramas."} for user in range(1, 18)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, [*told, {"user_id": "nobody", "text": "x"}])))
+    settings = ReadingSettings(judge=MatcherSettings(epochs=1), seeds=1, draws=100, folds=3)
+    rows = study(recipe, tmp_path / "run", settings, Reporter(), {"mine": str(tmp_path / "mine.jsonl")})
+    assert [row["arm"] for row in rows[:4]] == [NO_TEXT, SWAPPED, TEACHER, "mine"]
+    assert {row["users"] for row in rows} == {17}
+    assert "over_teacher" in rows[3]
+
+
+def _dataset(**roles: list[int]) -> Any:
+    every = [user for users in roles.values() for user in users]
+    return SimpleNamespace(
+        roles=pl.DataFrame({"user_id": every}),
+        users=lambda *asked: [user for role in asked for user in roles.get(str(role), [])],
+    )
+
+
+def test_nobody_is_judged_by_a_fit_that_saw_him() -> None:
+    dataset = _dataset(lm=[1, 2, 3, 4], ranker=[5, 6, 7, 8])
+    texts = {
+        "a": pl.DataFrame({"user_id": [1, 2, 3, 5, 6, 7]}),
+        "b": pl.DataFrame({"user_id": [1, 2, 3, 4, 5, 6]}),
+    }
+    parts = parts_to_judge(dataset, texts, 2, seed=1)
+    assert sorted(user for _, part in parts for user in part) == [1, 2, 3, 5, 6], "each once, with texts of both"
+    for learned, part in parts:
+        assert not set(learned) & set(part)
+        assert set(learned) | set(part) == {1, 2, 3, 5, 6}
+    assert parts_to_judge(dataset, texts, 0, seed=1) == [(dataset.users(Role.LM, Role.LM_EXTRA), [5, 6])]
+    with pytest.raises(RunError, match=r"3 users have a text of every origin .*too few of them ranker users"):
+        parts_to_judge(dataset, {"c": pl.DataFrame({"user_id": [1, 2, 3]})}, 0, seed=1)

@@ -118,10 +118,18 @@ def test_the_papers_recipes_on_their_cards() -> None:
     one = plan_training(load_recipe("paper-7b-one-gpu"), "h100")
     assert one["memory"]["fits"]
     assert 20 < one["memory"]["align_gb"] < 60
+    assert one["memory_of_the_largest"]["base"] == 15.2
     assert one["hours"]["all"] == pytest.approx(sum(v for k, v in one["hours"].items() if k != "all"), abs=0.1)
     eight = plan_training(paper, "h200", 8)["hours"]
     assert eight["align"] == pytest.approx(plan_training(paper, "h200")["hours"]["align"] / 8, abs=0.01)
     assert eight["sample"] == plan_training(paper, "h200")["hours"]["sample"], "the first process writes alone"
+
+
+@pytest.mark.parametrize("recipe", ["paper", "paper-7b-one-gpu", "movielens-100k-texts"])
+def test_the_parts_of_the_largest_stage_are_all_told(recipe: str) -> None:
+    found = plan_training(load_recipe(recipe), "h100")
+    largest = found["memory"][f"{found['memory']['largest']}_gb"]
+    assert sum(found["memory_of_the_largest"].values()) == pytest.approx(largest, abs=0.21)
 
 
 def test_what_cannot_be_planned_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.writers import BOUGHT, KEPT, WRITERS, at_endpoints, on_an_h100, seconds_of, texts_by_writer
 
-PAGE = Path(__file__).parents[1] / "docs" / "costs.md"
+PAGE = Path(__file__).parents[1] / "docs" / "costs-writers.md"
 
 
 def test_every_writer_has_a_text_of_each_of_five_users() -> None:

@@ -70,7 +70,8 @@ class Loop:
             table = write_texts(
                 self.components.teacher(), self.dataset.histories, self.components.renderer, seed, per_user, users
             )
-            counts, lines = check_teacher_texts(table, users, self.components.renderer, recipe.over_budget_share)
+            histories, renderer = self.dataset.histories, self.components.renderer
+            counts, lines = check_teacher_texts(table, users, histories, renderer, recipe.over_budget_share)
             stage.write("teacher", table)
             stage.counts = counts
             for line in lines:

@@ -118,10 +118,11 @@ def plan_training(recipe: Recipe, card: str = "h100", processes: int = 1) -> dic
         memory["score"] = {"weights": 2 * shape.weights * BYTES[dtype]}  # a copy for each half of the users
         tokens["score"] = recipe.loop.rounds * both * _judged(recipe, recipe.loop.samples_per_user + 1)
         hours["score"] = tokens["score"] * reading / 3600
+    if not full:  # while it writes or scores, the base model stays in memory beside the copy that does
+        for stage in (*_writings(recipe), "score"):
+            if stage in memory:
+                memory[stage] = {"base": shape.weights * BYTES[dtype]} | memory[stage]
     sums = {stage: sum(parts.values()) for stage, parts in memory.items()}
-    # While it writes or scores, the base model stays in memory beside the copy that does.
-    base = 0 if full else shape.weights * BYTES[dtype]
-    sums |= {stage: sums[stage] + base for stage in (*_writings(recipe), "score") if stage in sums}
     largest = max(sums, key=lambda stage: sums[stage])
     return {
         "model": {

@@ -30,3 +30,12 @@ def without_citations(text: str) -> str:
     'They like dry comedies. [Rec] (2007) is one.'
     """
     return _CITATION.sub("", text)
+
+
+def cited_events(text: str) -> set[int]:
+    """Numbers of all events that a text cites.
+
+    >>> sorted(cited_events("They like dry comedies [3, 11]. [9] lives [2], they say."))
+    [2, 3, 11]
+    """
+    return {int(number) for told in _CITATION.findall(text) for number in re.findall(r"\d+", told)}
