@@ -18,20 +18,10 @@ from typing import Any
 import polars as pl
 
 from trackrec.errors import RunError
+from trackrec.files import manifests
 from trackrec.files.forgotten import Forgotten
 from trackrec.files.hashes import file_hash, text_hash
 from trackrec.files.lock import locked
-from trackrec.files.manifests import (
-    FORMAT,
-    TAKE_OVER,
-    as_written,
-    changing,
-    check_format,
-    hashes_written,
-    read_manifest,
-    same,
-    write_manifest,
-)
 from trackrec.files.names import CHECKPOINTS, check_name
 from trackrec.files.shards import keep_planned, link, whole_shard, write_shard
 from trackrec.files.tables import read_table
@@ -163,7 +153,7 @@ class Run:
         self.folder, self.reporter, self.seed, self.lender = folder, reporter, seed, lender
         self.reading = reading
         self.following = not reading and not processes.is_first()
-        check_format(folder)
+        manifests.check_format(folder)
         self.forgotten = Forgotten.of(folder)
         """Whom no stage may read."""
         if reading or self.following:
@@ -195,12 +185,12 @@ class Run:
 
     def written(self, path: Path) -> Path:
         """A file or folder of the run, if it is what its stage wrote; see `trackrec.files.manifests.as_written`."""
-        return as_written(self.folder, path, self._hashes)
+        return manifests.as_written(self.folder, path, self._hashes)
 
     @contextmanager
     def changing(self, paths: Sequence[Path]) -> Iterator[None]:
         """Change what finished stages wrote inside the block; see `trackrec.files.manifests.changing`."""
-        with changing(self.folder, paths):
+        with manifests.changing(self.folder, paths):
             yield
         self.__dict__.pop("_hashes", None)
 
@@ -211,7 +201,7 @@ class Run:
             raise RunError(
                 f"the stage {stage!r} has not finished in {self.folder}: there is no {path.name} in manifests/"
             )
-        if (manifest := read_manifest(path)) is not None:
+        if (manifest := manifests.read_manifest(path)) is not None:
             return manifest
         raise RunError(f"{path} is damaged: it is no manifest. Start the run again, which does this stage anew")
 
@@ -270,12 +260,12 @@ class Run:
         path = self._manifest_path(name)
         if not path.is_file():
             return False
-        manifest = read_manifest(path)
+        manifest = manifests.read_manifest(path)
         if manifest is None:
             self.reporter.line(f"{name}: {path} is damaged; the stage is done again")
             return False
-        taken_over = manifest.pop(TAKE_OVER, [])
-        if not same(manifest["fingerprint"], fingerprint, (*regardless_of, *taken_over)):
+        taken_over = manifest.pop(manifests.TAKE_OVER, [])
+        if not manifests.same(manifest["fingerprint"], fingerprint, (*regardless_of, *taken_over)):
             return False
         for output, expected in manifest["outputs"].items():
             place = self.folder / output
@@ -286,31 +276,31 @@ class Run:
                 self.reporter.line(f"{name}: {place} is not what the stage wrote (damaged or changed); done again")
                 return False
         if taken_over:
-            write_manifest(path, manifest | {"fingerprint": fingerprint})
+            manifests.write_manifest(path, manifest | {"fingerprint": fingerprint})
         self.reporter.line(f"{name}: done before ({manifest['seconds']:.0f} s)")
         return True
 
     @cached_property
     def _hashes(self) -> dict[str, set[str]]:
         """Hashes of what the finished stages wrote, by path; where several processes train, the first one looks."""
-        return {} if self.following else hashes_written(self.folder)
+        return {} if self.following else manifests.hashes_written(self.folder)
 
     def _no_longer_done(self, name: str) -> None:
         """Take away the manifest of a stage that is to be done again: until then nothing holds for what it wrote."""
         path = self._manifest_path(name)
-        for output in (read_manifest(path) or {}).get("outputs") or {}:
+        for output in (manifests.read_manifest(path) or {}).get("outputs") or {}:
             self._hashes.pop(output, None)
         path.unlink(missing_ok=True)
 
     def _take_nothing_over(self) -> None:
         """Once a stage is done again, what follows from its tables is not what it was when somebody was forgotten."""
         for path in (self.folder / "manifests").glob("*.json") if self.forgotten else ():
-            manifest = read_manifest(path) or {}
-            if manifest.pop(TAKE_OVER, None):
-                write_manifest(path, manifest)
+            manifest = manifests.read_manifest(path) or {}
+            if manifest.pop(manifests.TAKE_OVER, None):
+                manifests.write_manifest(path, manifest)
 
     def _finish(self, name: str, manifest: dict[str, Any]) -> None:
-        write_manifest(self._manifest_path(name), manifest)
+        manifests.write_manifest(self._manifest_path(name), manifest)
         self._hashes.update({output: {found} for output, found in manifest["outputs"].items()})
 
     def _work(self, name: str, work: Callable[[Stage], None], fingerprint: dict[str, Any]) -> None:
@@ -320,7 +310,7 @@ class Run:
         seconds = time.monotonic() - started
         give_back_memory()
         manifest = {
-            "format": FORMAT,
+            "format": manifests.FORMAT,
             "stage": name,
             "fingerprint": fingerprint,
             "outputs": {output.relative_to(self.folder).as_posix(): file_hash(output) for output in stage.outputs},
@@ -339,8 +329,8 @@ class Run:
         """Take over a stage of the lender, if it is the same one and its outputs are still what its manifest says."""
         if self.forgotten != Forgotten.of(lender):
             return False  # the lender's tables may hold somebody who is forgotten here
-        manifest = read_manifest(lender / "manifests" / f"{name}.json")
-        if manifest is None or not same(manifest["fingerprint"], fingerprint, regardless_of):
+        manifest = manifests.read_manifest(lender / "manifests" / f"{name}.json")
+        if manifest is None or not manifests.same(manifest["fingerprint"], fingerprint, regardless_of):
             return False
         outputs = manifest["outputs"]
         if any(not (lender / output).exists() or file_hash(lender / output) != outputs[output] for output in outputs):
