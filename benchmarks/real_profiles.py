@@ -1,15 +1,18 @@
 """How right the checker is on user profiles by large language models, from files that are not part of this repository.
 
-``python benchmarks/real_profiles.py PROFILES [--labels tests/data/real_profile_labels.jsonl]``
+``python benchmarks/real_profiles.py PROFILES [--movielens-1m FOLDER] [--labels tests/data/real_profile_labels.jsonl]``
 
-PROFILES is a CSV file, written from MovieLens-100K, with ``user_id`` and ``summary``, or ``user_profile`` and
-``intermediate_user_profiles``: those of docs/grounding.md are ``Samples/Data/100k/users_with_summary_df.csv``
-(gpt-4o-mini) and, at commit 2de9f61, ``Playground/Data/users_with_summary_df - Copy.csv`` (gpt-3.5-turbo) of the
-repository bishopfunc/Lusifer; at commit 1590fec, ``Samples/Data/100k/users_with_summary_df_old.pkl`` (gpt-4o-mini,
-other texts) is read opcode by opcode: it is never unpickled, so nothing in it runs. The labels name sentences by the
-first 16 digits of their SHA-256, so that no text stays here. Sentences are judged by all ratings of their user and the
-tags of the embedded knowledge cards. Prints, as JSON lines, how many sentences get which verdict, what share of those
-on the user is decided, and, for each draw of labels, how many of the labelled ones are right.
+PROFILES is one of these, written from MovieLens-100K, or with ``--movielens-1m`` from that log (the folder that
+GroupLens distributes):
+
+- a CSV file with ``user_id`` and ``summary``, or ``user_profile`` and ``intermediate_user_profiles``;
+- a JSON object of user ids and texts, or JSON lines with ``user_id`` and ``text``;
+- a pickled frame of users 1, 2, ..., which is read opcode by opcode: it is never unpickled, so nothing in it runs.
+
+Those of docs/grounding-profiles.md are listed there. The labels name sentences by the first 16 digits of their SHA-256,
+so that no text stays here. Sentences are judged by all ratings of their user and, on MovieLens-100K, the tags of the
+embedded knowledge cards. Prints, as JSON lines, how many sentences get which verdict, what share of those on the user
+is decided, and, for each draw of labels, how many of the labelled ones are right.
 """
 
 from __future__ import annotations
@@ -32,13 +35,14 @@ from trackrec.assets import movielens_100k
 from trackrec.checks.grounding import Checker, Verdict
 from trackrec.checks.vocabulary import Vocabulary
 from trackrec.data.sources.movielens import read_movielens_100k
+from trackrec.data.sources.movielens_family import read_movielens_dat
 from trackrec.knowledge.card import embedded_cards
 from trackrec.metrics.probability import wilson
 from trackrec.prompts.domains import find_domain
 
 LABELS = Path(__file__).parents[1] / "tests" / "data" / "real_profile_labels.jsonl"
 """``draw, writer, user_id, sentence`` (hash), ``label``, ``open`` (either the label or "not checkable" is right),
-``given`` (the verdict of the checker when the draw was made)."""
+``given`` (the verdict of the checker when the draw was made), ``log`` (if it is not MovieLens-100K)."""
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
@@ -46,13 +50,19 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix == ".pkl":
         yield from pickled(path)
         return
+    if path.suffix in (".json", ".jsonl"):
+        told = path.read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in told.splitlines()] if path.suffix == ".jsonl" else []
+        pairs = json.loads(told).items() if not lines else ((one["user_id"], one["text"]) for one in lines)
+        yield from ((int(user), text) for user, text in pairs)
+        return
     csv.field_size_limit(10**9)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            told = [row.get("user_profile") or row.get("summary") or ""]
+            found = [row.get("user_profile") or row.get("summary") or ""]
             with suppress(SyntaxError, ValueError):  # in some rows quotation marks are broken
-                told += ast.literal_eval(row.get("intermediate_user_profiles") or "{}").values()
-            yield from ((int(row["user_id"]), text) for text in dict.fromkeys(told) if text)
+                found += ast.literal_eval(row.get("intermediate_user_profiles") or "{}").values()
+            yield from ((int(row["user_id"]), text) for text in dict.fromkeys(found) if text)
 
 
 def pickled(path: Path) -> Iterator[tuple[int, str]]:
@@ -65,15 +75,21 @@ def pickled(path: Path) -> Iterator[tuple[int, str]]:
     yield from ((user, text) for user, text in enumerate(column, start=1) if isinstance(text, str))
 
 
-def main(profiles: Path, labels: Path) -> None:
+def main(profiles: Path, labels: Path, movielens_1m: Path | None) -> None:
     """Judge, and print the lines."""
-    log = read_movielens_100k(movielens_100k())
-    tags = pl.read_ndjson(embedded_cards("movielens-100k")).select("item_id", "tags")
-    vocabulary = Vocabulary(log.items.join(tags, on="item_id", how="left"), find_domain("movies"))
+    if movielens_1m is None:
+        log = read_movielens_100k(movielens_100k())
+        tags = pl.read_ndjson(embedded_cards("movielens-100k")).select("item_id", "tags")
+        vocabulary = Vocabulary(log.items.join(tags, on="item_id", how="left"), find_domain("movies"))
+    else:
+        log = read_movielens_dat(movielens_1m)
+        vocabulary = Vocabulary(log.items, find_domain("movies"))
+    name = "movielens-1m" if movielens_1m else "movielens-100k"
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for user, item, rating in log.interactions.sort("timestamp").select("user_id", "item_id", "rating").iter_rows():
         rows[user].append({"item_id": item, "rating": rating, "label": int(rating >= 4)})
     told = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines()]
+    told = [one for one in told if one.get("log", "movielens-100k") == name]
     wanted = {(one["user_id"], one["sentence"]): one for one in told}
     counts: Counter[str] = Counter()
     on_user: Counter[bool] = Counter()
@@ -100,5 +116,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("profiles", type=Path)
     parser.add_argument("--labels", type=Path, default=LABELS)
+    parser.add_argument("--movielens-1m", type=Path)
     given = parser.parse_args()
-    main(given.profiles, given.labels)
+    main(given.profiles, given.labels, given.movielens_1m)

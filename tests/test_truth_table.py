@@ -112,6 +112,13 @@ KINDS = [
     ("They give drama an average rating ranging from 1 to 3.", N),
     ("The average rating is 3.2.", N),
     ("The average rating is 3.6.", C),
+    # what the second look mended: "a rating of 4 or more", a general statement, an example, a part that comes before
+    (f"They rated {ALDER} and {DOGWOOD} highly, with a rating of 4 or more.", S),
+    ("War films are often treasured, despite not finding favour with this user.", N),
+    ("They enjoy films like 'Casablanca' (1942).", N),
+    ("They watched 'Casablanca' (1942).", C),
+    ("Pure drama and horror are avoided.", N),
+    ("They avoid musicals and documentary.", N),
     # a three is not enough to deny a liking
     ("They love 'Cedar of the Westernland'.", N),
 ]

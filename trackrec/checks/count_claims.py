@@ -65,7 +65,7 @@ _SOFT = re.compile(
 )
 _HARD = re.compile(
     r"\b(?:strict|tough|harsh|severe|choosy|picky|demanding|sparing|hard to please|stingy)\b(?! (?:on|with|in)\b)"
-    r"(?=\W*(?:$|(?:but|and|overall|though)\b)| (?:rat|mark|grad|scor|critic|judge|viewer|reader|reviewer|listener|customer|person)\w*)",
+    r"(?=\W*(?:$|(?:but|and|overall|though|giving|rating)\b)| (?:rat|mark|grad|scor|critic|judge|viewer|reader|reviewer|listener|customer|person)\w*)",
     re.IGNORECASE,
 )
 """Said of who rates, not of "harsh landscapes"."""
@@ -308,10 +308,11 @@ def _manner(text: str, history: History, opinions: Sequence[Opinion], of_kinds: 
             verdict = Verdict.SUPPORTED if right else Verdict.CONTRADICTED if wrong else Verdict.NOT_CHECKABLE
             claim = Claim("generosity", ALL, match.group())
             found.append(Judged(claim, verdict, f"{history.liked} of {len(history.events)} liked", history.everything))
-    for match in () if of_kinds else _MOSTLY.finditer(text):
+    for match in _MOSTLY.finditer(text):
         stars = {_star(match[name]) for name in ("a", "b") if match[name]}
         good = sum(event.rating in stars for event in history.events) / len(history.events)
-        verdict = Verdict.SUPPORTED if good > 0.5 else Verdict.CONTRADICTED if good < 0.35 else Verdict.NOT_CHECKABLE
+        wrong = good < 0.35 and not of_kinds  # "less interest in drama (mostly twos)" is not of everything
+        verdict = Verdict.SUPPORTED if good > 0.5 else Verdict.CONTRADICTED if wrong else Verdict.NOT_CHECKABLE
         found.append(
             Judged(Claim("portion", ALL, match.group()), verdict, f"{good:.0%} of the ratings", history.everything)
         )
