@@ -34,8 +34,7 @@ import polars as pl
 from trackrec.assets import movielens_100k
 from trackrec.checks.grounding import Checker, Verdict
 from trackrec.checks.vocabulary import Vocabulary
-from trackrec.data.sources.movielens import read_movielens_100k
-from trackrec.data.sources.movielens_family import read_movielens_dat
+from trackrec.data.sources.movielens import read_movielens_100k, read_movielens_dat
 from trackrec.knowledge.card import embedded_cards
 from trackrec.metrics.probability import wilson
 from trackrec.prompts.domains import find_domain
