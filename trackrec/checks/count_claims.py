@@ -149,7 +149,7 @@ def _star(text: str) -> int:
     return _NUMERALS[word] if word in _NUMERALS else _NUMERALS[word.removesuffix("s")]
 
 
-def count_claims(
+def counts_in(
     text: str,
     opinions: Sequence[Opinion],
     history: History,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from trackrec.checks.claims import Claim
-from trackrec.checks.count_claims import count_claims
+from trackrec.checks.count_claims import counts_in
 from trackrec.checks.cue_scope import direct_cue, is_part
 from trackrec.checks.evidence_strength import (
     DISLIKED_SHARE,
@@ -113,9 +113,7 @@ class FreeJudge:
             _QUALIFIED.search(prose.masked[:a]) or any(self.vocabulary.is_tag(value) for value in values)
             for a, _, values in self.groups(prose)
         )
-        counted = (
-            count_claims(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
-        )
+        counted = counts_in(prose.masked, prose.opinions, self.history, groups, blurred) if self.scale.has_stars else []
         kinds = self.kinds(prose)
         if self.doubts([*found, *kinds]) or self._turns_on_itself(found, prose):
             found, kinds = without_support(found), without_support(kinds)
