@@ -114,7 +114,7 @@ KINDS = [
     ("The average rating is 3.6.", C),
     # what the second look mended: "a rating of 4 or more", a general statement, an example, a part that comes before
     (f"They rated {ALDER} and {DOGWOOD} highly, with a rating of 4 or more.", S),
-    ("War films are often treasured, despite not finding favour with this user.", N),
+    ("War films are often treasured for their weight, despite not finding favour with this user.", N),
     ("They enjoy films like 'Casablanca' (1942).", N),
     ("They watched 'Casablanca' (1942).", C),
     ("Pure drama and horror are avoided.", N),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from trackrec.checks.free_text_reader import TURN, Prose
-from trackrec.checks.modality import is_about_user
 from trackrec.checks.sentiment import Opinion
 from trackrec.checks.vocabulary import Vocabulary
 
@@ -26,6 +25,7 @@ _SOME = re.compile(
     re.IGNORECASE,
 )
 """Before a list they speak of all of it: "certain science fiction and war films"."""
+_WHO = re.compile(r"\b(?:users?|viewers?|readers?|they|them|he|she|him|you|i|me)\b", re.IGNORECASE)
 _NEXT_WORD = re.compile(
     r"[ -](?:(?!(?:and|or|but|is|are|was|were|with|as|to|in|of|from|for|by|than|that|which|while|at|on|when|if|so"
     r"|not)\b)[a-z]\w+ )?([a-z]\w{2,}s)\b"
@@ -48,7 +48,7 @@ def direct_cue(start: int, end: int, prose: Prose, vocabulary: Vocabulary) -> Op
         gap = masked[end : after[0].start].strip()
         if not gap or all(vocabulary.is_noun(word) for word in gap.split()):
             turn = TURN.search(masked, after[0].end)  # "musicals are often loved, though not by this user"
-            return None if turn and not is_about_user(masked[: turn.start()]) and is_about_user(masked) else after[0]
+            return None if turn and not _WHO.search(masked, 0, turn.start()) and _WHO.search(masked) else after[0]
     if prose.lead is not None and prose.lead.sign and not prose.opinions and not prose.names:
         return None if is_aside(start, masked) else prose.lead
     return None
