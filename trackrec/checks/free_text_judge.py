@@ -30,9 +30,7 @@ from trackrec.checks.title_mentions import OwnTitles
 from trackrec.checks.vocabulary import Vocabulary
 
 _SEEN = re.compile(r"\b(?:watched|saw|seen|rated|read|bought|gave|loved|enjoyed|liked|disliked|hated)\b", re.IGNORECASE)
-_OWN_HISTORY = re.compile(
-    r"\b(?:their|his|her|the|user['’]s|viewer['’]s|viewing|watch|reading|rating) (?:\w+ )?history$", re.IGNORECASE
-)
+_OWN_HISTORY = re.compile(r"(?i)\b(?:their|his|her|the|(?:user|viewer)['’]s|viewing|watch|reading|rating) (?:\w+ )?history$")  # fmt: skip
 _EXAMPLE = re.compile(r"\b(?:like|such as|akin to)\b", re.IGNORECASE)
 _EVENT = re.compile(r"\b(?:watched|saw|seen|rat(?:ed|ings?)|read|bought|gave|given|scor\w+|stars?)\b", re.IGNORECASE)
 """Something that was done: what is liked "like X" may be named from elsewhere."""
