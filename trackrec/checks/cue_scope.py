@@ -9,6 +9,8 @@ from trackrec.checks.sentiment import Opinion
 from trackrec.checks.vocabulary import Vocabulary
 
 _ADJECTIVES = r"(?:[\w'’-]+ ){0,3}"
+SOUND = re.compile(r"musical (?:scores?|numbers?|moods?|styles?|accompaniments?|tastes?)\b", re.IGNORECASE)
+"""Music in films, not the kind of films."""
 _CLAUSE_END = re.compile(
     r"[.;]|,? (?:but|while|though|although|whereas)\b|, (?:and )?(?:they|he|she|the user)\b|, \w+ing\b"
 )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from trackrec.checks.claims import Claim
 from trackrec.checks.count_claims import counts_in
-from trackrec.checks.cue_scope import direct_cue, is_part
+from trackrec.checks.cue_scope import SOUND, direct_cue, is_part
 from trackrec.checks.evidence_strength import (
     DISLIKED_SHARE,
     LIKED_SHARE,
@@ -34,7 +34,6 @@ _OWN_HISTORY = re.compile(r"(?i)\b(?:their|his|her|the|(?:user|viewer)['’]s|vi
 _EXAMPLE = re.compile(r"\b(?:like|such as|akin to)\b", re.IGNORECASE)
 _EVENT = re.compile(r"\b(?:watched|saw|seen|rat(?:ed|ings?)|read|bought|gave|given|scor\w+|stars?)\b", re.IGNORECASE)
 """Something that was done: what is liked "like X" may be named from elsewhere."""
-_SOUND = re.compile(r"musical (?:scores?|numbers?|moods?|styles?|accompaniments?|tastes?)\b", re.IGNORECASE)
 _COMPARED = re.compile(
     rf"{HIDDEN}[^{HIDDEN}]*?\b(?:(?P<more>higher|better|more)|(?P<less>lower|worse|less))\b[^{HIDDEN},;]{{0,30}}\bthan (?:the |a )?(?:\w+ )?{HIDDEN}"
     rf"|\b(?P<prefer>prefer(?:s|red)?)\s[^{HIDDEN},;]{{0,20}}{HIDDEN}+ (?:to|over|rather than|than|above) (?:the |a )?{HIDDEN}",
@@ -267,7 +266,7 @@ class FreeJudge:
         """Attribute values that stand side by side, as one kind: "crime dramas"."""
         mentions = [one for one in self.vocabulary.find(prose.masked, ()) if one.kind == "attribute"]
         mentions = [one for one in mentions if not _OWN_HISTORY.search(prose.masked[: one.end])]
-        mentions = [one for one in mentions if not _SOUND.match(prose.masked, one.start)]
+        mentions = [one for one in mentions if not SOUND.match(prose.masked, one.start)]
         groups: list[tuple[int, int, tuple[str, ...]]] = []
         for one in mentions:
             if groups and not prose.masked[groups[-1][1] : one.start].strip(" -"):
@@ -300,7 +299,7 @@ class FreeJudge:
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)
         likes = [self.scale.side(place) > 0 for place in self.history.everything]
         tagged = not any(self.history.events[place].kinds.issuperset(values) for place in places)
-        if tagged and sign > 0 and (share < LIKED_SHARE or len(places) < SURE_EVENTS):
+        if tagged and (len(places) < SURE_EVENTS or (sign > 0 and share < LIKED_SHARE)):
             return Judged(claim, Verdict.NOT_CHECKABLE, reason, places)  # cards name a tag of few that it fits
         if is_borne_out(good, len(places), sum(likes) / len(likes), sign):
             return Judged(claim, Verdict.SUPPORTED, reason, places)
