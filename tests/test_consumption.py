@@ -88,12 +88,12 @@ def test_nobody_knows_what_everybody_goes_for() -> None:
     assert {judged.verdict for sentence in sentences for judged in sentence.claims} == {Verdict.NOT_CHECKABLE}
 
 
-def music(items: pl.DataFrame = ITEMS) -> Vocabulary:
-    return Vocabulary(items, MUSIC, ())
+def music(items: pl.DataFrame = ITEMS, is_ours: bool = False) -> Vocabulary:
+    return Vocabulary(items, MUSIC, (), is_ours=is_ours)
 
 
-def verdicts(text: str, items: str) -> list[tuple[str, str, str]]:
-    (sentence,) = ground(text, history(items), music())
+def verdicts(text: str, items: str, is_ours: bool = True) -> list[tuple[str, str, str]]:
+    (sentence,) = ground(text, history(items), music(is_ours=is_ours))
     return [(found.claim.kind, found.claim.subject.name, found.verdict.value) for found in sentence.claims]
 
 
@@ -105,6 +105,8 @@ def test_claims_are_judged_by_counting() -> None:
     ]
     found = verdicts("Listens to a lot of death metal and pop music, mostly famous artists.", "cdbf")
     assert [verdict for _, _, verdict in found] == ["contradicted"] * 3  # one death metal; pop below its .8
+    anybodys = verdicts("Listens to a lot of death metal music.", "cdbf", is_ours=False)
+    assert [verdict for _, _, verdict in anybodys] == ["not_checkable"], "what is a lot to others is not known"
     assert verdicts("Listens to a lot of different music, both famous and little-known artists.", "aaabcdef") == [
         ("mixed", "everything rated", "supported"),
         ("fame", "everything rated", "contradicted"),

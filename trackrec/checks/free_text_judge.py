@@ -336,7 +336,7 @@ class FreeJudge:
         gap = prose.masked[opinion.end : start] if 0 <= opinion.end <= start else ""
         if _BLENDED.search(prose.masked[:start]):
             return True
-        joined = gap.rpartition(",")[2]
+        joined = re.split(r",| and | or ", gap)[-1]
         return any(
             word.lower() not in _PLAIN | _GENERAL and not self.vocabulary.is_noun(word) for word in WORD.findall(joined)
         )
