@@ -100,6 +100,13 @@ def ablate(
     console.say(f"Page: {write_ablation_page(folder)}")
 
 
+def _files(texts: list[str] | None) -> dict[str, str]:
+    """Files of texts by their names; users without a text in one are left out."""
+    from research.comparison.file_arms import file_texts
+
+    return {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
+
+
 @app.command()
 def read(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
@@ -113,7 +120,6 @@ def read(
 
     ``--set reading.judge.type=ranker`` and the like change what is done; without a run, the teacher's texts are judged.
     """
-    from research.comparison.file_arms import file_texts
     from research.reading import ReadingSettings, print_reading, study
     from trackrec.progress import Reporter
     from trackrec.recipe import load_recipe
@@ -128,8 +134,7 @@ def read(
             apply_change(own, change.removeprefix(prefix))
     loaded = load_recipe(recipe, [change for change in changes or () if not change.startswith(prefix)])
     settings = ReadingSettings.model_validate(own)
-    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
-    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console), files)
+    rows = study(loaded, out or Path("runs") / loaded.name, settings, Reporter(console), _files(texts))
     print_reading(rows, console.print)
     if file is not None:
         about = {"recipe": loaded.name, "seed": loaded.seed, "settings": settings.model_dump(mode="json")}
@@ -151,15 +156,13 @@ def check(
     Origins are those of ``read``. All texts are judged alike, whoever wrote them.
     """
     from research.checked_texts import print_checked, study
-    from research.comparison.file_arms import file_texts
     from trackrec.progress import Reporter
     from trackrec.recipe import load_recipe
     from trackrec.run import write_json
 
     quiet_libraries()
     loaded = load_recipe(recipe, changes or ())
-    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
-    rows = study(loaded, out or Path("runs") / loaded.name, Reporter(console), files)
+    rows = study(loaded, out or Path("runs") / loaded.name, Reporter(console), _files(texts))
     print_checked(rows, console.print)
     if file is not None:
         write_json(file, {"recipe": loaded.name, "seed": loaded.seed, "rows": rows})
@@ -206,19 +209,15 @@ def show_texts(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     users: Annotated[int, typer.Option("--users", help="How many users; those first who have the most texts.")] = 5,
     user: Annotated[list[str] | None, typer.Option("--user", help="Show this user, by id.")] = None,
-    texts: Annotated[
-        list[str] | None, typer.Option("--texts", help="NAME=FILE: also the texts of a file of user_id and text.")
-    ] = None,
+    texts: Texts = None,
     out: Annotated[Path | None, typer.Option("--out", help="File for the table, in place of the terminal.")] = None,
 ) -> None:
     """Put the RecCoTs of teachers and generators beside each other for the same users, as a table in Markdown."""
-    from research.comparison.file_arms import file_texts
     from research.show_texts import as_markdown
     from research.show_texts import show_texts as texts_of
     from trackrec.files.whole import written_whole
 
-    files = {given["name"]: given["path"] for given in file_texts(texts or (), "leave_out")}
-    table = as_markdown(texts_of(folder, users, files, user or ()))
+    table = as_markdown(texts_of(folder, users, _files(texts), user or ()))
     if out is None:
         console.say(table.rstrip("\n"))
         return

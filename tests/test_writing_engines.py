@@ -244,6 +244,14 @@ def test_an_estimate_by_hand(tmp_path: Path) -> None:
     assert plain["money"] == {}
 
 
+def test_a_row_without_a_user_is_no_user_to_write_for(tmp_path: Path) -> None:
+    run, log = write_run(tmp_path / "run"), made_log(users=5)
+    nobody = log.head(2).with_columns(user_id=pl.lit(None, dtype=log.schema["user_id"]))
+    pl.concat([log, nobody]).write_parquet(tmp_path / "log.parquet")
+    found = estimate(run, LogSettings(path=str(tmp_path / "log.parquet")), WritingSettings(writer="template"))
+    assert found["log"]["users"] == found["work"]["users_to_write_for"] == 5
+
+
 def test_the_plan_is_told_in_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

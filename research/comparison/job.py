@@ -251,7 +251,7 @@ class Comparison:
             "metrics": setup.metrics,
             "breakdown": self._breaks_down(setup),
         }
-        if len(self._by_items(setup, "auc")) > 1:
+        if setup.task == "ctr" and NEW in self.components.dataset.examples.columns:
             settings["items"] = True
         if thinly:
             settings["where_scored"] = [pair for pair, _ in thinly]

@@ -112,7 +112,7 @@ def estimate(
         open_log(log, run.recipe.source, Path(scratch)) as opened,
     ):
         usable = opened.rows.filter(pl.col("unusable").is_null())
-        told = usable.select(pl.len().alias("events"), pl.col("user_id").n_unique().alias("users"))
+        told = usable.select(pl.len().alias("events"), pl.col("user_id").drop_nulls().n_unique().alias("users"))
         events, users = told.collect(engine="streaming").row(0)
         prompt = _prompt_tokens(run, opened, settings, users, engines) if users and writer != TEMPLATE else 0.0
     writing = math.ceil(users * share)
