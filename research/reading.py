@@ -31,7 +31,17 @@ from trackrec.teachers.base import write_texts
 from trackrec.teachers.template import TeacherSettings
 
 METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
-OVER = {"over_none": NO_TEXT, "over_swapped": SWAPPED, "over_teacher": TEACHER, "over_distilled": round_name(0)}
+TAUGHT = "as it was taught"
+"""The teacher's texts with what the recipe lets it leave out, as the generator learnt from them."""
+ROOM = 1000
+"""Most tokens of a text whose number of genres is given."""
+OVER = {
+    "over_none": NO_TEXT,
+    "over_swapped": SWAPPED,
+    "over_teacher": TEACHER,
+    "over_taught": TAUGHT,
+    "over_distilled": round_name(0),
+}
 """Paired differences of an arm, and what each is from."""
 
 
@@ -47,6 +57,9 @@ class ReadingSettings(Settings):
     origin, whatever their role, are cut into so many parts by chance, and each is judged by a fit on the others."""
     draws: int = Field(default=1000, ge=100)
     """Draws behind a 95% interval (users are drawn)."""
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """The template teacher's texts also with so many genres each of what a history is made of
+    (`profile.most_consumed`), to see what longer texts are worth."""
 
 
 def study(
@@ -71,7 +84,8 @@ def study(
 
     Returns:
         A row for each set of items (``all``, and ``new`` and ``known`` where the split has new ones), arm and metric:
-        ``value, low, high``; the differences named in ``OVER``, each with its interval; ``users, examples, seeds``.
+        ``value, low, high``; the differences named in ``OVER``, each with its interval; ``users, examples, seeds,
+        words`` (of a text, in the mean).
 
     Raises:
         RunError: too few users have a text of every origin.
@@ -79,7 +93,7 @@ def study(
     run = open_run(recipe, folder, reporter)
     dataset = prepare(recipe, run)
     components = Components(recipe, run, dataset)
-    texts = origins(components) | texts_of_files(files or {}, dataset.roles["user_id"])
+    texts = origins(components, settings.lengths) | texts_of_files(files or {}, dataset.roles["user_id"])
     parts = parts_to_judge(dataset, texts, settings.folds, recipe.seed)
     tested = [user for _, part in parts for user in part]
     rows = arms(texts, tested, recipe.seed)
@@ -106,8 +120,11 @@ def study(
         said = dataset.examples.select("user_id", "event_id", NEW)
         examples = examples.join(said, on=["user_id", "event_id"], how="left", maintain_order="left")
     stacked = {name: np.stack(fits) for name, fits in scores.items()}
+    words = {name: table["text"].str.count_matches(r"\S+").mean() for name, table in rows.items()}
     return [
-        row for items, mask in parts_of(examples) for row in figures(items, mask, examples, stacked, settings, recipe)
+        row | {"words": words[row["arm"]]}
+        for items, mask in parts_of(examples)
+        for row in figures(items, mask, examples, stacked, settings, recipe)
     ]
 
 
@@ -136,15 +153,24 @@ def parts_to_judge(
     return both
 
 
-def origins(components: Components) -> dict[str, pl.DataFrame]:
-    """``user_id, text`` of each origin: the template teacher that leaves nothing out, then each round's generator."""
+def origins(components: Components, lengths: Sequence[int] = ()) -> dict[str, pl.DataFrame]:
+    """``user_id, text`` of each origin: the template teacher that leaves nothing out, of each length that is asked for,
+    and with what it left out for the generator; then each round's generator."""
     recipe, run, dataset = components.recipe, components.run, components.dataset
     found = {}
     if isinstance(recipe.teacher, TeacherSettings):
-        teacher = components.teacher(recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0}))
+        whole = recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0})
+        tellers = {TEACHER: (whole, recipe.profile)}
+        for length in lengths:
+            longer = recipe.profile.model_copy(update={"most_consumed": length})
+            tellers[f"{length} genres"] = (whole.model_copy(update={"max_tokens": ROOM}), longer)
+        if whole != recipe.teacher:
+            tellers[TAUGHT] = (recipe.teacher, recipe.profile)
         everybody = dataset.roles["user_id"].to_list()
-        table = write_texts(teacher, dataset.histories, components.renderer, recipe.seed, users=everybody)
-        found[TEACHER] = table.select("user_id", "text")
+        for name, (teller, profile) in tellers.items():
+            teacher = components.teacher(teller, profile)
+            table = write_texts(teacher, dataset.histories, components.renderer, recipe.seed, users=everybody)
+            found[name] = table.select("user_id", "text")
     for number in components.rounds:
         if run.table(f"write-{number}").is_file():
             found[round_name(number)] = run.read(f"write-{number}").select("user_id", "text")
@@ -200,5 +226,5 @@ def figures(
 def print_reading(rows: Sequence[dict[str, Any]], say: Any) -> None:
     """The study as tables in the terminal, one for each set of items."""
     over = {"over none": "over_none", "over another user's": "over_swapped"}
-    over |= {"over teacher's": "over_teacher", "over distilled": "over_distilled"}
+    over |= {"over teacher's": "over_teacher", "over taught": "over_taught", "over distilled": "over_distilled"}
     print_by_items(rows, say, "text", over, digits=3)

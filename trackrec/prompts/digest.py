@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from trackrec.users.counts import FAME, LEVELS, MOST_CONSUMED
+from trackrec.users.counts import FAME, LEVELS
 from trackrec.users.profile import Profile, Tally
 
 
@@ -52,7 +52,7 @@ def digest_line(profile: Profile, facts: Collection[DigestFact] = DIGEST_FACTS) 
     if "age" in facts and profile.age:
         parts.append(f"From before {profile.age.year}: {profile.age.share_in_words}.")
     if "consumption" in facts and profile.consumption:
-        often = ", ".join(profile.consumption.genres[:MOST_CONSUMED]) or "different"
+        often = ", ".join(profile.consumption.genres) or "different"
         parts.append(f"Often: {often}. Fame: {FAME[profile.consumption.fame]}.")
     if "genres" in facts and profile.comparable_genres:
         for word, tallies in (("More", profile.above), ("Less", profile.below)):

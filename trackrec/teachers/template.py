@@ -18,7 +18,7 @@ from trackrec.settings import ComponentSettings
 from trackrec.teachers.base import TeacherContext
 from trackrec.teachers.wording import ABOVE, BELOW, EVIDENCE, SUBJECTS, TITLES, UNSEEN, Plan, Style, compose
 from trackrec.users.catalogue import Catalogue
-from trackrec.users.counts import MOST_CONSUMED, ProfileSettings
+from trackrec.users.counts import ProfileSettings
 from trackrec.users.profile import Profile, profiles
 
 Fact = Annotated[
@@ -197,9 +197,8 @@ def _choose_names(settings: TeacherSettings, profile: Profile, rng: np.random.Ge
         kept = zip(listed, draws, strict=False)
         return tuple(one for one, draw in kept if draw >= settings.omit_genres or draw == highest)
 
-    consumption = profile.consumption and replace(
-        profile.consumption, genres=some(profile.consumption.genres, MOST_CONSUMED)
-    )
+    consumed = profile.consumption.genres if profile.consumption else ()
+    consumption = profile.consumption and replace(profile.consumption, genres=some(consumed, len(consumed)))
     return replace(
         profile,
         consumption=consumption,
@@ -216,8 +215,7 @@ def _plans(profile: Profile, told: frozenset[str], most_tags: int) -> list[Calla
     if "age" in told:
         steps.append(lambda plan: replace(plan, age=True))
     if "consumption" in told and profile.consumption:
-        most = min(MOST_CONSUMED, len(profile.consumption.genres))
-        steps += [partial(replace, consumption=number) for number in range(1, most + 1)]
+        steps += [partial(replace, consumption=n) for n in range(1, len(profile.consumption.genres) + 1)]
     if "genres" in told:
         steps.append(lambda plan: replace(plan, above=min(1, len(profile.above)), below=min(1, len(profile.below))))
         steps.append(lambda plan: replace(plan, above=plan.above and min(MOST_LIKED, len(profile.above))))

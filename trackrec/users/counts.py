@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import polars as pl
 from pydantic import Field
 
 from trackrec.errors import LogError
-from trackrec.settings import Settings
+from trackrec.settings import LATER, Settings
 from trackrec.users.catalogue import Catalogue
 
 Number = TypeVar("Number", float, pl.Expr)
@@ -90,8 +90,6 @@ MIN_ITEMS = 2
 """Fewest items of a genre before a history is said to have many of it."""
 MIN_SURPLUS = 0.05
 """By how much a genre's share of the history must exceed its share of everybody's, after smoothing."""
-MOST_CONSUMED = 4
-"""So many genres are told."""
 CONSUMPTION_PRIOR = 2
 """Strength of that smoothing: so many imagined items that are as everybody's."""
 
@@ -101,11 +99,9 @@ class Consumption:
     """What a history is made of, next to everybody's."""
 
     genres: tuple[str, ...]
-    """Genres that it has more of than everybody's histories have, the largest surplus first."""
+    """Genres that it has more of than everybody's histories have, the largest surplus first; as many as are told."""
     fame: int
     """How well known its items are: a place in ``FAME``."""
-    tags: tuple[str, ...] = ()
-    """Likewise tags."""
 
 
 def consumption_surplus(events: Number, of_genre: Number, share: Number) -> Number:
@@ -135,6 +131,9 @@ class ProfileSettings(Settings):
     """Strength of that smoothing: so many imagined items of the genre at the user's own share of likes."""
     min_tag_items: int = Field(default=3, ge=1)
     """Fewest rated items of a tag before anything is said about it; there are far more tags than genres."""
+    most_consumed: Annotated[int, LATER] = Field(default=4, ge=1)
+    """So many genres are told that a history has more of than everybody's. With more of them texts are longer: see that
+    `teacher.max_tokens` and `prompts.reccot_tokens` have room."""
 
     @property
     def counting(self) -> Counting:

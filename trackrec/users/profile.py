@@ -135,7 +135,7 @@ def profiles(histories: pl.DataFrame, catalogue: Catalogue, settings: ProfileSet
     shares = {"genres": catalogue.genre_shares, "tags": catalogue.tag_shares}
     counted = {kind: name_counts(events, kind, settings.counting, shares[kind]) for kind in NAME_KINDS}
     sides = {kind: _sides(counted[kind], least[kind], settings) for kind in NAME_KINDS}
-    consumed = {kind: _consumed(counted[kind]) for kind in NAME_KINDS}
+    consumed = _consumed(counted["genres"], settings.most_consumed)
     examples, decade = _examples(events), catalogue.middle_decade
     made = {}
     for row in user_counts(events, catalogue).iter_rows(named=True):
@@ -143,7 +143,7 @@ def profiles(histories: pl.DataFrame, catalogue: Catalogue, settings: ProfileSet
         told = examples[user]
         choice = None
         if row["fame"] is not None:
-            choice = Consumption(consumed["genres"][user], fame_level(row["fame"]), consumed["tags"][user])
+            choice = Consumption(consumed[user], fame_level(row["fame"]))
         made[user] = Profile(
             liked=row["liked"],
             rated=row["rated"],
@@ -229,13 +229,13 @@ def _sides(counted: pl.DataFrame, least: int, settings: ProfileSettings) -> defa
     return found
 
 
-def _consumed(counted: pl.DataFrame) -> defaultdict[Any, tuple[str, ...]]:
-    """Names that each user has more of than everybody, the largest surplus first."""
+def _consumed(counted: pl.DataFrame, most: int) -> defaultdict[Any, tuple[str, ...]]:
+    """Genres that each user has more of than everybody, the largest surplus first, and no more than so many."""
     rows = counted.filter((pl.col("rated") >= MIN_ITEMS) & (pl.col("surplus") >= MIN_SURPLUS - _NOISE))
     rows = rows.sort("surplus", "name", descending=[True, False])
     found: defaultdict[Any, tuple[str, ...]] = defaultdict(tuple)
     for user, names in rows.group_by("user_id").agg("name").iter_rows():
-        found[user] = tuple(names)
+        found[user] = tuple(names[:most])
     return found
 
 
