@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
 from trackrec.errors import RecipeError
 from trackrec.judges.lm import LMValidatorSettings
+from trackrec.judges.matcher import MatcherSettings
 from trackrec.recipe import Recipe, dump_recipe, load_recipe, make_recipe
 from trackrec.settings import LATER, Settings, recorded
 from trackrec.teachers.llm import LLMTeacherSettings
@@ -40,6 +41,30 @@ def test_changes_on_the_command_line(tmp_path: Path) -> None:
         load_recipe(file, ["loop.rounds"])
     with pytest.raises(RecipeError, match="'name' is a value, not a group"):
         load_recipe(file, ["name.first=x"])
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "kept"),
+    [
+        ("alignment.training.trees_per_step=3", "alignment.training.learning_rate", 0.0002),
+        ("loop.writing.max_new_tokens=77", "loop.writing.temperature", 0.0),
+        ("judge.training.trees_per_step=3", "judge.training.epochs", 2.0),
+    ],
+)
+def test_a_group_that_is_changed_in_part_keeps_its_own_defaults(
+    change: str, place: str, kept: float, tmp_path: Path
+) -> None:
+    (tmp_path / "bare.yaml").write_text("name: bare\n")
+    recipe: Any = load_recipe(tmp_path / "bare.yaml", [change])
+    for part in place.split("."):
+        recipe = getattr(recipe, part)
+    assert recipe == kept
+
+
+def test_another_type_of_component_takes_nothing_from_the_default_one() -> None:
+    recipe = make_recipe({"judge": {"type": "matcher", "learning_rate": 0.01}})
+    assert type(recipe.judge) is MatcherSettings
+    assert recipe.judge.model_dump() == MatcherSettings(learning_rate=0.01).model_dump()
 
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:

@@ -31,7 +31,7 @@ from trackrec.prompts.budget import follow_budget
 from trackrec.prompts.renderer import PromptSettings
 from trackrec.rankers.compare import RankingSettings
 from trackrec.registry import Choice, component, settings_class, short_name
-from trackrec.settings import ComponentSettings, Positive, Settings, apply_change
+from trackrec.settings import LATER, ComponentSettings, Positive, Settings, apply_change
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.counts import ProfileSettings
 from trackrec.yaml_text import read_yaml
@@ -73,6 +73,10 @@ class LoopSettings(Settings):
     promotion_margin: float = Field(default=0.005, ge=0)
     """What a later round's generator must add to the AUC on LM validation users to take an earlier one's place; smaller
     differences are noise at a few hundred examples."""
+    promotion_cut_off: Annotated[float, LATER] = Field(default=0.1, ge=0, le=1)
+    """By how much a later round's share of texts that the token limit cut off may exceed that of the generator whose
+    place it takes. A text that goes on and on may predict well, since all that it should say is in it somewhere; nobody
+    would read it."""
     need_useful_validator: bool = True
     """Stop before any alignment unless the validator beats the user's own share of likes on LM validation users."""
 

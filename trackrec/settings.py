@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trackrec.errors import RecipeError
 from trackrec.yaml_text import read_yaml
@@ -30,6 +30,19 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_defaults(cls, tree: Any) -> Any:
+        """A group that is given in part keeps what its own place has as defaults, not what its class has."""
+        if not isinstance(tree, dict):
+            return tree
+        kept = {
+            name: _filled(tree[name], field.default)
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Settings) and isinstance(tree.get(name), dict)
+        }
+        return tree | kept
+
     @field_validator("*")
     @classmethod
     def _countable(cls, value: Any) -> Any:
@@ -49,6 +62,19 @@ class ComponentSettings(Settings):
     type: str
     """A built-in name, the name of an installed package's entry point, or an import path such as
     ``my_shop.teachers:Teacher``."""
+
+
+def _filled(given: dict[str, Any], default: Settings) -> dict[str, Any]:
+    """What was given, with what the default says beyond its class where nothing was; of another type: as it is."""
+    if given.get("type", getattr(default, "type", None)) != getattr(default, "type", None):
+        return given
+    said = {name: getattr(default, name) for name in default.model_fields_set}
+    deeper = {
+        name: _filled(given[name], value)
+        for name, value in said.items()
+        if isinstance(value, Settings) and isinstance(given.get(name), dict)
+    }
+    return said | given | deeper
 
 
 def recorded(settings: BaseModel) -> dict[str, Any]:

@@ -50,27 +50,39 @@ class Evaluation:
     def promote(self) -> int:
         """The round whose generator is used: a later one only if it is better under the same validators by a margin.
 
-        A generator is judged by its mean AUC under the aligned kind's validators of all rounds, on LM validation users.
+        A generator is judged by its mean AUC under the aligned kind's validators of all rounds, on LM validation users,
+        and by how many of its texts on them were cut off.
 
         Returns:
             The promoted round.
         """
-        kind, margin = self.components.kinds[0], self.components.recipe.loop.promotion_margin
+        kind, settings = self.components.kinds[0], self.components.recipe.loop
+        margin, more = settings.promotion_margin, settings.promotion_cut_off
+        users = self.dataset.users(Role.LM_VALIDATION)
 
         def work(stage: Stage) -> None:
             scores = pl.concat([self.run.read(f"matrix-{kind}-{number}") for number in self.rounds])
-            means = {}
+            means, cut_off = {}, {}
             for generator in self.rounds:
                 mine = scores.filter(pl.col("sample") == generator)
                 parts = mine.partition_by("validator", maintain_order=True)
                 means[generator] = float(
                     np.mean([auc(part["label"].to_numpy(), part["yes_probability"].to_numpy()) for part in parts])
                 )
-            stage.counts = {"promoted": promoted_round(means, margin), "mean_auc": means}
+                texts = self.components.kept(generator).filter(pl.col("user_id").is_in(users))
+                cut_off[generator] = 1.0 - float(np.mean(texts["finished"].to_numpy()))
+            best = promoted_round(means, margin, cut_off, more)
+            stage.counts = {"promoted": best, "mean_auc": means, "cut_off": cut_off}
 
-        inputs = [self.run.table(f"matrix-{kind}-{number}") for number in self.rounds]
-        self.components.do("promote", work, inputs, {"kind": kind, "margin": margin})
-        return int(self.run.manifest("promote")["counts"]["promoted"])
+        inputs = [self.run.table(f"{name}-{n}") for n in self.rounds for name in (f"matrix-{kind}", "write")]
+        self.components.do("promote", work, inputs, {"kind": kind, "margin": margin, "cut_off": more})
+        counts = self.run.manifest("promote")["counts"]
+        said = "; ".join(
+            f"round {n} AUC {counts['mean_auc'][n]:.3f}, {counts['cut_off'][n]:.0%} of its texts cut off"
+            for n in counts["mean_auc"]
+        )
+        self.run.reporter.line(f"promoted: the generator of round {counts['promoted']} (LM validation users: {said})")
+        return int(counts["promoted"])
 
     def recommend(self, promoted: int) -> None:
         """G then V as a recommender on ranker users, whom nothing was tuned on; each arm's scores are one table."""
@@ -135,20 +147,25 @@ class Evaluation:
         stage.counts = {"scores": table.height, "users": texts["user_id"].n_unique()}
 
 
-def promoted_round(means: Mapping[int, float], margin: float) -> int:
+def promoted_round(means: Mapping[int, float], margin: float, cut_off: Mapping[int, float], more: float) -> int:
     """The earliest round that no later one beats by more than ``margin``, each held against the best before it.
 
     Args:
         means: what each round's generator reached, by round.
         margin: what a later round must add to take the place of an earlier one.
+        cut_off: each round's share of texts that the token limit cut off.
+        more: how much higher than that of the earlier round this may be.
 
-    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.712}, margin=0.005)
+    >>> ended = {0: 0.0, 1: 0.0, 2: 0.0}
+    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.712}, 0.005, ended, 0.1)
     2
-    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.7005}, margin=0.005)
+    >>> promoted_round({0: 0.70, 1: 0.704, 2: 0.7005}, 0.005, ended, 0.1)
     0
+    >>> promoted_round({0: 0.70, 1: 0.71, 2: 0.75}, 0.005, {0: 0.0, 1: 0.02, 2: 0.5}, 0.1)
+    1
     """
     best = min(means)
     for number in sorted(means):
-        if means[number] > means[best] + margin:
+        if means[number] > means[best] + margin and cut_off[number] <= cut_off[best] + more:
             best = number
     return best

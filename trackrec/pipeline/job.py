@@ -89,7 +89,6 @@ def _all_stages(recipe: Recipe, run: Run) -> None:
     evaluation = Evaluation(components)
     evaluation.matrix()
     promoted = evaluation.promote()
-    run.reporter.line(f"promoted: the generator of round {promoted}")
     evaluation.recommend(promoted)
     features = Features(components, promoted)
     features.write_everybody()
