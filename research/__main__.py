@@ -143,6 +143,23 @@ def read(
 
 
 @app.command()
+def seeds(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `read --file` left of each run.")],
+    file: Annotated[Path | None, typer.Option("--file", help="JSON file for the figures.")] = None,
+) -> None:
+    """What `read` found, over runs with several seeds: means, with intervals over users and seeds."""
+    from research.over_seeds import over_seeds
+    from research.reading import print_reading
+    from trackrec.run import write_json
+
+    rows = over_seeds(files)
+    print_reading(rows, console.print)
+    if file is not None:
+        write_json(file, {"files": [each.name for each in files], "rows": rows})
+        console.say(f"Figures: {file}")
+
+
+@app.command()
 def check(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
     out: Out = None,

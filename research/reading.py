@@ -33,8 +33,6 @@ from trackrec.teachers.template import TeacherSettings
 METRICS: dict[str, Callable[..., float]] = {"auc": auc, "gauc": gauc}
 TAUGHT = "as it was taught"
 """The teacher's texts with what the recipe lets it leave out, as the generator learnt from them."""
-ROOM = 1000
-"""Most tokens of a text whose number of genres is given."""
 OVER = {
     "over_none": NO_TEXT,
     "over_swapped": SWAPPED,
@@ -58,8 +56,8 @@ class ReadingSettings(Settings):
     draws: int = Field(default=1000, ge=100)
     """Draws behind a 95% interval (users are drawn)."""
     lengths: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """The template teacher's texts also with so many genres each of what a history is made of
-    (`profile.most_consumed`), to see what longer texts are worth."""
+    """The template teacher's texts also of at most so many tokens each, to see what longer texts are worth. That there
+    is enough to tell is for the recipe (`profile.most_consumed`, `teacher.most_tags`)."""
 
 
 def study(
@@ -160,15 +158,13 @@ def origins(components: Components, lengths: Sequence[int] = ()) -> dict[str, pl
     found = {}
     if isinstance(recipe.teacher, TeacherSettings):
         whole = recipe.teacher.model_copy(update={"omit": 0.0, "omit_genres": 0.0})
-        tellers = {TEACHER: (whole, recipe.profile)}
-        for length in lengths:
-            longer = recipe.profile.model_copy(update={"most_consumed": length})
-            tellers[f"{length} genres"] = (whole.model_copy(update={"max_tokens": ROOM}), longer)
+        tellers = {TEACHER: whole}
+        tellers |= {f"{length} tokens": whole.model_copy(update={"max_tokens": length}) for length in lengths}
         if whole != recipe.teacher:
-            tellers[TAUGHT] = (recipe.teacher, recipe.profile)
+            tellers[TAUGHT] = recipe.teacher
         everybody = dataset.roles["user_id"].to_list()
-        for name, (teller, profile) in tellers.items():
-            teacher = components.teacher(teller, profile)
+        for name, settings in tellers.items():
+            teacher = components.teacher(settings)
             table = write_texts(teacher, dataset.histories, components.renderer, recipe.seed, users=everybody)
             found[name] = table.select("user_id", "text")
     for number in components.rounds:

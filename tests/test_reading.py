@@ -13,7 +13,8 @@ import pytest
 from tiny_run import tiny_recipe, write_tiny_log
 
 from research.comparison.arms import NO_TEXT, SWAPPED, TEACHER
-from research.reading import ReadingSettings, arms, parts_of, parts_to_judge, study
+from research.over_seeds import over_seeds
+from research.reading import TAUGHT, ReadingSettings, arms, parts_of, parts_to_judge, study
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
 from trackrec.judges.matcher import MatcherSettings
@@ -46,6 +47,46 @@ def test_a_teachers_texts_are_judged_without_a_run(
     for row in rows:
         assert row["low"] <= row["value"] <= row["high"]
         assert ("over_none" in row) == (row["arm"] == TEACHER)
+
+
+def test_texts_of_other_lengths_and_what_the_teacher_left_out(
+    tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackrec.pipeline.components.shared_encoder", lambda settings: WordCounts())
+    log = write_tiny_log(tmp_path / "log")
+    recipe = tiny_recipe(tiny_model_folder, log, teacher={"tells": ["habit", "titles"], "max_tokens": 60, "omit": 0.5})
+    settings = ReadingSettings(judge=MatcherSettings(epochs=1), seeds=1, draws=100, lengths=(16, 90))
+    rows = study(recipe, tmp_path / "run", settings, Reporter())
+    words = {row["arm"]: row["words"] for row in rows}
+    assert list(words) == [NO_TEXT, SWAPPED, TEACHER, "16 tokens", "90 tokens", TAUGHT]
+    assert words["16 tokens"] < words[TEACHER] <= words["90 tokens"]
+    assert words[TAUGHT] < words[TEACHER]
+    assert words[NO_TEXT] is None
+    assert all("over_taught" in row for row in rows if row["arm"] == TEACHER)
+
+
+def reading_of(seed: int, value: float, gain: float, file: Path) -> Path:
+    row = {"items": "all", "arm": "round 1", "metric": "auc", "value": value, "low": 0.0, "high": 1.0}
+    row |= {"users": 300, "examples": 9000, "over_distilled": [gain, gain - 0.02, gain + 0.02]}
+    file.write_text(json.dumps({"seed": seed, "rows": [row, {**row, "arm": f"only of {seed}"}]}))
+    return file
+
+
+def test_means_over_seeds(tmp_path: Path) -> None:
+    """By hand: differences .04, .05, .06 have deviation .01, and Student's t of 2 degrees is 4.303."""
+    gains = {41: 0.04, 42: 0.05, 43: 0.06}
+    files = [reading_of(seed, 0.7, gain, tmp_path / f"{seed}.json") for seed, gain in gains.items()]
+    (row,) = over_seeds(files)
+    assert (row["arm"], row["runs"], row["users"], row["value"]) == ("round 1", 3, 900, pytest.approx(0.7))
+    half = 4.302653 * 0.01 / 3**0.5
+    assert row["over_distilled"] == pytest.approx([0.05, 0.05 - half, 0.05 + half], abs=1e-6)
+    assert "over_none" not in row
+
+
+def test_runs_of_one_seed_say_nothing_of_seeds(tmp_path: Path) -> None:
+    files = [reading_of(41, 0.7, 0.04, tmp_path / name) for name in ("a.json", "b.json")]
+    with pytest.raises(RunError, match="a seed of its own"):
+        over_seeds(files)
 
 
 def test_nobody_keeps_his_own_text_where_texts_are_swapped() -> None:

@@ -33,7 +33,6 @@ from trackrec.settings import ComponentSettings, recorded
 from trackrec.teachers.base import Teacher, TeacherContext
 from trackrec.teachers.template import TeacherSettings
 from trackrec.users.citations import without_citations
-from trackrec.users.counts import ProfileSettings
 
 FOLDS = (0, 1)
 """LM users are cross-fitted in two halves: the validator that scores a fold was tuned on the other one."""
@@ -87,9 +86,9 @@ class Components:
         ours = is_ours(recipe.teacher.type, recipe.loop.distils)
         return RewardContext(self.dataset.items, prompts.domain, prompts.attributes, recipe.profile, ours)
 
-    def teacher(self, settings: ComponentSettings | None = None, profile: ProfileSettings | None = None) -> Teacher:
-        """The recipe's teacher, or one of other settings, or with profiles that are counted otherwise."""
-        context = TeacherContext(self.dataset.items, self.renderer, profile or self.recipe.profile)
+    def teacher(self, settings: ComponentSettings | None = None) -> Teacher:
+        """The recipe's teacher, or one of other settings."""
+        context = TeacherContext(self.dataset.items, self.renderer, self.recipe.profile)
         teacher: Teacher = make("teacher", settings or self.recipe.teacher, context)
         return teacher
 
