@@ -82,11 +82,11 @@ class ItemText:
             raise RunError(
                 f"the ranker in {folder} reads items' texts, but {path} holds no vectors of them ({error}): {remedy}"
             ) from error
-        whole = rows.shape == expected and values.shape[1:] == sizes.texts[1:2]
-        if not whole or not 0 <= int(rows.min()) <= int(rows.max()) < len(values):
+        fits = values.shape[1:] == sizes.texts[1:2] and rows.shape == expected and rows.dtype == torch.int64
+        if not fits or not 0 <= int(rows.min()) <= int(rows.max()) < len(values):
             raise RunError(
-                f"{path} holds {len(values)} vectors of shape {tuple(values.shape[1:])} and rows of shape "
-                f"{tuple(rows.shape)}, but the ranker was fitted with {sizes.texts[1]} numbers a vector and rows of "
-                f"shape {expected}: {remedy}"
+                f"{path} holds vectors of shape {tuple(values.shape)} and rows of shape {tuple(rows.shape)}, but the "
+                f"ranker in {folder} was fitted with {sizes.texts[1]} numbers a vector and rows of shape {expected}, "
+                f"each that of a vector: {remedy}"
             )
         return cls((values,), rows)
