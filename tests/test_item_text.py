@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from described_tables import wrong_tables
 from ranking_world import World
 from safetensors.torch import load_file, save_file
 from tiny_run import USERS, tiny_recipe, write_tiny_log
@@ -187,6 +188,7 @@ def test_a_run_s_ranker_and_the_service_read_it(tmp_path: Path, monkeypatch: pyt
     assert told["item_id"].to_list() == components.dataset.items["item_id"].to_list()
     assert told["vector"].list.len().unique().to_list() == [DIMENSIONS]
     assert opened.read("din")["arm"].unique(maintain_order=True).to_list() == list(ARMS)
+    assert wrong_tables(folder) == []
     assert "tables/item-vectors.parquet" in opened.manifest("din")["fingerprint"]["inputs"]
     store = open_store(str(tmp_path / "store.sqlite"), seconds=1.0)
     publish(Publication(str(write_publication(tmp_path / "place", rows))), store)
