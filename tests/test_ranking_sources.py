@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from research.comparison.study_arm import score_column
 from trackrec.errors import RunError
+from trackrec.features.projection import Projection
 from trackrec.rankers.arm import item_rows, projected_item_vectors
 
 TRAIN = pl.DataFrame({"item_id": [1, 2, 3]})
@@ -30,6 +32,22 @@ def test_directions_do_not_depend_on_items_out_of_training() -> None:
     )
     one, two = projected_item_vectors(vectors, TRAIN, 1)[0], projected_item_vectors(other, TRAIN, 1)[0]
     assert torch.equal(one[:3], two[:3])
+
+
+def test_the_last_bits_of_vectors_turn_no_direction_round() -> None:
+    chance = np.random.default_rng(0)
+    found = Projection.fit(chance.normal(size=(30, 8)).astype(np.float32), 3)
+    turned = Projection(found.mean, found.directions * np.array([1, -1, -1], dtype=np.float32))
+    assert np.array_equal(found.oriented().directions, turned.oriented().directions)
+    assert np.array_equal(np.abs(found.oriented().directions), np.abs(found.directions))
+    assert (found.oriented().directions.max(axis=0) == np.abs(found.directions).max(axis=0)).all()
+    raw = chance.normal(size=(40, 16))
+    train = pl.DataFrame({"item_id": range(40)})
+    tables = [
+        projected_item_vectors(train.with_columns(vector=pl.Series(vectors.tolist())), train, 16)[0]
+        for vectors in (raw, raw + 1e-7 * chance.normal(size=raw.shape))
+    ]
+    assert max(float((table - tables[0]).abs().max()) for table in tables) < 1e-3
 
 
 def test_a_source_without_training_items_is_refused() -> None:

@@ -155,7 +155,7 @@ def projected_item_vectors(
             "from them. Write texts for the catalogue's items, or leave the source out."
         )
     raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
-    projected = Projection.fit(raw[known], components)(raw)
+    projected = Projection.fit(raw[known], components).oriented()(raw)
     values = torch.from_numpy(np.vstack([np.zeros((1, projected.shape[1]), np.float32), projected]))
     rows = present.select("item_id").with_row_index("row", offset=1).select("item_id", pl.col("row").cast(pl.Int64))
     return values, rows
