@@ -151,6 +151,7 @@ def test_settings_that_came_later_are_marked() -> None:
     recipe = load_recipe("quick")
     later = {
         "split": {"new_items"}, "model": {"revision"}, "encoder": {"revision"}, "knowledge": {"as_genres"},
+        "ranking": {"item_text", "item_components"},
     }  # fmt: skip
     for group, names in later.items():
         settings = getattr(recipe, group)

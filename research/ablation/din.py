@@ -8,10 +8,12 @@ import polars as pl
 
 from research.comparison.setup import Setup, contrasts
 from trackrec.errors import RunError
-from trackrec.features.encoder import shared_encoder, user_vectors
+from trackrec.features.encoder import ITEM_VECTORS, shared_encoder, user_vectors
 from trackrec.metrics.probability import auc, gauc
 from trackrec.pipeline.components import Components
+from trackrec.pipeline.item_text import item_sources
 from trackrec.pipeline.loop import Loop
+from trackrec.rankers.arm import Arm
 from trackrec.rankers.compare import compare_arms
 from trackrec.run import Stage
 
@@ -72,20 +74,26 @@ class DinJudge:
         """Train and predict with a generator's RecCoTs; gives the table's name, that of its stage."""
         texts = self._texts(components, number)
         settings = self.recipe.ranking.model_copy(update={"folds": 1})
+        items = item_sources(self.base)
 
         def work(stage: Stage) -> None:
             wanted = self.users.select("user_id").join(texts, on="user_id", how="left", maintain_order="left")
             vectors = user_vectors(wanted, shared_encoder(self.recipe.encoder))
             with self.run.reporter.steps(name, "trainings") as progress:
                 predictions = compare_arms(
-                    self.dataset, self.users, self.dataset.items, {name: vectors}, settings, self.recipe.seed,
+                    self.dataset,
+                    self.users,
+                    self.dataset.items,
+                    {name: Arm(vectors, items=items, item_components=settings.item_components)},
+                    settings,
+                    self.recipe.seed,
                     progress=progress,
-                )  # fmt: skip
+                )
             stage.write(name, predictions)
             stage.counts = {"users": wanted.height, "with_text": wanted["text"].count()}
 
         inputs = [components.run.table(f"write-{number}"), components.run.table(_rest(number))]
-        inputs += [self.run.table(table) for table in ("examples", "roles")]
+        inputs += [self.run.table(table) for table in ("examples", "roles", *([ITEM_VECTORS] if items else []))]
         self.base.do(name, work, inputs, {"ranking": settings, "users": self.users.height})
         return name
 

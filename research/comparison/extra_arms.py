@@ -18,8 +18,8 @@ from trackrec.features.encoder import item_vectors, shared_encoder
 from trackrec.judges.base import JudgeName
 from trackrec.pipeline.components import OUTSIDE
 from trackrec.pipeline.features import Features
+from trackrec.pipeline.item_text import catalogue_vectors
 from trackrec.prompts.domains import find_domain
-from trackrec.prompts.texts import item_texts
 from trackrec.rankers.compare import sample_rows
 from trackrec.registry import named
 from trackrec.run import Stage, text_hash
@@ -215,10 +215,10 @@ class ExtraArms:
 
         def work(stage: Stage) -> None:
             if source == "text":
-                texts = item_texts(self.dataset.items, domain, recipe.prompts.attributes, recipe.prompts.item_tags)
+                table = catalogue_vectors(self.dataset.items, recipe)
             else:
                 texts = ItemTeacher(self.dataset.items, domain).write_all(recipe.seed)
-            table = item_vectors(texts, shared_encoder(recipe.encoder))
+                table = item_vectors(texts, shared_encoder(recipe.encoder))
             stage.write(name, table)
             stage.counts = {"items": table.height, "with_vector": table["vector"].count()}
 

@@ -10,10 +10,9 @@ import polars as pl
 
 from trackrec.data.roles import Role
 from trackrec.errors import RunError
-from trackrec.features.encoder import Encoder, item_vectors, shared_encoder
+from trackrec.features.encoder import Encoder
+from trackrec.pipeline.item_text import catalogue_vectors
 from trackrec.progress import Reporter
-from trackrec.prompts.domains import find_domain
-from trackrec.prompts.texts import item_texts
 from trackrec.recipe import Recipe, load_recipe
 from trackrec.run import Run
 
@@ -177,12 +176,9 @@ def _items(items: pl.DataFrame, recipe: Recipe, with_vectors: bool, encoder: Enc
     if not with_vectors:
         nothing = pl.lit(None, dtype=pl.List(pl.Float32))
         return items.with_columns(has_text=pl.lit(False), item_vector=nothing)
-    prompts = recipe.prompts
-    texts = item_texts(items, find_domain(prompts.domain), prompts.attributes, prompts.item_tags)
-    vectors = item_vectors(texts, encoder or shared_encoder(recipe.encoder))
-    return items.join(
-        vectors.rename({"vector": "item_vector"}), on="item_id", how="left", maintain_order="left"
-    ).with_columns(pl.col("has_text").fill_null(False))
+    vectors = catalogue_vectors(items, recipe, encoder).rename({"vector": "item_vector"})
+    joined = items.join(vectors, on="item_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("has_text").fill_null(False))
 
 
 def _width(vectors: pl.Series) -> int:

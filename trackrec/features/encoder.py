@@ -17,6 +17,8 @@ from trackrec.settings import LATER, Commit, ComponentSettings
 from trackrec.users.citations import without_citations
 
 Floats = npt.NDArray[np.float32]
+ITEM_VECTORS = "item-vectors"
+"""The table of a run with `item_vectors` of its catalogue, where its ranker reads them."""
 
 
 class Encoder(Protocol):

@@ -63,6 +63,16 @@ class Projection:
         spread = float(np.sqrt(np.mean(((values - mean) @ directions) ** 2)))
         return cls(mean.astype(np.float32), (directions / max(spread, 1e-9)).astype(np.float32))
 
+    def oriented(self) -> Projection:
+        """The same directions, each turned so that its largest entry is positive.
+
+        Which way round they are found hangs on the last bits of the vectors, which differ with the number of threads
+        that the encoder ran with; what is trained on them would be another model.
+        """
+        largest = np.abs(self.directions).argmax(axis=0)
+        ends = np.take_along_axis(self.directions, largest[np.newaxis, :], axis=0)
+        return Projection(self.mean, np.where(ends < 0, -self.directions, self.directions))
+
     def save(self, path: Path) -> None:
         """Write ``mean`` and ``directions`` as safetensors."""
         tensors = {"mean": np.ascontiguousarray(self.mean), "directions": np.ascontiguousarray(self.directions)}

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from trackrec.data.roles import Role
-from trackrec.features.encoder import shared_encoder, swap_vectors, user_vectors
+from trackrec.features.encoder import ITEM_VECTORS, shared_encoder, swap_vectors, user_vectors
 from trackrec.features.projection import Projection, with_projected
 from trackrec.files.tables import read_table
 from trackrec.judges.rewards import reward_table
 from trackrec.lm.model import holds_weights, write_model_card
 from trackrec.pipeline.components import OUTSIDE, Components
+from trackrec.pipeline.item_text import item_sources
 from trackrec.pipeline.loop import Loop
 from trackrec.pipeline.truth import Truth
 from trackrec.rankers.arm import Arm
@@ -206,18 +207,20 @@ class Features:
         return table.with_columns(grounded=pl.lit(None, dtype=pl.Float64)).select(columns)
 
     def compare(self) -> None:
-        """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds."""
+        """DIN without text, with another user's RecCoT and with the user's own: same examples, folds and seeds.
+
+        With ``ranking.item_text`` each of them also reads the text of the item.
+        """
+        items, ranking = item_sources(self.components), self.recipe.ranking
 
         def work(stage: Stage) -> None:
             vectors = read_table(self.run.folder / "vectors.parquet")
             ranker = self.dataset.ranker_users(self.recipe.write_for)
             mine = vectors.join(ranker.select("user_id"), on="user_id", how="semi", maintain_order="left")
+            swapped = swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed)
             arms = {
-                "din_no_text": Arm(),
-                "din_swapped": Arm(
-                    swap_vectors(mine, ranker.select("user_id", "fold"), self.recipe.seed), projected=True
-                ),
-                "din_own": Arm(mine, projected=True),
+                name: Arm(users, users is not None, items, ranking.item_components)
+                for name, users in zip(ARMS, (None, swapped, mine), strict=True)
             }
             with self.run.reporter.steps("din") as progress:
                 predictions = compare_arms(
@@ -225,7 +228,7 @@ class Features:
                     ranker,
                     self.dataset.items,
                     arms,
-                    self.recipe.ranking,
+                    ranking,
                     seed=self.recipe.seed,
                     progress=progress,
                 )
@@ -239,4 +242,5 @@ class Features:
             }
 
         inputs = [self.run.folder / "vectors.parquet", self.run.table("examples"), self.run.table("roles")]
-        self.components.do("din", work, inputs, {"ranking": self.recipe.ranking})
+        inputs += [self.run.table(ITEM_VECTORS)] if items else []
+        self.components.do("din", work, inputs, {"ranking": ranking})

@@ -263,6 +263,7 @@ class Results:
         whole = arms[ARMS[0]][0].with_row_index("row")
         folds = whole["fold"].n_unique()
         note = f"DIN, last {self.recipe.ranking.recent} events in view, {seeds} seeds, {folds} folds"
+        note += ", the item's text in view" if self.recipe.ranking.item_text else ""
         for items, one in self._by_items(whole):
             users, labels = one["user_id"].to_numpy(), one["label"].to_numpy()
             common: dict[str, Any] = {"seed": self.recipe.seed, "draws": self._draws, "folds": one["fold"].to_numpy()}

@@ -21,7 +21,7 @@ from trackrec.rankers.base import BackboneSettings, RankerSizes, build_ranker
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import FitSettings, fit_ranker, one_thread, predict, seeded
 from trackrec.registry import named
-from trackrec.settings import Settings
+from trackrec.settings import LATER, Settings
 from trackrec.users.history_features import ranker_numbers
 
 Trained = TypeVar("Trained")
@@ -79,6 +79,12 @@ class RankingSettings(Settings):
 
     components: int = Field(default=6, ge=1)
     """Directions of the text vectors that the model reads: those that tell most of the history behind."""
+    item_text: Annotated[bool, LATER] = False
+    """Whether the ranker of the run and of the service also reads the vector of the item's own text: title, year,
+    genres, ``prompts.attributes`` and ``prompts.item_tags``. A user's text then has something to meet. Worth it where
+    the catalogue has cards or genres that tell items apart; the arms of studies say themselves what they read."""
+    item_components: Annotated[int, LATER] = Field(default=16, ge=1)
+    """Directions of the items' vectors that it then reads: the main ones of the items in the training examples."""
     recent: int = Field(default=10, ge=0)
     """Recent events in view of the ranker; 0: no sequence. It cannot exceed what the split keeps."""
     folds: int | None = Field(default=None, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from trackrec.data.log import stable_hash
 from trackrec.errors import RunError
-from trackrec.features.encoder import Floats
+from trackrec.features.encoder import ITEM_VECTORS, Floats
 from trackrec.features.projection import Projection
 from trackrec.files.manifests import as_written
 from trackrec.files.tables import read_table
@@ -24,6 +25,7 @@ from trackrec.rankers.base import RankerSizes, build_ranker, load_ranker, save_r
 from trackrec.rankers.compare import RankingSettings, sample_rows
 from trackrec.rankers.examples import Examples, ItemTable, RatingScale, VectorTable, build_examples
 from trackrec.rankers.fit import fit_ranker, one_thread, predict, seeded
+from trackrec.serving.item_text import ItemText
 
 SERVING = "serving.json"
 PROJECTION = "projection.safetensors"
@@ -39,10 +41,11 @@ def fit_serving_ranker(
     A share of the texts is switched off in training, so that the ranking without a text means something.
 
     Args:
-        run: a run folder with the tables ``examples, histories, items`` and its projection.
+        run: a run folder with the tables ``examples, histories, items`` and its projection, and ``item-vectors`` if
+            the settings say ``item_text``.
         vectors: ``user_id`` (of the run's type) ``, vector`` (the encoder's own).
         settings: backbone, sizes, training and examples a user of the run's recipe.
-        out: gets the ranker, its projection and ``serving.json``.
+        out: gets the ranker, its projection and ``serving.json``, and the items' vectors as the ranker reads them.
         seed: everything follows from it.
 
     Returns:
@@ -60,17 +63,18 @@ def fit_serving_ranker(
     present = vectors.filter(pl.col("vector").is_not_null())
     raw: Floats = np.asarray(present["vector"].to_list(), dtype=np.float32)
     projection = Projection.load(as_written(run, run / PROJECTION))
-    table = VectorTable.from_vectors(raw, projection)
     rows = present.select("user_id").with_row_index("row", offset=1).with_columns(pl.col("row").cast(pl.Int64))
     catalogue = ItemTable.from_catalogue(items)
     is_held = pl.col("user_id").is_in(held.implode())
     split = {"train": frame.filter(~is_held), "held": frame.filter(is_held)}
     parts = {name: sample_rows(part, settings.examples_per_user, seed) for name, part in split.items()}
     scale = RatingScale.fit(parts["train"]["recent_ratings"].explode())
-    examples = {
-        name: build_examples(part, catalogue, scale, settings.recent).with_vectors(example_rows(rows, part))
-        for name, part in parts.items()
-    }
+    text = ItemText.none(catalogue)
+    if settings.item_text:
+        text = ItemText.of(_table(run, ITEM_VECTORS), catalogue, parts["train"], settings.item_components)
+    table = replace(VectorTable.from_vectors(raw, projection), items=text.tables)
+    built = {name: build_examples(part, catalogue, scale, settings.recent) for name, part in parts.items()}
+    examples = {name: text.beside(built[name]).with_vectors(example_rows(rows, parts[name])) for name in parts}
     fit = settings.fit.model_copy(update={"vector_dropout": max(0.2, settings.fit.vector_dropout)})
     sizes = RankerSizes.of(catalogue, scale, examples["train"], table)
     with one_thread():
@@ -91,6 +95,7 @@ def fit_serving_ranker(
         figures[f"log_loss_{name}"] = round(log_loss(label, probability), 4)
     save_ranker(out, model, settings.backbone, sizes, settings.model)
     projection.save(out / PROJECTION)
+    text.save(out)
     counts = tables["histories"]["item_id"].value_counts(sort=True)["item_id"].head(1_000).to_list()
     told_json = {"rating_edges": scale.edges.tolist(), "popular": counts, "seed": seed, "figures": figures}
     (out / SERVING).write_text(json.dumps(told_json) + "\n", encoding="utf-8")
@@ -117,6 +122,7 @@ class ServingRanker:
         self.model: Any = model
         self.sizes = sizes
         self.projection = Projection.load(folder / PROJECTION)
+        self.text = ItemText.load(folder, sizes)
         self.scale = RatingScale(np.asarray(told["rating_edges"], dtype=np.float64))
         self.popular: list[Any] = told["popular"]
         """Items that many have, the most popular first."""
@@ -137,7 +143,7 @@ class ServingRanker:
             raw_vector: of the text, as the encoder gives it; None: there is none, and both are the same.
             events: items and ratings, oldest first; unknown items are left out, and the last ones are in view. An
                 event without a rating counts as one in the middle of the scale.
-            candidates: items of the catalogue.
+            candidates: items of the catalogue. What the ranker reads of their texts was encoded when it was fitted.
         """
         seen = [(self._rows[str(item)], rating) for item, rating in events if str(item) in self._rows]
         seen = seen[-self.sizes.recent :] if self.sizes.recent else []
@@ -147,20 +153,21 @@ class ServingRanker:
             recent[: len(seen)] = torch.tensor([row for row, _ in seen])
             given = np.array([self._middle if value is None else value for _, value in seen], dtype=np.float64)
             rating[: len(seen)] = torch.from_numpy(self.scale.rows(given))
-        table = VectorTable(torch.zeros(1, self.projection.directions.shape[1]))
+        table = VectorTable(torch.zeros(1, self.projection.directions.shape[1]), self.text.tables)
         copies = 1
         if raw_vector is not None and raw_vector.shape == self.projection.mean.shape:
-            table = VectorTable.from_vectors(raw_vector[None, :], self.projection)
+            table = replace(VectorTable.from_vectors(raw_vector[None, :], self.projection), items=self.text.tables)
             copies = 2
-        items = torch.tensor([self._rows[str(item)] for item in candidates], dtype=torch.int64)
+        items = torch.tensor([self._rows[str(item)] for item in candidates], dtype=torch.int64).repeat(copies)
         examples = Examples(
-            item=items.repeat(copies),
+            item=items,
             recent=recent.expand(copies * number, length),
             rating=rating.expand(copies * number, length),
             seen=torch.full((copies * number,), len(seen)),
             dense=torch.zeros(copies * number, 0),
             vector=(torch.arange(copies * number) < number).long() * (copies - 1),
             label=torch.zeros(copies * number),
+            item_vectors=self.text.rows[items],
         )
         with torch.inference_mode():
             chances = torch.sigmoid(self.model(examples, table).double()).numpy()
