@@ -40,10 +40,15 @@ class Trial(Settings):
     """AdamW's decay."""
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the training examples, as a share of the recipe's."""
+    learning_rate: Annotated[float | None, LATER] = Field(default=None, ge=0)
+    """The highest rate of the schedule."""
+    patience: Annotated[int | None, LATER] = Field(default=None, ge=1)
+    """Stop after this many epochs in a row that were no better on the validation users."""
 
     def fit(self, settings: FitSettings) -> FitSettings:
         """The training of this trial."""
-        changes = {"weight_decay": self.weight_decay, "vector_dropout": self.vector_dropout}
+        names = ("weight_decay", "vector_dropout", "learning_rate", "patience")
+        changes = {name: getattr(self, name) for name in names}
         known = {name: value for name, value in changes.items() if value is not None}
         epochs = settings.epochs if self.epochs is None else max(1, round(self.epochs * settings.epochs))
         return settings.model_copy(update={**known, "epochs": epochs})
