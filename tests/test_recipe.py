@@ -69,7 +69,7 @@ def test_another_type_of_component_takes_nothing_from_the_default_one() -> None:
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
     with pytest.raises(
-        RecipeError, match=r"no recipe 'moviland'.*demo, lastfm-2k, movielens-100k, .*paper, paper-7b-one-gpu, quick"
+        RecipeError, match=r"no recipe 'moviland'.*demo, lastfm-2k, lastfm-2k-cards, movielens-100k, .*paper, paper-7b-one-gpu, quick"
     ):
         load_recipe("moviland")
 
