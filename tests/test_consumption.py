@@ -64,6 +64,18 @@ def test_consumption_by_hand() -> None:
     assert profile_history(history("aa"), Catalogue(UNTOLD), EVIDENCE).consumption is None
 
 
+def test_as_many_genres_are_told_as_the_settings_say() -> None:
+    """In the prompt's line and in the teacher's text alike: of metal and rock, which are equal, the first by name."""
+    one = ProfileSettings(most_consumed=1)
+    found = profile_history(history("cdbf"), Catalogue(ITEMS), one)
+    assert found.consumption == Consumption(("metal",), fame=0)
+    assert digest_line(found, ["consumption"]) == "Often: metal. Fame: almost only little-known.\n"
+    settings = TeacherSettings(tells=("consumption",), max_tokens=60)
+    teacher = ProfileTeacher(ITEMS, MUSIC, lambda text: len(text.split()), settings, one)
+    text = teacher.write(history_frame("u", history("cdbf")), seed=1)["text"][0]
+    assert text == "Listens to a lot of metal music, almost only little-known artists."
+
+
 def test_levels_lie_between_the_cuts() -> None:
     assert [fame_level(cut - 1e-9) for cut in FAME_CUTS] == [0, 1, 2, 3]
     assert [fame_level(cut) for cut in FAME_CUTS] == [1, 2, 3, 4]
