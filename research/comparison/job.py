@@ -40,10 +40,8 @@ SEARCH = (
     Trial(adaptor="linear", output=4, weight_decay=1.0, epochs=0.6),
     Trial(epochs=4.0, learning_rate=0.02, patience=6),
 )
-"""What a comparison tries for each arm and fold, and chooses by the loss on validation users: the recipe's own
-settings, a smaller way for the text with a shorter, stiffer training, and a longer training at a high rate. A few
-hundred users give some hundred steps in five epochs, in which a model may not learn to read a text at all. A model
-without text has the second and the third in its training alone."""
+"""What is tried for each arm and fold, and chosen by the loss on validation users: the recipe's own settings, a smaller
+way for the text with a shorter, stiffer training, and a longer one: few users teach nothing of a text in five epochs."""
 
 
 class ComparisonSettings(Settings):
