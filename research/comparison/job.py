@@ -41,7 +41,7 @@ SEARCH = (
     Trial(epochs=4.0, learning_rate=0.02, patience=6),
 )
 """What is tried for each arm and fold, and chosen by the loss on validation users: the recipe's own settings, a smaller
-way for the text with a shorter, stiffer training, and a longer one: few users teach nothing of a text in five epochs."""
+way for the text with a shorter, stiffer training, and a longer one: few users teach too little in five epochs."""
 
 
 class ComparisonSettings(Settings):
