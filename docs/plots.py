@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 DOCS = Path(__file__).parent
 ROUNDS = DOCS / "results" / "2026-11-26-lastfm-2k-cards"
 PARTS = DOCS / "results" / "2026-11-26-parts"
-BLUE, ORANGE, GREY = "#2563a8", "#c4621d", "#8a8f98"
+BLUE, ORANGE = "#2563a8", "#c4621d"
 
 
 def main() -> None:
@@ -38,12 +38,13 @@ def draw_rounds(axes: Axes) -> None:
         teacher = []
         for number, file in enumerate(sorted(ROUNDS.glob("read-4*.json"))):
             found = values(file, items)
-            heights = [found[arm] for arm in arms if arm in found]
             label = said if number == 0 else None
-            axes.plot(range(len(heights)), heights, "o-", color=colour, alpha=0.8, markersize=4, label=label)
+            axes.plot(
+                range(len(arms)), [found[arm] for arm in arms], "o-", color=colour, alpha=0.8, markersize=4, label=label
+            )
             teacher.append(found["teacher's"])
         axes.axhline(sum(teacher) / len(teacher), color=colour, linestyle=":", linewidth=1.2)
-    axes.set_xticks(range(3), ["distilled", "round 1", "round 2"])
+    axes.set_xticks(range(len(arms)), arms)
     axes.set_xlim(-0.2, 2.2)
     axes.set_ylabel("AUC of a judge outside")
     axes.set_title("Last.fm: rounds, three seeds\n(dotted: a teacher that leaves nothing out)", fontsize=10)
